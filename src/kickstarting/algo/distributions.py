@@ -1,0 +1,144 @@
+"""Policies over actions, as functions of a network's output.
+
+Each distribution reads parameters [..., size] (the "logits" of the rest of the code) and actions [...] or [..., D].
+All results have the leading shape [...]. Gradients reach the parameters; actions and the teacher receive none.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+class Distribution(Protocol):
+    """What a policy over an action space can do."""
+
+    size: int
+    """Number of parameters that a network must give."""
+    action_shape: tuple[int, ...]
+    action_dtype: torch.dtype
+    encoding_size: int
+    """Width of an action as a network's input."""
+    no_action: float
+    """What stands for "no last action" at the first observation of an episode; encoded as zeros."""
+
+    def sample(self, logits: Tensor, generator: torch.Generator | None = None) -> Tensor: ...
+    def mode(self, logits: Tensor) -> Tensor: ...
+    def log_prob(self, logits: Tensor, actions: Tensor) -> Tensor: ...
+    def entropy(self, logits: Tensor) -> Tensor: ...
+    def cross_entropy(self, teacher_logits: Tensor, student_logits: Tensor) -> Tensor: ...
+    def encode(self, actions: Tensor) -> Tensor: ...
+
+
+class Categorical:
+    """One of `size` actions; logits [..., size], actions int64 [...]."""
+
+    action_shape: tuple[int, ...] = ()
+    action_dtype = torch.int64
+    no_action = -1.0
+
+    def __init__(self, size: int) -> None:
+        self.size = self.encoding_size = size
+
+    def sample(self, logits: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        # argmax of logits + Gumbel noise, written as an exponential race: one pass and no normalisation
+        noise = torch.empty_like(logits).exponential_(generator=generator)
+        return (logits - noise.log_()).argmax(-1)
+
+    def mode(self, logits: Tensor) -> Tensor:
+        return logits.argmax(-1)
+
+    def log_prob(self, logits: Tensor, actions: Tensor) -> Tensor:
+        return F.log_softmax(logits, -1).gather(-1, actions[..., None])[..., 0]
+
+    def entropy(self, logits: Tensor) -> Tensor:
+        log_probs = F.log_softmax(logits, -1)
+        return -(log_probs.exp() * log_probs).sum(-1)
+
+    def cross_entropy(self, teacher_logits: Tensor, student_logits: Tensor) -> Tensor:
+        return -(F.softmax(teacher_logits, -1) * F.log_softmax(student_logits, -1)).sum(-1)
+
+    def encode(self, actions: Tensor) -> Tensor:
+        return (actions[..., None] == torch.arange(self.size, device=actions.device)).float()
+
+
+class MultiCategorical:
+    """D independent choices among nvec[d] actions; logits [..., sum(nvec)], actions int64 [..., D]."""
+
+    action_dtype = torch.int64
+    no_action = -1.0
+
+    def __init__(self, nvec: tuple[int, ...]) -> None:
+        self.parts = [Categorical(n) for n in nvec]
+        self.nvec = list(nvec)
+        self.size = self.encoding_size = sum(nvec)
+        self.action_shape = (len(nvec),)
+
+    def _parts(self, *tensors: Tensor) -> zip:
+        """Each part with its own slice of every parameter tensor."""
+        return zip(self.parts, *(t.split(self.nvec, -1) for t in tensors), strict=True)
+
+    def sample(self, logits: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        return torch.stack([part.sample(x, generator) for part, x in self._parts(logits)], -1)
+
+    def mode(self, logits: Tensor) -> Tensor:
+        return torch.stack([part.mode(x) for part, x in self._parts(logits)], -1)
+
+    def log_prob(self, logits: Tensor, actions: Tensor) -> Tensor:
+        parts = zip(self._parts(logits), actions.unbind(-1), strict=True)
+        return torch.stack([part.log_prob(x, a) for (part, x), a in parts]).sum(0)
+
+    def entropy(self, logits: Tensor) -> Tensor:
+        return torch.stack([part.entropy(x) for part, x in self._parts(logits)]).sum(0)
+
+    def cross_entropy(self, teacher_logits: Tensor, student_logits: Tensor) -> Tensor:
+        return torch.stack([part.cross_entropy(x, y) for part, x, y in self._parts(teacher_logits, student_logits)]).sum(0)
+
+    def encode(self, actions: Tensor) -> Tensor:
+        return torch.cat([part.encode(a) for part, a in zip(self.parts, actions.unbind(-1), strict=True)], -1)
+
+
+class DiagonalGaussian:
+    """D independent normals; parameters [..., 2 D] are means and log standard deviations, actions float32 [..., D].
+
+    Log standard deviations are clamped to [-5, 2]. Actions are not squashed: the environment adapter clips them.
+    """
+
+    action_dtype = torch.float32
+    no_action = 0.0
+
+    def __init__(self, dimensions: int) -> None:
+        self.size = 2 * dimensions
+        self.encoding_size = dimensions
+        self.action_shape = (dimensions,)
+
+    def _split(self, logits: Tensor) -> tuple[Tensor, Tensor]:
+        mean, log_std = logits.chunk(2, -1)
+        return mean, log_std.clamp(-5.0, 2.0)
+
+    def sample(self, logits: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        mean, log_std = self._split(logits)
+        return mean + log_std.exp() * torch.empty_like(mean).normal_(generator=generator)
+
+    def mode(self, logits: Tensor) -> Tensor:
+        return self._split(logits)[0]
+
+    def log_prob(self, logits: Tensor, actions: Tensor) -> Tensor:
+        mean, log_std = self._split(logits)
+        return (-0.5 * ((actions - mean) / log_std.exp()).square() - log_std - 0.5 * math.log(2 * math.pi)).sum(-1)
+
+    def entropy(self, logits: Tensor) -> Tensor:
+        return (self._split(logits)[1] + 0.5 * math.log(2 * math.pi * math.e)).sum(-1)
+
+    def cross_entropy(self, teacher_logits: Tensor, student_logits: Tensor) -> Tensor:
+        teacher_mean, teacher_log_std = self._split(teacher_logits)
+        mean, log_std = self._split(student_logits)
+        square = ((2 * teacher_log_std).exp() + (teacher_mean - mean).square()) / (2 * log_std).exp()
+        return (0.5 * square + log_std + 0.5 * math.log(2 * math.pi)).sum(-1)
+
+    def encode(self, actions: Tensor) -> Tensor:
+        return actions

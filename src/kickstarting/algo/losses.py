@@ -1,0 +1,142 @@
+"""The kickstarting loss (Schmitt et al. 2018, equations 2 to 4): a V-trace actor-critic that also listens to teachers.
+
+    loss = policy gradient + baseline_cost * baseline + entropy_cost * (-entropy) + sum_i lambda_i H(pi_teacher_i || pi_student)
+
+Every term is a *mean* over the valid transitions of the batch, where the papers sum over time and batch. All terms share
+the reduction, so that costs and lambda keep the papers' meaning. To carry over the rest from a summing implementation
+with N = T * B transitions a batch: a gradient-norm clip is divided by N; with RMSProp, epsilon (inside the square root) is
+divided by N^2 and the learning rate stays; with Adam, epsilon is divided by N.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from kickstarting.algo.distributions import Categorical, Distribution
+from kickstarting.algo.vtrace import vtrace
+from kickstarting.types import Output, Trajectory
+
+
+class Costs(NamedTuple):
+    """What weighs and shapes the terms."""
+
+    baseline_cost: float = 0.5
+    entropy_cost: float = 0.01
+    discount: float = 0.99
+    clip_rho_threshold: float = 1.0
+    clip_pg_rho_threshold: float = 1.0
+    vtrace_lambda: float = 1.0
+    reward_clip: str = "none"
+    rl_cost: float = 1.0
+    """Weight of all that is not distillation; 0 is pure policy distillation on the student's trajectories."""
+
+
+def masked_mean(x: Float[Tensor, "T B"], valid: Tensor) -> Float[Tensor, ""]:
+    """Mean of x where valid (bool or 0/1, broadcast to x); 0 if nowhere. The gradient reaches x where valid."""
+    valid = valid.to(x.dtype).expand_as(x)
+    return (x * valid).sum() / valid.sum().clamp(min=1.0)
+
+
+def policy_gradient_loss(
+    log_probs: Float[Tensor, "T B"], pg_advantages: Float[Tensor, "T B"], valid: Bool[Tensor, "T B"]
+) -> Float[Tensor, ""]:
+    """-log pi(a_t|x_t) * advantage (equation 4). The gradient reaches log_probs only; the advantages carry rho."""
+    return masked_mean(-log_probs * pg_advantages.detach(), valid)
+
+
+def baseline_loss(
+    values: Float[Tensor, "T B"], vs: Float[Tensor, "T B"], valid: Bool[Tensor, "T B"]
+) -> Float[Tensor, ""]:
+    """0.5 (v_s - V(x_s))^2. The gradient reaches values only."""
+    return masked_mean(0.5 * (vs.detach() - values).square(), valid)
+
+
+def entropy_loss(entropy: Float[Tensor, "T B"], valid: Bool[Tensor, "T B"]) -> Float[Tensor, ""]:
+    """Minus the policy's entropy in nats, so that minimising it explores. The gradient reaches entropy."""
+    return -masked_mean(entropy, valid)
+
+
+def cross_entropy(
+    student_logits: Float[Tensor, "*batch A"],
+    teacher_logits: Float[Tensor, "*batch A"],
+    distribution: Distribution | None = None,
+) -> Float[Tensor, "*batch"]:
+    """H(pi_teacher || pi_student) per transition in nats (equation 1), teacher first. Its gradient in the student's
+    logits is that of KL(pi_teacher || pi_student): pi_student - pi_teacher. The teacher's logits receive none."""
+    distribution = distribution or Categorical(student_logits.shape[-1])
+    return distribution.cross_entropy(teacher_logits.detach(), student_logits)
+
+
+def distillation_loss(
+    student_logits: Float[Tensor, "*batch A"], teacher_logits: Float[Tensor, "*batch A"], weights: Float[Tensor, "*#batch"]
+) -> Float[Tensor, ""]:
+    """lambda * H(pi_teacher || pi_student), averaged over the transitions whose weight is not 0.
+
+    weights: lambda of each transition, 0 where it is invalid or has no teacher (a plain 0/1 mask is lambda = 1);
+    broadcast to the batch shape. All zero gives 0. The gradient reaches student_logits only.
+    """
+    weights = weights.to(student_logits.dtype).expand(student_logits.shape[:-1])
+    weighted = weights * cross_entropy(student_logits, teacher_logits)
+    return weighted.sum() / (weights != 0).sum().clamp(min=1)
+
+
+def clip_rewards(rewards: Tensor, kind: str) -> Tensor:
+    """Rewards as the loss sees them: none, abs_one (to [-1, 1]), or soft_asymmetric (5 tanh(r/5), losses at 0.3)."""
+    if kind == "none":
+        return rewards
+    if kind == "abs_one":
+        return rewards.clamp(-1.0, 1.0)
+    squeezed = torch.tanh(rewards / 5.0)
+    return 5.0 * torch.where(rewards < 0, 0.3 * squeezed, squeezed)
+
+
+def mask_logits(logits: Float[Tensor, "*batch A"], action_mask: Bool[Tensor, "B A"] | None) -> Float[Tensor, "*batch A"]:
+    """Logits with probability 0 on the actions that a task does not have. Finite, so that 0 * log 0 stays 0."""
+    return logits if action_mask is None else logits.masked_fill(~action_mask, -1e9)
+
+
+def kickstarting_loss(
+    output: Output, trajectory: Trajectory, distribution: Distribution, costs: Costs
+) -> tuple[Float[Tensor, ""], dict[str, Tensor]]:
+    """The whole loss on one labelled trajectory, and its terms (each unweighted, detached) by name.
+
+    output: the student on the T+1 inputs. The gradient reaches output.logits and, through the baseline loss, output.values.
+    """
+    valid = trajectory.valid
+    logits = mask_logits(output.logits, trajectory.action_mask)[:-1]
+    values = output.values[:-1]
+    log_probs = distribution.log_prob(logits, trajectory.actions)
+    log_rhos = (log_probs - trajectory.behaviour_log_probs).detach()
+    targets = vtrace(
+        log_rhos=log_rhos,
+        discounts=costs.discount * (~trajectory.terminated).to(values.dtype),
+        rewards=clip_rewards(trajectory.rewards, costs.reward_clip),
+        values=values.detach(),
+        bootstrap_value=output.values[-1].detach(),
+        valid=valid,
+        clip_rho_threshold=costs.clip_rho_threshold,
+        clip_pg_rho_threshold=costs.clip_pg_rho_threshold,
+        lambda_=costs.vtrace_lambda,
+    )
+    terms = {
+        "policy_gradient_loss": policy_gradient_loss(log_probs, targets.pg_advantages, valid),
+        "baseline_loss": baseline_loss(values, targets.vs, valid),
+        "entropy_loss": entropy_loss(distribution.entropy(logits), valid),
+    }
+    loss = costs.rl_cost * (
+        terms["policy_gradient_loss"]
+        + costs.baseline_cost * terms["baseline_loss"]
+        + costs.entropy_cost * terms["entropy_loss"]
+    )
+    if trajectory.teacher_logits is not None and trajectory.teacher_weights is not None:
+        crossed = cross_entropy(logits, mask_logits(trajectory.teacher_logits, trajectory.action_mask), distribution)
+        weighted = (trajectory.teacher_weights[:, None] * crossed).sum(0)  # sum over a column's K teachers: [T, B]
+        loss = loss + masked_mean(weighted, valid)
+        taught = valid * (trajectory.teacher_weights[:, None] != 0)
+        terms["distillation_loss"] = masked_mean(crossed, taught)
+    terms["rho"] = masked_mean(log_rhos.exp(), valid)
+    return loss, {name: term.detach() for name, term in terms.items()}

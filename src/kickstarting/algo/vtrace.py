@@ -1,0 +1,67 @@
+"""V-trace targets and advantages (Espeholt et al. 2018, IMPALA, section 4.1)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+
+class VTraceReturns(NamedTuple):
+    vs: Float[Tensor, "T B"]
+    """v_s, the target of the value function."""
+    pg_advantages: Float[Tensor, "T B"]
+    """rho_s (r_s + gamma v_{s+1} - V(x_s)), the weight of grad log pi(a_s | x_s); 0 where not valid."""
+
+
+@torch.no_grad()
+def vtrace(
+    *,
+    log_rhos: Float[Tensor, "T B"],
+    discounts: Float[Tensor, "T B"],
+    rewards: Float[Tensor, "T B"],
+    values: Float[Tensor, "T B"],
+    bootstrap_value: Float[Tensor, " B"],
+    valid: Bool[Tensor, "T B"] | Float[Tensor, "T B"],
+    clip_rho_threshold: float | None = 1.0,
+    clip_pg_rho_threshold: float | None = 1.0,
+    lambda_: float = 1.0,
+) -> VTraceReturns:
+    """Off-policy corrected targets for the actions of a behaviour policy mu. No input receives a gradient.
+
+        v_s     = V(x_s) + delta_s + gamma_s c_s (v_{s+1} - V(x_{s+1}))
+        delta_s = rho_s (r_s + gamma_s V(x_{s+1}) - V(x_s))
+        rho_s   = min(clip_rho_threshold, pi/mu),   c_s = lambda_ min(1, pi/mu)
+
+    This is IMPALA's recursion (remark 1), with lambda_ of remark 2. `discounts` is gamma * (1 - terminated), so that a
+    truncated episode bootstraps from its last observation. `valid` multiplies delta *and* c: a transition in which the
+    environment reset itself has v_s = V(x_s) and lets nothing through from the next episode to the last.
+
+    log_rhos: log pi(a|x) - log mu(a|x). bootstrap_value: V(x_T). A threshold of None does not clip. On-policy
+    (log_rhos = 0) with lambda_ = 1, v_s is the n-step Bellman target of A3C.
+    """
+    if clip_rho_threshold is not None and clip_pg_rho_threshold is not None:
+        if clip_rho_threshold < clip_pg_rho_threshold:
+            raise ValueError(
+                f"clip_rho_threshold {clip_rho_threshold} is below clip_pg_rho_threshold {clip_pg_rho_threshold}; "
+                "the targets must be clipped no tighter than the policy gradient"
+            )
+    valid = valid.to(values.dtype)
+    rhos = log_rhos.exp()
+    clipped_rhos = rhos.clamp(max=clip_rho_threshold)
+    decays = discounts * lambda_ * rhos.clamp(max=1.0) * valid
+    values_t_plus_1 = torch.cat([values[1:], bootstrap_value[None]])
+    deltas = valid * clipped_rhos * (rewards + discounts * values_t_plus_1 - values)
+
+    corrections = torch.empty_like(values)  # v_s - V(x_s)
+    correction = torch.zeros_like(bootstrap_value)
+    for s in reversed(range(values.shape[0])):
+        correction = torch.addcmul(deltas[s], decays[s], correction)
+        corrections[s] = correction
+    vs = values + corrections
+    vs_t_plus_1 = torch.cat([vs[1:], bootstrap_value[None]])
+    clipped_pg_rhos = rhos.clamp(max=clip_pg_rho_threshold)
+    pg_advantages = valid * clipped_pg_rhos * (rewards + discounts * vs_t_plus_1 - values)
+    return VTraceReturns(vs, pg_advantages)

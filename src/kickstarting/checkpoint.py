@@ -1,0 +1,135 @@
+"""Checkpoints: directories of safetensors and JSON, written atomically, verified on reading; nothing in them is executed.
+
+    checkpoints/00000012/network.safetensors, optimiser.safetensors, state.json (with a SHA-256 of each file and of itself)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+from torch import Tensor
+
+Tensors = dict[str, Tensor]
+FORMAT = 1
+
+
+class CheckpointError(ValueError):
+    """A checkpoint cannot be written or read; the message names the file and the remedy."""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """All that training needs to go on, apart from its configuration."""
+
+    number: int
+    record: dict[str, Any]
+    """JSON: frames, learner steps, score windows, and what rebuilds the network."""
+    network: Tensors
+    optimiser: Tensors
+
+
+def save_checkpoint(directory: Path, snapshot: Snapshot, *, keep: int = 2) -> Path:
+    """Write a snapshot below `directory`, all or nothing, then drop all but the newest `keep`.
+
+    Raises CheckpointError (disk full, no permission) and leaves earlier checkpoints untouched.
+    """
+    final = directory / f"{snapshot.number:08d}"
+    temporary = directory / f".{final.name}.partial"
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir()
+        hashes = {}
+        for name, tensors in (("network", snapshot.network), ("optimiser", snapshot.optimiser)):
+            data = safetensors.torch.save({k: t.detach().cpu().contiguous() for k, t in tensors.items()})
+            hashes[f"{name}.safetensors"] = hashlib.sha256(data).hexdigest()
+            _write(temporary / f"{name}.safetensors", data)
+        state = {"format": FORMAT, "number": snapshot.number, "sha256": hashes, "record": snapshot.record}
+        state["self_sha256"] = _digest(state)
+        _write(temporary / "state.json", json.dumps(state, indent=1).encode())
+        shutil.rmtree(final, ignore_errors=True)
+        temporary.rename(final)
+        _sync(directory)
+    except OSError as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise CheckpointError(
+            f"checkpoint {final} cannot be written: {error.strerror or error}; earlier checkpoints are intact: "
+            "free space or fix permissions, then resume"
+        ) from error
+    for old in checkpoints(directory)[:-keep]:
+        shutil.rmtree(old, ignore_errors=True)
+    return final
+
+
+def checkpoints(directory: Path) -> list[Path]:
+    """The complete checkpoints below a `checkpoints` directory, oldest first."""
+    return sorted(p for p in directory.glob("[0-9]*") if p.is_dir()) if directory.is_dir() else []
+
+
+def load_checkpoint(path: Path, *, with_optimiser: bool = True) -> Snapshot:
+    """Read and verify one checkpoint. Raises CheckpointError if a file is missing, truncated or altered."""
+    try:
+        state = json.loads((path / "state.json").read_bytes())
+        claimed = state.pop("self_sha256")
+        hashes = dict(state["sha256"])
+    except OSError as error:
+        raise CheckpointError(f"no checkpoint at {path}: {error.strerror}; give a run directory or one of its checkpoints") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{path / 'state.json'} is damaged ({error}); {_remedy(path)}") from error
+    if state.get("format") != FORMAT:
+        raise CheckpointError(f"{path} has format {state.get('format')!r}, this version reads {FORMAT}; use the version that wrote it")
+    if claimed != _digest(state):
+        raise CheckpointError(f"{path / 'state.json'} was altered after it was written (its SHA-256 differs); {_remedy(path)}")
+    network = _load(path, "network.safetensors", hashes)
+    optimiser = _load(path, "optimiser.safetensors", hashes) if with_optimiser else {}
+    return Snapshot(state["number"], state["record"], network, optimiser)
+
+
+def latest_checkpoint(run: Path) -> Path:
+    """The newest checkpoint of a run directory. Raises CheckpointError if it has none."""
+    found = checkpoints(run / "checkpoints")
+    if not found:
+        what = "holds no checkpoint yet" if run.is_dir() else "does not exist"
+        raise CheckpointError(f"{run} {what}; give a run directory, or zoo:NAME")
+    return found[-1]
+
+
+def _load(path: Path, name: str, hashes: dict[str, str]) -> Tensors:
+    try:
+        data = (path / name).read_bytes()
+    except OSError as error:
+        raise CheckpointError(f"{path / name} cannot be read: {error.strerror}; {_remedy(path)}") from error
+    if hashlib.sha256(data).hexdigest() != hashes.get(name):
+        raise CheckpointError(f"{path / name} is truncated or was altered (its SHA-256 differs from state.json); {_remedy(path)}")
+    return safetensors.torch.load(data)
+
+
+def _remedy(path: Path) -> str:
+    others = [p.name for p in checkpoints(path.parent) if p != path]
+    return f"remove this directory to fall back to {others[-1]}" if others else "there is no other checkpoint beside it"
+
+
+def _digest(state: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()
+
+
+def _write(path: Path, data: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,108 @@
+"""The configuration of a run: one frozen dataclass, saved with the run, checked with reasons before any long work."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from kickstarting.algo.schedules import Schedule, parse_frames, parse_schedule
+from kickstarting.learner import LearnerConfig
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that determines a run."""
+
+    suite: str
+    """A suite's name, a .toml file, or an environment id."""
+    network: str = "large"
+    """small, large, or package.module:Class."""
+    network_options: tuple[str, ...] = ()
+    """KEY=VALUE, override the network's preset: lstm=512, channels=(16,32)."""
+    total_frames: int = 1_000_000
+    """Simulator frames to train for."""
+    seed: int = 0
+    name: str = ""
+    """Runs of one name are compared as seeds of one experiment; `scratch` or `kickstarted` unless given."""
+    teachers: tuple[str, ...] = ()
+    """[PATTERN=]REF of each teacher: a run directory or zoo:NAME, for the tasks that the glob pattern matches."""
+    teacher_shares: tuple[float, ...] = ()
+    """rho of each teacher, in lambda_i = alpha * rho_i; 1 each unless given."""
+    schedule: str = "linear:1:0:20%"
+    """alpha: constant:V, linear:FROM:TO:FRAMES, cosine:FROM:TO:FRAMES, exponential:FROM:HALF_LIFE[:FLOOR],
+    progress:FROM[:FRAMES]; FRAMES may be a share of the run, 20%."""
+    learning_rate: str = "6e-4"
+    """A number or a schedule."""
+    entropy_cost: str = "0.01"
+    """A number or a schedule."""
+    envs_per_task: int = 16
+    unroll_length: int = 32
+    learner: LearnerConfig = field(default_factory=LearnerConfig)
+    checkpoint_every: str = "20%"
+    """Frames between checkpoints. Environments restart there, so that a resumed run equals an uninterrupted one."""
+    score_window: int = 100
+    """Episodes of each task that the training score averages."""
+    torch_threads: int = 0
+    """0: one for each core."""
+    environment_threads: int = 1
+    """Of each task's pool."""
+
+    def __post_init__(self) -> None:
+        for name in ("total_frames", "envs_per_task", "unroll_length", "score_window"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        if self.teacher_shares and len(self.teacher_shares) != len(self.teachers):
+            raise ValueError(f"{len(self.teacher_shares)} teacher_shares for {len(self.teachers)} teachers; give one each, or none")
+        for name in ("schedule", "learning_rate", "entropy_cost"):
+            schedule = self.parsed(name)
+            if min(schedule.start, schedule.end) < 0:
+                raise ValueError(f"{name} {schedule.spec!r} falls below 0; weights, rates and costs are never negative")
+            if name != "schedule" and schedule.uses_progress:
+                raise ValueError(f"{name} {schedule.spec!r} follows progress; only the teachers' weight can")
+        parse_frames(self.checkpoint_every, self.total_frames)
+        self.parsed_network_options()
+
+    @property
+    def group(self) -> str:
+        return self.name or ("kickstarted" if self.teachers else "scratch")
+
+    @property
+    def checkpoint_frames(self) -> int:
+        return max(1, int(parse_frames(self.checkpoint_every, self.total_frames)))
+
+    def parsed(self, name: str) -> Schedule:
+        """The schedule in the field `name`."""
+        return parse_schedule(getattr(self, name), self.total_frames)
+
+    def parsed_network_options(self) -> dict[str, Any]:
+        options = {}
+        for option in self.network_options:
+            key, separator, value = option.partition("=")
+            try:
+                options[key] = ast.literal_eval(value)
+            except (ValueError, SyntaxError):
+                options[key] = value
+            if not separator or not key:
+                raise ValueError(f"network option {option!r} is not KEY=VALUE")
+        return options
+
+    def to_json(self) -> dict[str, Any]:
+        return {**dataclasses.asdict(self), "name": self.group}
+
+
+def read_config(path: Path) -> Config:
+    """The configuration of a saved run. Raises ValueError if the file is missing, damaged, or of another version."""
+    try:
+        data = {k: v for k, v in json.loads(path.read_text()).items() if k != "versions"}
+        data["learner"] = LearnerConfig(**data["learner"])
+        for name in ("network_options", "teachers", "teacher_shares"):
+            data[name] = tuple(data[name])
+        return Config(**data)
+    except OSError as error:
+        raise ValueError(f"no run at {path.parent}: {path.name} cannot be read ({error.strerror})") from error
+    except (KeyError, TypeError, json.JSONDecodeError) as error:
+        raise ValueError(f"{path} is no configuration that this version reads: {error}") from error

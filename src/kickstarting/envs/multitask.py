@@ -1,0 +1,118 @@
+"""The tasks of a suite as one vector environment: all are stepped at once, each column belongs to one task."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import gymnasium
+import numpy as np
+import torch
+from gymnasium import spaces
+
+from kickstarting.algo.distributions import Categorical, DiagonalGaussian, Distribution, MultiCategorical
+from kickstarting.envs.gym import GymnasiumEnv
+from kickstarting.envs.pool import EnvPoolEnv
+from kickstarting.envs.protocol import TimeStep, VectorEnv
+
+
+class TaskSpec(Protocol):
+    """What it takes to make the environments of a task (`suites.Task` has it)."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def env_id(self) -> str: ...
+    @property
+    def backend(self) -> str: ...
+    @property
+    def metric(self) -> str: ...
+    @property
+    def options(self) -> dict[str, Any]: ...
+
+
+def make_task_env(task: TaskSpec, num_envs: int, *, seed: int, num_threads: int = 1) -> VectorEnv:
+    """The environments of one task. Raises ValueError if the backend or the environment is unknown."""
+    success_ends = task.metric == "success"
+    if task.backend == "envpool":
+        return EnvPoolEnv(
+            task.env_id, num_envs, seed=seed, num_threads=num_threads, success_ends=success_ends, options=task.options
+        )
+    modes = {"gymnasium": "sync", "gymnasium-async": "async", "gymnasium-vector": "vector_entry_point"}
+    if task.backend not in modes:
+        raise ValueError(f"task {task.name!r} has backend {task.backend!r}; known: envpool, {', '.join(modes)}")
+    return GymnasiumEnv(
+        task.env_id, num_envs, seed=seed, mode=modes[task.backend], success_ends=success_ends, options=task.options
+    )
+
+
+class MultiTaskEnv:
+    """All tasks side by side. `send` reaches every pool before the first `recv`, so that they step concurrently.
+
+    Tasks may have fewer actions than the largest; `action_mask` [B, A] says which exist, None if all do everywhere.
+    """
+
+    def __init__(self, tasks: list[TaskSpec] | tuple[TaskSpec, ...], envs_per_task: int, *, seed: int, num_threads: int = 1):
+        seeds = np.random.SeedSequence(seed).generate_state(len(tasks)) % 2**30
+        self.parts = [
+            make_task_env(task, envs_per_task, seed=int(s), num_threads=num_threads) for task, s in zip(tasks, seeds, strict=True)
+        ]
+        self.num_envs = envs_per_task * len(tasks)
+        self.task_of_column = np.repeat(np.arange(len(tasks)), envs_per_task)
+        self._slices = [slice(i * envs_per_task, (i + 1) * envs_per_task) for i in range(len(tasks))]
+        self.observation_space = self.parts[0].observation_space
+        for task, part in zip(tasks, self.parts, strict=True):
+            if part.observation_space != self.observation_space:
+                raise ValueError(
+                    f"task {task.name!r} observes {part.observation_space}, task {tasks[0].name!r} {self.observation_space}; "
+                    "the tasks of a suite must share their observations"
+                )
+        self.action_space, self.action_mask = _join_actions(tasks, self.parts, envs_per_task)
+        self.distribution = make_distribution(self.action_space)
+
+    def reset(self) -> TimeStep:
+        return _concatenate([part.reset() for part in self.parts])
+
+    def step(self, actions: np.ndarray) -> TimeStep:
+        for part, columns in zip(self.parts, self._slices, strict=True):
+            part.send(actions[columns])
+        return _concatenate([part.recv() for part in self.parts])
+
+    def close(self) -> None:
+        for part in self.parts:
+            part.close()
+
+
+def make_distribution(space: gymnasium.Space) -> Distribution:
+    """The policy's distribution for an action space. Raises ValueError for spaces that have none."""
+    if isinstance(space, spaces.Discrete):
+        return Categorical(int(space.n))
+    if isinstance(space, spaces.MultiDiscrete):
+        return MultiCategorical(tuple(int(n) for n in space.nvec.flatten()))
+    if isinstance(space, spaces.Box) and len(space.shape) == 1:
+        return DiagonalGaussian(space.shape[0])
+    raise ValueError(f"no policy for action space {space}; Discrete, MultiDiscrete and flat Box are known")
+
+
+def _join_actions(tasks, parts: list[VectorEnv], envs_per_task: int) -> tuple[gymnasium.Space, torch.Tensor | None]:
+    first = parts[0].action_space
+    if all(isinstance(part.action_space, spaces.Discrete) for part in parts):
+        counts = [int(part.action_space.n) for part in parts]  # type: ignore[attr-defined]
+        joint = spaces.Discrete(max(counts))
+        if len(set(counts)) == 1:
+            return joint, None
+        mask = torch.arange(max(counts)) < torch.tensor(counts).repeat_interleave(envs_per_task)[:, None]
+        return joint, mask
+    for task, part in zip(tasks, parts, strict=True):
+        if part.action_space != first:
+            raise ValueError(
+                f"task {task.name!r} acts in {part.action_space}, task {tasks[0].name!r} in {first}; "
+                "only discrete action spaces of different size can share a suite"
+            )
+    return first, None
+
+
+def _concatenate(steps: list[TimeStep]) -> TimeStep:
+    if len(steps) == 1:
+        return steps[0]
+    observations = {k: np.concatenate([s.observations[k] for s in steps]) for k in steps[0].observations}
+    return TimeStep(observations, *(np.concatenate(field) for field in list(zip(*steps, strict=True))[1:]))

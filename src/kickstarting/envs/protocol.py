@@ -1,0 +1,50 @@
+"""What a vector of environments offers, whatever made it; every adapter passes the same contract test."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+import gymnasium
+import numpy as np
+
+
+class TimeStep(NamedTuple):
+    """One step of B environments; see the time diagram of `types.py`."""
+
+    observations: dict[str, np.ndarray]
+    """x_{t+1} by name, each [B, ...]."""
+    rewards: np.ndarray
+    """r_t, float32 [B]; 0 where not valid."""
+    terminated: np.ndarray
+    """Bool [B]: the episode ended and nothing follows."""
+    truncated: np.ndarray
+    """Bool [B]: the episode was cut; x_{t+1} is its true last observation."""
+    is_first: np.ndarray
+    """Bool [B]: x_{t+1} is the first observation of an episode."""
+    valid: np.ndarray
+    """Bool [B]: the transition belongs to an episode. False on the step in which an environment resets itself."""
+
+
+class VectorEnv(Protocol):
+    """B environments stepped together. `send` returns at once, so that several can be stepped side by side.
+
+    An episode's last observation is returned with `terminated` or `truncated`; the next step ignores its action and
+    returns the first observation of the next episode, with `is_first` and without `valid`.
+    """
+
+    num_envs: int
+    observation_space: gymnasium.spaces.Dict
+    """Of one environment. Images are [H, W, C] uint8; `mission` is token ids [MAX_WORDS]."""
+    action_space: gymnasium.Space
+    """Of one environment: Discrete, MultiDiscrete or Box."""
+
+    def reset(self) -> TimeStep: ...
+    def send(self, actions: np.ndarray) -> None: ...
+    def recv(self) -> TimeStep: ...
+    def close(self) -> None: ...
+
+
+def first_step(observations: dict[str, np.ndarray], num_envs: int) -> TimeStep:
+    """What `reset` returns: first observations, and no transition that led there."""
+    no = np.zeros(num_envs, bool)
+    return TimeStep(observations, np.zeros(num_envs, np.float32), no, no, ~no, no)

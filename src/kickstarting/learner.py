@@ -1,0 +1,106 @@
+"""The learner: owns the network and the optimiser, and takes one gradient step per trajectory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from kickstarting.algo.distributions import Distribution
+from kickstarting.algo.losses import Costs, kickstarting_loss
+from kickstarting.optimisers import make_optimiser
+from kickstarting.types import Trajectory
+
+
+class TrainingError(RuntimeError):
+    """Training cannot go on; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class LearnerConfig:
+    """How the student learns. What may change during training is an argument of `Learner.step` instead."""
+
+    optimiser: str = "adam"
+    """adam, or rmsprop as TensorFlow computes it."""
+    epsilon: float | None = None
+    """Of the optimiser; 1e-8 for adam and 0.1 for rmsprop unless given."""
+    max_grad_norm: float = 1.0
+    """Clip the gradient's global norm; the loss is a mean over transitions."""
+    discount: float = 0.99
+    baseline_cost: float = 0.5
+    clip_rho_threshold: float = 1.0
+    clip_pg_rho_threshold: float = 1.0
+    vtrace_lambda: float = 1.0
+    reward_clip: str = "none"
+    """none, abs_one, or soft_asymmetric."""
+
+    def __post_init__(self) -> None:
+        if self.reward_clip not in ("none", "abs_one", "soft_asymmetric"):
+            raise ValueError(f"reward_clip is {self.reward_clip!r}; known: none, abs_one, soft_asymmetric")
+        if not 0 <= self.discount <= 1:
+            raise ValueError(f"discount is {self.discount}; it must lie in [0, 1]")
+
+
+@dataclass(frozen=True)
+class Hyperparameters:
+    """What schedules and population based training may change at every step (with lambda, which labels carry)."""
+
+    learning_rate: float
+    entropy_cost: float
+
+
+class Learner:
+    """Network + optimiser. `step` is the only thing that changes them."""
+
+    def __init__(self, network: nn.Module, distribution: Distribution, config: LearnerConfig) -> None:
+        self.network = network
+        self.distribution = distribution
+        self.config = config
+        self.learner_steps = 0
+        self._parameters = [p for p in network.parameters() if p.requires_grad]
+        self.optimiser = make_optimiser(config.optimiser, self._parameters, config.epsilon)
+
+    def step(self, trajectory: Trajectory, hyperparameters: Hyperparameters) -> dict[str, torch.Tensor]:
+        """One gradient step on one (labelled) trajectory; returns the terms of the loss, detached.
+
+        Raises TrainingError if the loss or the gradient is not finite, and leaves the weights as they were.
+        """
+        config = self.config
+        costs = Costs(
+            baseline_cost=config.baseline_cost,
+            entropy_cost=hyperparameters.entropy_cost,
+            discount=config.discount,
+            clip_rho_threshold=config.clip_rho_threshold,
+            clip_pg_rho_threshold=config.clip_pg_rho_threshold,
+            vtrace_lambda=config.vtrace_lambda,
+            reward_clip=config.reward_clip,
+        )
+        output, _ = self.network(trajectory.inputs, trajectory.initial_state)
+        loss, metrics = kickstarting_loss(output, trajectory, self.distribution, costs)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(self._parameters, config.max_grad_norm)
+        if not torch.isfinite(norm):
+            terms = ", ".join(f"{name} {value.item():.3g}" for name, value in metrics.items())
+            raise TrainingError(
+                f"the gradient is not finite at learner step {self.learner_steps} ({terms}); lower the learning rate "
+                f"(now {hyperparameters.learning_rate:g}) or the rewards' scale, and resume from the last checkpoint"
+            )
+        for group in self.optimiser.param_groups:
+            group["lr"] = hyperparameters.learning_rate
+        self.optimiser.step()
+        self.learner_steps += 1
+        return metrics | {"loss": loss.detach(), "grad_norm": norm.detach()}
+
+    def optimiser_tensors(self) -> dict[str, torch.Tensor]:
+        """The optimiser's state as named tensors, the learner's own."""
+        state = self.optimiser.state_dict()["state"]
+        return {f"{index}.{name}": value for index, entry in state.items() for name, value in entry.items()}
+
+    def load_optimiser_tensors(self, tensors: dict[str, torch.Tensor]) -> None:
+        state: dict[int, dict[str, torch.Tensor]] = {}
+        for key, value in tensors.items():
+            index, _, name = key.partition(".")
+            state.setdefault(int(index), {})[name] = value
+        self.optimiser.load_state_dict({**self.optimiser.state_dict(), "state": state})

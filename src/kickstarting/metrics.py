@@ -1,0 +1,139 @@
+"""Scores of recent episodes, and where metrics are written: JSON lines and TensorBoard."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+import numpy as np
+
+from kickstarting.actor import Episode
+from kickstarting.suites import Suite
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class ScoreTracker:
+    """The training score: for each task the mean metric of its last `window` episodes, as a score.
+
+    A task has no score before `warm_up` of its episodes ended, and the suite none before every task has one: the first
+    episodes to end are the short ones, and in a goal task those are the successes.
+    """
+
+    def __init__(self, suite: Suite, *, window: int = 100, warm_up: int = 16) -> None:
+        self.suite = suite
+        self.episodes = 0
+        self._warm_up = warm_up
+        self._windows: list[deque[tuple[float, float]]] = [deque(maxlen=window) for _ in suite.tasks]
+
+    def add(self, episodes: Sequence[Episode]) -> None:
+        for episode in episodes:
+            self._windows[episode.task].append((episode.episode_return, float(episode.success)))
+        self.episodes += len(episodes)
+
+    def task_scores(self) -> np.ndarray:
+        """[tasks], NaN where too few episodes ended."""
+        scores = np.full(len(self.suite.tasks), np.nan)
+        for i, (task, window) in enumerate(zip(self.suite.tasks, self._windows, strict=True)):
+            if len(window) >= self._warm_up:
+                scores[i] = task.score(float(np.mean([task.metric_of(r, s > 0) for r, s in window])))
+        return scores
+
+    def metrics(self) -> dict[str, float | None]:
+        """Suite score (mean, median, interquartile mean), success, and score, return and success of every task."""
+        scores = self.task_scores()
+        known = not np.isnan(scores).any()
+        ordered = np.sort(scores)
+        cut = len(scores) // 4
+        result: dict[str, float | None] = {
+            "score": float(scores.mean()) if known else None,
+            "score_median": float(np.median(scores)) if known else None,
+            "score_iqm": float(ordered[cut : len(scores) - cut].mean()) if known else None,
+            "episodes": float(self.episodes),
+        }
+        successes = []
+        for task, window, score in zip(self.suite.tasks, self._windows, scores, strict=True):
+            if not np.isnan(score):
+                returns, success = np.mean(window, axis=0)
+                result[f"task_score/{task.name}"] = float(score)
+                result[f"task_return/{task.name}"] = float(returns)
+                result[f"task_success/{task.name}"] = float(success)
+                successes.append(float(success))
+        result["success"] = float(np.mean(successes)) if known else None
+        return result
+
+    def state(self) -> dict[str, Any]:
+        windows = {task.name: list(w) for task, w in zip(self.suite.tasks, self._windows, strict=True)}
+        return {"episodes": self.episodes, "windows": windows}
+
+    def load(self, state: dict[str, Any]) -> None:
+        self.episodes = state["episodes"]
+        for task, window in zip(self.suite.tasks, self._windows, strict=True):
+            window.clear()
+            window.extend((r, s) for r, s in state["windows"][task.name])
+
+
+class Clock:
+    """Where an update's time goes."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    def __call__(self, phase: str, function: Callable[P, R], *args: P.args, **keywords: P.kwargs) -> R:
+        """Call a function and book its time on a phase."""
+        started = time.perf_counter()
+        result = function(*args, **keywords)
+        self.seconds[phase] = self.seconds.get(phase, 0.0) + time.perf_counter() - started
+        return result
+
+    def move(self, source: str, target: str, seconds: float) -> None:
+        """Book a part of one phase on another."""
+        self.seconds[source] -= seconds
+        self.seconds[target] = self.seconds.get(target, 0.0) + seconds
+
+    def metrics(self) -> dict[str, float | None]:
+        return {f"seconds/{phase}": seconds for phase, seconds in self.seconds.items()}
+
+
+class MetricsWriter:
+    """metrics.jsonl and TensorBoard events of a run directory. Resuming drops what was written after `frames`."""
+
+    def __init__(self, directory: Path, *, frames: int = 0) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        self._path = directory / "metrics.jsonl"
+        if self._path.exists():
+            lines = [line for line in read_metrics(self._path) if line["frames"] <= frames]
+            temporary = self._path.with_suffix(".partial")
+            temporary.write_text("".join(json.dumps(line) + "\n" for line in lines))
+            os.replace(temporary, self._path)
+        self._file = self._path.open("a")
+        self._board = SummaryWriter(str(directory / "tensorboard"), purge_step=frames + 1 if frames else None)
+
+    def write(self, frames: int, metrics: dict[str, float | None]) -> None:
+        self._file.write(json.dumps({"frames": frames, **metrics}) + "\n")
+        self._file.flush()
+        for name, value in metrics.items():
+            if value is not None:
+                self._board.add_scalar(name, value, frames)
+
+    def close(self) -> None:
+        self._file.close()
+        self._board.close()
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """The complete lines of a metrics.jsonl; a line torn by a kill is left out."""
+    lines = []
+    for line in path.read_text().splitlines():
+        try:
+            lines.append(json.loads(line))
+        except json.JSONDecodeError:
+            continue
+    return lines

@@ -1,0 +1,62 @@
+"""Networks by name: the papers' small and large agents, chosen by what they observe, and a user's own classes."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from typing import Any
+
+import gymnasium
+from torch import nn
+
+from kickstarting.algo.distributions import Distribution
+from kickstarting.algo.schedules import nearest
+from kickstarting.networks.agent import Agent, Network, count_parameters
+
+PRESETS: dict[str, dict[str, dict[str, Any]]] = {
+    "pixels": {"small": {}, "large": {"deep": True}},
+    "grid": {
+        "small": {"hidden": 128, "lstm": 128, "channels": (16, 32), "language": 32},
+        "large": {"hidden": 256, "lstm": 256, "channels": (32, 64, 64, 64)},
+    },
+    "vector": {"small": {"hidden": 64, "lstm": 0}, "large": {"hidden": 256, "lstm": 0}},
+}
+"""Options of `Agent` by kind of observation and size."""
+
+
+def build_network(
+    name: str, observation_space: gymnasium.spaces.Dict, distribution: Distribution, options: Mapping[str, Any] | None = None
+) -> nn.Module:
+    """`small`, `large`, or `package.module:Class`; options override the preset or are the class's keyword arguments.
+
+    Raises ValueError with the nearest names if the name or an option is unknown.
+    """
+    options = dict(options or {})
+    if ":" in name:
+        return _import(name)(observation_space, distribution, **options)
+    presets = PRESETS[_kind(observation_space)]
+    if name not in presets:
+        raise ValueError(f"unknown network {name!r}; {nearest(name, presets)} Your own is written package.module:Class.")
+    known = Agent.__init__.__annotations__.keys() - {"observation_space", "distribution", "return"}
+    for option in options:
+        if option not in known:
+            raise ValueError(f"network {name!r} has no option {option!r}; {nearest(option, sorted(known))}")
+    return Agent(observation_space, distribution, **{**presets[name], **options})
+
+
+def _kind(observation_space: gymnasium.spaces.Dict) -> str:
+    shapes = [s.shape for s in observation_space.values() if s.shape and len(s.shape) == 3]
+    if not shapes:
+        return "vector"
+    return "grid" if all(shape[0] < 16 for shape in shapes) else "pixels"
+
+
+def _import(name: str) -> Any:
+    module, _, attribute = name.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise ValueError(f"network {name!r} cannot be imported: {error}; it must be package.module:Class") from error
+
+
+__all__ = ["PRESETS", "Network", "build_network", "count_parameters"]

@@ -1,0 +1,108 @@
+"""The papers' agent for any mix of observations: torso, language, last reward and action, LSTM, linear heads."""
+
+from __future__ import annotations
+
+import math
+from typing import Protocol
+
+import gymnasium
+import torch
+from torch import Tensor, nn
+
+from kickstarting.algo.distributions import Distribution
+from kickstarting.networks.language import LanguageEncoder
+from kickstarting.networks.lstm import LSTM
+from kickstarting.networks.torsos import MLP, Grid, PixelLarge, PixelSmall
+from kickstarting.types import Inputs, Output, State
+
+
+class Network(Protocol):
+    """What an actor-critic network must offer; a user's own `nn.Module` needs no more.
+
+    It is built as `Class(observation_space, distribution, **options)` with a `gymnasium.spaces.Dict`, and must reset its
+    recurrent state inside the unroll before every input that has `is_first`.
+    """
+
+    def initial_state(self, batch: int) -> State: ...
+    def __call__(self, inputs: Inputs, state: State) -> tuple[Output, State]: ...
+
+
+class Agent(nn.Module):
+    """One torso per image or vector of the observation; scalars one-hot; a language encoder for `mission`.
+
+    hidden: width of each torso. lstm: width of the LSTM, 0 for none. channels: of the convolutions on grids (and of the
+    sections of the deep torso on pixels); None takes the torso's own. deep: the 15-convolution torso on pixels.
+    """
+
+    def __init__(
+        self,
+        observation_space: gymnasium.spaces.Dict,
+        distribution: Distribution,
+        hidden: int = 256,
+        lstm: int = 256,
+        channels: tuple[int, ...] | None = None,
+        deep: bool = False,
+        language: int = 64,
+    ) -> None:
+        super().__init__()
+        self.distribution = distribution
+        self.torsos = nn.ModuleDict()
+        self.one_hot: dict[str, int] = {}
+        width = 1 + distribution.encoding_size  # last reward, last action
+        for name, space in observation_space.items():
+            if name == "mission":
+                self.language = LanguageEncoder(language)
+                width += language
+            elif isinstance(space, gymnasium.spaces.Discrete):
+                self.one_hot[name] = int(space.n)
+                width += int(space.n)
+            else:
+                self.torsos[name] = _torso(space, hidden, channels, deep)
+                width += hidden
+        self.core = LSTM(width, lstm) if lstm else None
+        self.policy = nn.Linear(lstm or width, distribution.size)
+        self.value = nn.Linear(lstm or width, 1)
+        nn.init.orthogonal_(self.policy.weight, 0.01)
+        nn.init.orthogonal_(self.value.weight, 1.0 / math.sqrt(lstm or width))
+        nn.init.zeros_(self.policy.bias)
+        nn.init.zeros_(self.value.bias)
+
+    def initial_state(self, batch: int) -> State:
+        return self.core.initial_state(batch) if self.core else ()
+
+    def forward(self, inputs: Inputs, state: State) -> tuple[Output, State]:
+        leading = inputs.is_first.shape
+        features = [
+            inputs.last_rewards.clamp(-1.0, 1.0)[..., None],
+            self.distribution.encode(inputs.last_actions),
+        ]
+        for name, torso in self.torsos.items():
+            features.append(torso(inputs.observations[name].flatten(0, 1)).view(*leading, -1))
+        for name, n in self.one_hot.items():
+            indices = torch.arange(n, device=inputs.is_first.device)
+            features.append((inputs.observations[name][..., None] == indices).float())
+        if "mission" in inputs.observations:
+            features.append(self.language(inputs.observations["mission"]))
+        x = torch.cat(features, -1)
+        if self.core:
+            x, state = self.core(x, state, inputs.is_first)
+        return Output(self.policy(x), self.value(x)[..., 0]), state
+
+
+def _torso(space: gymnasium.Space, hidden: int, channels: tuple[int, ...] | None, deep: bool) -> nn.Module:
+    shape = space.shape or ()
+    if len(shape) == 3 and shape[2] == 3 and shape[0] < 16:
+        return Grid(shape, hidden, channels) if channels else Grid(shape, hidden)
+    if len(shape) == 3:
+        if deep:
+            return PixelLarge(shape, hidden, channels) if channels else PixelLarge(shape, hidden)
+        return PixelSmall(shape, hidden)
+    return MLP(shape, hidden)
+
+
+def count_parameters(network: nn.Module) -> int:
+    """Trained parameters."""
+    return sum(p.numel() for p in network.parameters() if p.requires_grad)
+
+
+__all__ = ["Agent", "Network", "Tensor", "count_parameters"]

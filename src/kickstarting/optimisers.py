@@ -1,0 +1,56 @@
+"""Optimisers by name: Adam, and RMSProp as TensorFlow 1 computes it, which the papers used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+from kickstarting.algo.schedules import nearest
+
+
+class RMSpropTF(torch.optim.Optimizer):
+    """RMSProp with epsilon *inside* the square root and the mean square started at one (FACTS of TensorFlow 1).
+
+        mean_square <- decay * mean_square + (1 - decay) * g^2
+        momentum    <- momentum * buffer + lr * g / sqrt(mean_square + epsilon)
+
+    With the papers' epsilon of 0.1 both differences from `torch.optim.RMSprop` matter.
+    """
+
+    def __init__(
+        self, params: Iterable[Tensor], lr: float, decay: float = 0.99, epsilon: float = 0.1, momentum: float = 0.0
+    ) -> None:
+        super().__init__(params, {"lr": lr, "decay": decay, "epsilon": epsilon, "momentum": momentum})
+
+    @torch.no_grad()
+    def step(self, closure=None):  # type: ignore[override]
+        for group in self.param_groups:
+            params = [p for p in group["params"] if p.grad is not None]
+            for p in params:
+                if not self.state[p]:
+                    self.state[p]["mean_square"] = torch.ones_like(p)
+                    self.state[p]["momentum"] = torch.zeros_like(p)
+            if not params:
+                continue
+            gradients = [p.grad for p in params]
+            mean_squares = [self.state[p]["mean_square"] for p in params]
+            buffers = [self.state[p]["momentum"] for p in params]
+            torch._foreach_mul_(mean_squares, group["decay"])
+            torch._foreach_addcmul_(mean_squares, gradients, gradients, 1 - group["decay"])
+            roots = torch._foreach_add(mean_squares, group["epsilon"])
+            torch._foreach_sqrt_(roots)
+            torch._foreach_mul_(buffers, group["momentum"])
+            torch._foreach_addcdiv_(buffers, gradients, roots, group["lr"])
+            torch._foreach_sub_(params, buffers)
+
+
+def make_optimiser(name: str, params: Iterable[Tensor], epsilon: float | None = None) -> torch.optim.Optimizer:
+    """`adam` (epsilon 1e-8) or `rmsprop` (epsilon 0.1). The learning rate is set before every step."""
+    params = list(params)
+    if name == "adam":
+        return torch.optim.Adam(params, lr=0.0, eps=1e-8 if epsilon is None else epsilon, fused=True)
+    if name == "rmsprop":
+        return RMSpropTF(params, lr=0.0, epsilon=0.1 if epsilon is None else epsilon)
+    raise ValueError(f"unknown optimiser {name!r}; {nearest(name, ['adam', 'rmsprop'])}")

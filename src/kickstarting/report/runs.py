@@ -1,0 +1,170 @@
+"""Read run directories: config.json, metrics.jsonl and, where there is one, teacher_scores.json.
+
+A population's lineage.jsonl would be read by `load_run` into a further field of `Run`, and followed in `Run.curve`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+TASK_SCORE = "task_score/"
+LAMBDA = "lambda/"
+
+
+@dataclass(frozen=True)
+class TeacherScore:
+    """What a teacher scores alone: over its tasks, and on each of them (which may be fewer than the suite's)."""
+
+    score: float
+    tasks: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One run of one seed. columns: every number of metrics.jsonl as [N], nan where a line has none; frames: [N], rising."""
+
+    directory: Path
+    name: str
+    seed: int
+    suite: str
+    total_frames: int
+    teachers: tuple[str, ...]
+    frames: np.ndarray
+    columns: Mapping[str, np.ndarray]
+    teacher_scores: Mapping[str, TeacherScore]
+
+    def curve(self, column: str) -> tuple[np.ndarray, np.ndarray]:
+        """Frames [M] and values [M] of the lines that hold a number for this column."""
+        values = self.columns.get(column, np.full(len(self.frames), np.nan))
+        known = np.isfinite(values)
+        return self.frames[known], values[known]
+
+    def names(self, prefix: str) -> tuple[str, ...]:
+        """What stands behind `prefix` in the column names, such as the tasks behind TASK_SCORE."""
+        return tuple(column.removeprefix(prefix) for column in self.columns if column.startswith(prefix))
+
+
+def load_runs(directories: Sequence[Path]) -> tuple[Run, ...]:
+    """The runs in or below `directories`, in the order given. One suite, and no (name, seed) twice."""
+    paths: dict[Path, Path] = {}  # resolved -> as given, so that overlapping arguments count a run once
+    for directory in directories:
+        for path in _find(Path(directory)):
+            paths.setdefault(path.resolve(), path)
+    if not paths:
+        raise ValueError("no run directory was given to compare; name at least one")
+    runs = tuple(load_run(path) for path in paths.values())
+    seen: dict[tuple[str, int], Run] = {}
+    for run in runs:
+        other = seen.setdefault((run.name, run.seed), run)
+        if other is not run:
+            raise ValueError(
+                f"{other.directory} and {run.directory} are both run {run.name!r} with seed {run.seed}; leave one out or give it another name"
+            )
+        if run.suite != runs[0].suite:
+            raise ValueError(
+                f"{runs[0].directory} is of suite {runs[0].suite!r} but {run.directory} is of suite {run.suite!r}; "
+                "compare runs of one suite at a time"
+            )
+    return runs
+
+
+def _find(directory: Path) -> list[Path]:
+    """Directories with a config.json at or below this one; a run's own folders (checkpoints) are not searched."""
+    if not directory.is_dir():
+        raise ValueError(f"there is no directory {directory}; name a run directory or a folder that holds some")
+    found = []
+    for folder, below, files in os.walk(directory):
+        below.sort()
+        if "config.json" in files:
+            found.append(Path(folder))
+            below.clear()
+    if not found:
+        raise ValueError(f"{directory} holds no config.json at any depth; name a run directory or a folder that holds some")
+    return found
+
+
+def load_run(directory: Path) -> Run:
+    """Read one run directory."""
+    config = _read_object(directory / "config.json")
+    for key in ("name", "seed", "suite", "total_frames"):
+        if key not in config:
+            raise ValueError(f"{directory / 'config.json'} has no {key!r}; add it, a report cannot place the run without it")
+    lines = _read_lines(directory / "metrics.jsonl")
+    frames = np.array([line["frames"] for line in lines], dtype=np.int64)
+    run = Run(
+        directory=directory,
+        name=str(config["name"]),
+        seed=int(config["seed"]),
+        suite=str(config["suite"]),
+        total_frames=int(config["total_frames"]),
+        teachers=tuple(str(teacher) for teacher in config.get("teachers") or ()),
+        frames=frames,
+        columns=_columns(lines),
+        teacher_scores=_read_teacher_scores(directory / "teacher_scores.json"),
+    )
+    if not len(run.curve("score")[0]):
+        raise ValueError(
+            f"{directory / 'metrics.jsonl'} has {len(lines)} lines but none with a score; let the run go on until every task has "
+            "finished an episode, or leave it out"
+        )
+    return run
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise ValueError(f"{path} is missing; {path.parent} is not a complete run directory, leave it out or run it again")
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path} is not JSON ({error}); repair it or leave the run out") from error
+
+
+def _read_lines(path: Path) -> list[dict[str, Any]]:
+    """The lines of metrics.jsonl with rising frames.
+
+    A last line that is torn (a killed run) is skipped. Where frames fall back, a run was resumed from an earlier checkpoint: what it
+    logs from there on replaces what it had logged.
+    """
+    if not path.is_file():
+        raise ValueError(f"{path} is missing; {path.parent} is not a complete run directory, leave it out or run it again")
+    texts = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    lines: list[dict[str, Any]] = []
+    for number, text in enumerate(texts, start=1):
+        if not text.strip():
+            continue
+        try:
+            line = json.loads(text)
+            line["frames"] = int(line["frames"])
+        except (ValueError, KeyError, TypeError) as error:
+            if number == len(texts):
+                break
+            raise ValueError(f"line {number} of {path} is not a JSON object with 'frames' ({error}); remove or repair it") from error
+        while lines and lines[-1]["frames"] >= line["frames"]:
+            lines.pop()
+        lines.append(line)
+    return lines
+
+
+def _columns(lines: list[dict[str, Any]]) -> dict[str, np.ndarray]:
+    columns: dict[str, np.ndarray] = {}
+    for index, line in enumerate(lines):
+        for key, value in line.items():
+            if isinstance(value, int | float) and not isinstance(value, bool):
+                columns.setdefault(key, np.full(len(lines), np.nan))[index] = value
+    return columns
+
+
+def _read_teacher_scores(path: Path) -> dict[str, TeacherScore]:
+    if not path.is_file():
+        return {}
+    return {
+        name: TeacherScore(float(entry["score"]), {task: float(score) for task, score in entry.get("tasks", {}).items()})
+        for name, entry in _read_object(path).items()
+    }

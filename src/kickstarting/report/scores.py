@@ -1,0 +1,83 @@
+"""Scores over runs and tasks, and how sure we are of them.
+
+Shapes: R runs (seeds), K tasks; leading axes (...) are resamples. The statistics are those of Agarwal et al. 2021, "Deep RL at the Edge
+of the Statistical Precipice"; the resampler is our own because rliable's ignores its seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.stats import trim_mean
+
+
+def normalise(returns: ArrayLike, random: ArrayLike, reference: ArrayLike) -> np.ndarray:
+    """100 * (return - random) / (reference - random), capped at 100 and not below (Schmitt et al. 2018, section 4.1).
+
+    The three broadcast against each other, for example [R, K], [K] and [K].
+    """
+    returns, random, reference = (np.asarray(x, dtype=float) for x in (returns, random, reference))
+    if not np.all(reference > random):
+        raise ValueError(
+            f"every reference return must exceed the random one, but reference is {reference} and random is {random}; "
+            "correct the suite's reference scores"
+        )
+    return np.minimum(100.0 * (returns - random) / (reference - random), 100.0)
+
+
+def mean(scores: np.ndarray) -> np.ndarray:
+    """Mean over runs and tasks: [..., R, K] -> [...]."""
+    return scores.mean(axis=(-2, -1))
+
+
+def median(scores: np.ndarray) -> np.ndarray:
+    """Median over tasks of the mean over runs: [..., R, K] -> [...]."""
+    return np.median(scores.mean(axis=-2), axis=-1)
+
+
+def iqm(scores: np.ndarray) -> np.ndarray:
+    """Interquartile mean, the mean of the middle half of all R * K scores: [..., R, K] -> [...]."""
+    return np.asarray(trim_mean(scores.reshape(*scores.shape[:-2], -1), 0.25, axis=-1))
+
+
+def probability_of_improvement(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Chance that a random run of x beats a random run of y on a random task, a tie counting half.
+
+    [..., Rx, K], [..., Ry, K] -> [...], between 0 and 1: the Mann-Whitney statistic of each task, averaged over tasks.
+    """
+    difference = x[..., :, None, :] - y[..., None, :, :]
+    return (0.5 + 0.5 * np.sign(difference)).mean(axis=(-3, -2, -1))
+
+
+def performance_profile(scores: np.ndarray, taus: ArrayLike) -> np.ndarray:
+    """Share of the R * K scores above each threshold: [..., R, K], [N] -> [..., N]."""
+    return (scores[..., None] > np.asarray(taus, dtype=float)).mean(axis=(-3, -2))
+
+
+def stratified_bootstrap(
+    statistic: Callable[..., np.ndarray], *scores: np.ndarray, repetitions: int, rng: np.random.Generator
+) -> np.ndarray:
+    """The statistic of `repetitions` resamples: each scores is [R, K], the answer [repetitions].
+
+    Runs are drawn with replacement for every task independently, since a task is a stratum (rliable's StratifiedBootstrap); several
+    score matrices, as for probability_of_improvement, are drawn independently of each other.
+    """
+    drawn = []
+    for matrix in scores:
+        rows = rng.integers(matrix.shape[0], size=(repetitions, *matrix.shape))
+        drawn.append(np.take_along_axis(matrix[None], rows, axis=1))
+    return statistic(*drawn)
+
+
+def percentile_interval(samples: np.ndarray, confidence: float = 0.95) -> tuple[float, float]:
+    """The ends of the percentile bootstrap interval of [B] samples.
+
+    Takes order statistics, rounded outwards, because samples may be infinite (a level never reached) and must not be interpolated. An
+    undefined sample (nan) counts against us at both ends.
+    """
+    last, tail = len(samples) - 1, (1.0 - confidence) / 2.0
+    low = np.sort(np.where(np.isnan(samples), -np.inf, samples))[int(np.floor(tail * last))]
+    high = np.sort(np.where(np.isnan(samples), np.inf, samples))[int(np.ceil((1.0 - tail) * last))]
+    return float(low), float(high)

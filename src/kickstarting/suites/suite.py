@@ -1,0 +1,121 @@
+"""Reading suites, and the scores of their tasks."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+
+from kickstarting.algo.schedules import nearest
+from kickstarting.envs.pool import envpool_ids
+
+_HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Task:
+    """One task of a suite."""
+
+    name: str
+    env_id: str
+    backend: str = "envpool"
+    """envpool, gymnasium, gymnasium-async or gymnasium-vector."""
+    metric: str = "return"
+    """return, or success: 1 if the episode's last reward was positive, else 0."""
+    random: float | None = None
+    """The metric of a uniformly random policy, measured."""
+    reference: float | None = None
+    """The metric that scores 100."""
+    category: str = ""
+    action_repeat: int = 1
+    """Simulator frames of one agent step."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Passed to the backend's `make`."""
+
+    def score(self, metric: float) -> float:
+        """100 * (metric - random) / (reference - random), capped at 100; the metric itself where no reference is known."""
+        if self.random is None or self.reference is None:
+            return metric
+        return min(100.0, 100.0 * (metric - self.random) / (self.reference - self.random))
+
+    def metric_of(self, episode_return: float, success: bool) -> float:
+        return float(success) if self.metric == "success" else episode_return
+
+
+@dataclass(frozen=True)
+class Suite:
+    name: str
+    tasks: tuple[Task, ...]
+    description: str = ""
+    frames: int = 1_000_000
+    """A budget that makes sense."""
+
+
+def builtin_suites() -> list[str]:
+    return sorted(path.stem for path in _HERE.glob("*.toml"))
+
+
+def load_suite(name: str) -> Suite:
+    """A suite by name, by the path of a TOML file, or any single EnvPool or Gymnasium environment id as a suite of one.
+
+    Raises ValueError with the nearest names if there is none, or with the key at fault if the file does not fit.
+    """
+    if name in builtin_suites():
+        return _read(_HERE / f"{name}.toml")
+    if name.endswith(".toml"):
+        if not Path(name).is_file():
+            raise ValueError(f"no suite file at {name}")
+        return _read(Path(name))
+    if name in envpool_ids():
+        return Suite(name, (_single(name, "envpool"),))
+    backend, _, env_id = name.partition(":")
+    if backend in ("gymnasium", "gymnasium-async", "gymnasium-vector") and env_id:
+        return Suite(name, (_single(env_id, backend),))
+    if name in gymnasium.registry:
+        return Suite(name, (_single(name, "gymnasium"),))
+    known = [*builtin_suites(), *envpool_ids(), *gymnasium.registry]
+    hint = nearest(name, known)
+    if hint.startswith("known"):
+        hint = f"known: {', '.join(builtin_suites())}, a .toml file, or any EnvPool or Gymnasium environment id"
+    raise ValueError(f"unknown suite {name!r}; {hint}")
+
+
+def _single(env_id: str, backend: str) -> Task:
+    if env_id.startswith(("MiniGrid", "BabyAI")):
+        return Task(env_id, env_id, backend, metric="success", random=0.0, reference=1.0)
+    return Task(env_id, env_id, backend)
+
+
+def _read(path: Path) -> Suite:
+    try:
+        data = tomllib.loads(path.read_text())
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"{path} is no TOML: {error}") from error
+    defaults = data.get("defaults", {})
+    tasks = tuple(_task({**defaults, **entry}, path) for entry in data.get("task", []))
+    if not tasks:
+        raise ValueError(f"{path} has no [[task]]")
+    names = [task.name for task in tasks]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise ValueError(f"{path} names {', '.join(sorted(twice))} twice; task names are unique")
+    return Suite(data.get("name", path.stem), tasks, data.get("description", ""), int(data.get("frames", 1_000_000)))
+
+
+def _task(entry: dict[str, Any], path: Path) -> Task:
+    known = {f.name for f in fields(Task)}
+    for key in entry:
+        if key not in known:
+            raise ValueError(f"{path}: a task has no {key!r}; {nearest(key, sorted(known))}")
+    if "env_id" not in entry:
+        raise ValueError(f"{path}: a task lacks env_id")
+    entry.setdefault("name", entry["env_id"])
+    task = Task(**entry)
+    if task.metric not in ("return", "success"):
+        raise ValueError(f"{path}: task {task.name!r} has metric {task.metric!r}; known: return, success")
+    if task.random is not None and task.reference is not None and not task.reference > task.random:
+        raise ValueError(f"{path}: task {task.name!r} has reference {task.reference} not above random {task.random}")
+    return task

@@ -1,0 +1,112 @@
+"""The single-process loop: act, label, learn. A generator, so that what happens around it belongs to its consumer."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from kickstarting.actor import Actor
+from kickstarting.checkpoint import Snapshot
+from kickstarting.config import Config
+from kickstarting.envs import MultiTaskEnv
+from kickstarting.hyperparameters import HyperparameterSchedules
+from kickstarting.learner import Learner
+from kickstarting.metrics import Clock, ScoreTracker
+from kickstarting.networks.spec import NetworkSpec
+from kickstarting.suites import Suite, load_suite
+from kickstarting.teachers import build_teachers, load_weights
+
+
+@dataclass(frozen=True)
+class Update:
+    """One learner step."""
+
+    frames: int
+    """Simulator frames so far."""
+    metrics: dict[str, float | None]
+    snapshot: Snapshot | None = None
+    """At a checkpoint, all that training needs to go on; its tensors are the learner's own, so save or copy them at once."""
+
+
+def train(config: Config, snapshot: Snapshot | None = None) -> Iterator[Update]:
+    """Train the student of a configuration, from the start or from a snapshot of the same configuration.
+
+    Every checkpoint is a seam: the environments restart with seeds derived from (seed, checkpoint number), in the
+    interrupted and in the uninterrupted run alike, which makes resuming exact for any environment.
+
+    Raises ValueError before any work if suite, network, teachers or schedules do not fit; TrainingError if the loss diverges.
+    """
+    suite, env, spec, learner = build(config)
+    teachers = build_teachers(config.teachers, [t.name for t in suite.tasks], env)
+    scores = ScoreTracker(suite, window=config.score_window, warm_up=config.envs_per_task)
+    schedules = HyperparameterSchedules(config, teachers, suite)
+    frames_per_update = config.unroll_length * config.envs_per_task * sum(task.action_repeat for task in suite.tasks)
+    frames, seam = restore(snapshot, learner, scores) if snapshot else (0, 0)
+
+    while frames < config.total_frames:
+        if seam:
+            env.close()
+            env = make_env(config, suite, seam)
+        actor = Actor(env, learner.network, config.unroll_length, seed=_seed(config, seam))
+        teachers.forget()
+        seam += 1
+        until = min(config.total_frames, seam * config.checkpoint_frames)
+        while frames < until:
+            clock = Clock()
+            hyperparameters, lambdas = schedules.at(frames, scores.task_scores())
+            trajectory = clock("act", actor.unroll)
+            trajectory = clock("label", teachers.label, trajectory, lambdas)
+            losses = clock("learn", learner.step, trajectory, hyperparameters)
+            clock.move("act", "environment", actor.drain_environment_seconds())
+            scores.add(actor.drain_episodes())
+            frames += frames_per_update
+            metrics = {name: value.item() for name, value in losses.items()} | scores.metrics()
+            metrics |= schedules.metrics(hyperparameters, lambdas) | clock.metrics()
+            yield Update(frames, metrics, take_snapshot(seam, frames, learner, scores, spec) if frames >= until else None)
+    env.close()
+
+
+def build(config: Config) -> tuple[Suite, MultiTaskEnv, NetworkSpec, Learner]:
+    """The suite, its environments, and a freshly initialised student; the same for the same seed."""
+    torch.set_num_threads(config.torch_threads or os.cpu_count() or 1)
+    suite = load_suite(config.suite)
+    env = make_env(config, suite, 0)
+    spec = NetworkSpec(config.network, config.parsed_network_options(), env.observation_space, env.action_space)
+    torch.manual_seed(config.seed)
+    return suite, env, spec, Learner(spec.build(env.distribution), env.distribution, config.learner)
+
+
+def make_env(config: Config, suite: Suite, seam: int) -> MultiTaskEnv:
+    """The environments between two checkpoints."""
+    return MultiTaskEnv(suite.tasks, config.envs_per_task, seed=_seed(config, seam), num_threads=config.environment_threads)
+
+
+def _seed(config: Config, seam: int) -> int:
+    return int(np.random.SeedSequence((config.seed, seam)).generate_state(1)[0])
+
+
+def take_snapshot(number: int, frames: int, learner: Learner, scores: ScoreTracker, spec: NetworkSpec) -> Snapshot:
+    record = {
+        "frames": frames,
+        "learner_steps": learner.learner_steps,
+        "scores": scores.state(),
+        "task_scores": {
+            task.name: None if np.isnan(score) else float(score)
+            for task, score in zip(scores.suite.tasks, scores.task_scores(), strict=True)
+        },
+        "spec": spec.to_json(),
+    }
+    return Snapshot(number, record, dict(learner.network.state_dict()), learner.optimiser_tensors())
+
+
+def restore(snapshot: Snapshot, learner: Learner, scores: ScoreTracker) -> tuple[int, int]:
+    """Put a snapshot back; returns frames and the number of the next stretch between seams."""
+    load_weights(learner.network, snapshot, f"checkpoint {snapshot.number}")
+    learner.load_optimiser_tensors(snapshot.optimiser)
+    learner.learner_steps = snapshot.record["learner_steps"]
+    scores.load(snapshot.record["scores"])
+    return snapshot.record["frames"], snapshot.number

@@ -1,0 +1,100 @@
+"""The data contract: one unroll of experience, and what a network reads of it.
+
+Index t is one transition (x_t, a_t, r_t, x_{t+1}); nothing downstream shifts an index:
+
+    t            0        1        2        3        4 = T
+    inputs      x_0      x_1      x_2*     x_3      x_4          [T+1, B, ...]
+    is_first     .        .        .       yes       .           [T+1, B]
+    actions         a_0      a_1      a_2      a_3                [T, B]
+    rewards         r_0      r_1      0        r_3
+    terminated       .       yes       .        .     (or `truncated`)
+    valid           yes      yes       no      yes
+
+x_2* is the last observation of an episode that ended in transition 1. The environment resets in transition 2: it ignores
+a_2 and returns x_3, the first observation of the next episode. That transition belongs to no episode: `valid` is 0 there.
+The last inputs of an unroll are the first of the next.
+
+T: unroll length, B: environment columns, K: teachers of one column at most, A: size of the policy's parameters (logits).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from typing import Any, NamedTuple
+
+from torch import Tensor
+
+State = tuple[Tensor, ...]
+"""Recurrent state of a network, each tensor [B, ...]; empty for a feed-forward network."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a network reads. The leading dimensions are [T, B] (or [T+1, B])."""
+
+    observations: dict[str, Tensor]
+    """By name of the observation space; `mission` holds token ids [T, B, words], -1 behind the last word."""
+    last_actions: Tensor
+    """The action that led here; the distribution's `no_action` where `is_first`."""
+    last_rewards: Tensor
+    """The unclipped reward that came with it, float32; 0 where `is_first`."""
+    is_first: Tensor
+    """Bool: the first observation of an episode; recurrent state is reset *before* it is read."""
+
+    def __getitem__(self, index: Any) -> Inputs:
+        """The same slice of every field: `inputs[:-1]`, `inputs[:, columns]`."""
+        return self.map(lambda x: x[index])
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> Inputs:
+        observations = {name: function(x) for name, x in self.observations.items()}
+        return Inputs(observations, function(self.last_actions), function(self.last_rewards), function(self.is_first))
+
+
+class Output(NamedTuple):
+    """What a network says about each of its inputs."""
+
+    logits: Tensor
+    """[T, B, A] parameters of the policy's distribution (logits for discrete actions)."""
+    values: Tensor
+    """[T, B] V(x_t), in units of discounted reward."""
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """One unroll of the behaviour policy, and (once labelled) what the teachers would have done in its place."""
+
+    inputs: Inputs
+    actions: Tensor
+    """[T, B], or [T, B, D] for actions with D components."""
+    rewards: Tensor
+    """[T, B] float32, unclipped."""
+    terminated: Tensor
+    """[T, B] bool: the episode ended here and nothing follows: discount 0."""
+    truncated: Tensor
+    """[T, B] bool: the episode was cut here: V-trace bootstraps from x_{t+1}."""
+    valid: Tensor
+    """[T, B] bool: False where the environment reset itself; such a transition enters no target and no loss."""
+    behaviour_log_probs: Tensor
+    """[T, B] log mu(a_t | x_t) of the policy that acted."""
+    initial_state: State
+    """The behaviour policy's recurrent state before x_0."""
+    action_mask: Tensor | None = None
+    """[B, A] bool: the actions that exist in the column's task; None where all do."""
+    teacher_logits: Tensor | None = None
+    """[K, T, B, A]; None without a teacher, or when none has weight."""
+    teacher_weights: Tensor | None = None
+    """[K, B] lambda of each label; 0 where a column has fewer than K teachers."""
+
+    def labelled(self, teacher_logits: Tensor, teacher_weights: Tensor) -> Trajectory:
+        return replace(self, teacher_logits=teacher_logits, teacher_weights=teacher_weights)
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> Trajectory:
+        """The same function of every tensor, as for a transfer to another device."""
+
+        def apply(x: Any) -> Any:
+            if isinstance(x, tuple):
+                return tuple(function(y) for y in x)
+            return x if x is None else x.map(function) if isinstance(x, Inputs) else function(x)
+
+        return Trajectory(**{field.name: apply(getattr(self, field.name)) for field in fields(self)})
