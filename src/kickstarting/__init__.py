@@ -1,1 +1,42 @@
-"""kickstarting: train a new reinforcement-learning agent fast by also listening to old ones (Schmitt et al. 2018)."""
+"""kickstarting: train a new reinforcement-learning agent fast by also listening to old ones (Schmitt et al. 2018).
+
+    loss = V-trace actor-critic + lambda_k * H(pi_teacher || pi_student)    on the student's own trajectories
+"""
+
+from kickstarting.algo.losses import cross_entropy, distillation_loss, kickstarting_loss
+from kickstarting.algo.schedules import Schedule, parse_schedule
+from kickstarting.algo.vtrace import VTraceReturns, vtrace
+from kickstarting.config import Config
+from kickstarting.evaluate import evaluate
+from kickstarting.learner import Hyperparameters, Learner, LearnerConfig, TrainingError
+from kickstarting.networks import build_network
+from kickstarting.suites import load_suite
+from kickstarting.teachers import load_policy
+from kickstarting.train import Update, train
+from kickstarting.types import Inputs, Output, Trajectory
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Config",
+    "Hyperparameters",
+    "Inputs",
+    "Learner",
+    "LearnerConfig",
+    "Output",
+    "Schedule",
+    "TrainingError",
+    "Trajectory",
+    "Update",
+    "VTraceReturns",
+    "build_network",
+    "cross_entropy",
+    "distillation_loss",
+    "evaluate",
+    "kickstarting_loss",
+    "load_policy",
+    "load_suite",
+    "parse_schedule",
+    "train",
+    "vtrace",
+]

@@ -7,7 +7,9 @@ import dataclasses
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import tyro
 
 from kickstarting.algo.schedules import Schedule, parse_frames, parse_schedule
 from kickstarting.learner import LearnerConfig
@@ -17,18 +19,18 @@ from kickstarting.learner import LearnerConfig
 class Config:
     """Everything that determines a run."""
 
-    suite: str
+    suite: tyro.conf.Positional[str] = ""
     """A suite's name, a .toml file, or an environment id."""
     network: str = "large"
     """small, large, or package.module:Class."""
-    network_options: tuple[str, ...] = ()
+    network_options: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(name="network-option")] = ()
     """KEY=VALUE, override the network's preset: lstm=512, channels=(16,32)."""
-    total_frames: int = 1_000_000
+    total_frames: Annotated[int, tyro.conf.arg(name="frames")] = 1_000_000
     """Simulator frames to train for."""
     seed: int = 0
     name: str = ""
     """Runs of one name are compared as seeds of one experiment; `scratch` or `kickstarted` unless given."""
-    teachers: tuple[str, ...] = ()
+    teachers: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(name="teacher")] = ()
     """[PATTERN=]REF of each teacher: a run directory or zoo:NAME, for the tasks that the glob pattern matches."""
     teacher_shares: tuple[float, ...] = ()
     """rho of each teacher, in lambda_i = alpha * rho_i; 1 each unless given."""
@@ -41,7 +43,7 @@ class Config:
     """A number or a schedule."""
     envs_per_task: int = 16
     unroll_length: int = 32
-    learner: LearnerConfig = field(default_factory=LearnerConfig)
+    learner: tyro.conf.OmitArgPrefixes[LearnerConfig] = field(default_factory=LearnerConfig)
     checkpoint_every: str = "20%"
     """Frames between checkpoints. Environments restart there, so that a resumed run equals an uninterrupted one."""
     score_window: int = 100
@@ -94,15 +96,22 @@ class Config:
         return {**dataclasses.asdict(self), "name": self.group}
 
 
+def config_from_json(data: dict[str, Any]) -> Config:
+    """The inverse of `Config.to_json`. Raises ValueError, naming the key, if it does not fit."""
+    data = {name: value for name, value in data.items() if name != "versions"}
+    try:
+        data["learner"] = LearnerConfig(**data["learner"])
+        tuples = {f.name for f in dataclasses.fields(Config) if f.default == ()}
+        return Config(**{k: tuple(v) if k in tuples else v for k, v in data.items()})
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"no configuration that this version reads: {error}") from error
+
+
 def read_config(path: Path) -> Config:
     """The configuration of a saved run. Raises ValueError if the file is missing, damaged, or of another version."""
     try:
-        data = {k: v for k, v in json.loads(path.read_text()).items() if k != "versions"}
-        data["learner"] = LearnerConfig(**data["learner"])
-        for name in ("network_options", "teachers", "teacher_shares"):
-            data[name] = tuple(data[name])
-        return Config(**data)
+        return config_from_json(json.loads(path.read_text()))
     except OSError as error:
         raise ValueError(f"no run at {path.parent}: {path.name} cannot be read ({error.strerror})") from error
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path} is no configuration that this version reads: {error}") from error
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path} is damaged: {error}") from error

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from kickstarting.algo.distributions import Distribution
 from kickstarting.algo.losses import mask_logits
 from kickstarting.envs import MultiTaskEnv
 from kickstarting.networks import Network
-from kickstarting.suites import Suite
-from kickstarting.types import Inputs
+from kickstarting.suites import Suite, load_suite
+from kickstarting.teachers import check_spaces, load_policy
+from kickstarting.types import Inputs, Output
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,6 @@ class TaskResult:
 @torch.no_grad()
 def evaluate(
     network: Network,
-    distribution: Distribution | None,
     suite: Suite,
     *,
     episodes: int,
@@ -43,8 +42,7 @@ def evaluate(
     """Run `episodes` episodes of each task (rounded up to a multiple of the environments) and average.
 
     Every environment contributes the same number of episodes, its first ones, so that short episodes do not count more.
-    distribution: None acts uniformly at random (the network is then ignored but for its state). progress: called with
-    episodes done and wanted.
+    progress: called with episodes done and wanted.
     """
     envs_per_task = min(envs_per_task, episodes)
     each = -(-episodes // envs_per_task)
@@ -66,12 +64,8 @@ def evaluate(
                 torch.where(is_first, 0.0, torch.from_numpy(step.rewards)),
                 is_first,
             )
-            if distribution is None:
-                logits = torch.zeros(B, env.distribution.size)
-            else:
-                output, state = network(inputs[None], state)
-                logits = output.logits[0]
-            logits = mask_logits(logits, env.action_mask)
+            output, state = network(inputs[None], state)
+            logits = mask_logits(output.logits[0], env.action_mask)
             actions = env.distribution.mode(logits) if greedy else env.distribution.sample(logits, generator)
             step = env.step(actions.numpy())
             total += step.rewards
@@ -88,6 +82,35 @@ def evaluate(
     results = []
     for i, task in enumerate(suite.tasks):
         mean_return, success, mean_length = sums[:, env.task_of_column == i].sum(1) / (each * envs_per_task)
-        score = task.score(task.metric_of(mean_return, False) if task.metric == "return" else success)
-        results.append(TaskResult(task.name, each * envs_per_task, mean_return, success, score, mean_length))
+        score = task.score(success if task.metric == "success" else mean_return)
+        results.append(TaskResult(task.name, each * envs_per_task, float(mean_return), float(success), float(score), float(mean_length)))
     return results
+
+
+def evaluate_ref(ref: str, suite_name: str, **options) -> list[TaskResult]:
+    """Evaluate a run directory, zoo:NAME, or `random` on a suite by name; options as for `evaluate`.
+
+    Raises ValueError if the policy reads or acts in other spaces than the suite has.
+    """
+    suite = load_suite(suite_name)
+    env = MultiTaskEnv(suite.tasks, 1, seed=0)
+    env.close()
+    if ref == "random":
+        return evaluate(_Uniform(env.distribution.size), suite, **options)
+    policy = load_policy(ref)
+    check_spaces(policy, env)
+    return evaluate(policy.network, suite, **options)
+
+
+class _Uniform:
+    """The uniformly random policy, as a network."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+    def initial_state(self, batch: int) -> tuple[()]:
+        return ()
+
+    def __call__(self, inputs: Inputs, state: tuple) -> tuple[Output, tuple]:
+        shape = inputs.is_first.shape
+        return Output(torch.zeros(*shape, self.size), torch.zeros(shape)), state

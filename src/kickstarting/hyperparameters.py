@@ -36,7 +36,7 @@ class HyperparameterSchedules:
                 raise ValueError(f"schedule {self._alpha.spec!r} needs a random and a reference score of every task of {suite.name}")
             known = policy.task_scores
             if any(task.name not in known for task in suite.tasks):
-                results = evaluate(policy.network, policy.distribution, suite, episodes=32, seed=config.seed)
+                results = evaluate(policy.network, suite, episodes=32, seed=config.seed)
                 known = {result.task: result.score for result in results}
             self._teacher_scores.append(np.array([known[task.name] for task in suite.tasks]))
 

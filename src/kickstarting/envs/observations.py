@@ -24,6 +24,7 @@ class Observations:
         self._channels_first = {k for k, s in parts.items() if _is_channels_first(s)}
         self._tokens = {k: np.full((num_envs, MAX_WORDS), -1, np.int16) for k in self._text}
         self.space = spaces.Dict({k: self._normalise(k, s) for k, s in parts.items()})
+        self._dtypes = [(k, np.dtype(s.dtype)) for k, s in self.space.items()]
 
     def _normalise(self, name: str, space: gymnasium.Space) -> gymnasium.Space:
         if name in self._text:
@@ -43,19 +44,19 @@ class Observations:
         """A batch of raw observations. is_first: bool [B], the rows whose text may have changed."""
         parts = raw if self._named else {"observation": raw}
         result = {}
-        for name, space in self.space.items():
+        for name, dtype in self._dtypes:
             x = parts[name]
             if name in self._text:
-                tokens = self._tokens[name]
-                for row in np.flatnonzero(is_first):
-                    tokens[row] = tokenise(_text(x[row]))
-                x = tokens.copy()
+                rows = np.flatnonzero(is_first)
+                if rows.size:
+                    self._tokens[name] = self._tokens[name].copy()
+                    for row in rows:
+                        self._tokens[name][row] = tokenise(_text(x[row]))
+                x = self._tokens[name]
             elif name in self._channels_first:
                 x = np.moveaxis(x, 1, -1)
-            elif isinstance(space, spaces.Discrete):
-                x = x.astype(np.int64)
             else:
-                x = x.astype(space.dtype, copy=False)
+                x = x.astype(dtype, copy=False)
             result[name] = x
         return result
 

@@ -3,52 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
 from kickstarting.report import scores
-from kickstarting.report.comparison import Comparison, Curve, Estimate, GroupResult, Level, Passing, RunResult, TeacherResult, Versus
+from kickstarting.report.comparison import (
+    CONFIDENCE,
+    Comparison,
+    Curve,
+    Estimate,
+    GroupResult,
+    Level,
+    Passing,
+    TeacherResult,
+    Versus,
+)
+from kickstarting.report.defaults import default_frames, default_levels
 from kickstarting.report.groups import Group
-from kickstarting.report.notes import notes, reference_label
-from kickstarting.report.resampled import estimate, frames_to_reach, improvement, ratio, seed_weights, value_at
-from kickstarting.report.runs import LAMBDA
+from kickstarting.report.provenance import notes, run_results, short_reference
+from kickstarting.report.resampled import Sample, estimate, frames_to_reach, improvement, over_tasks, ratio
+from kickstarting.report.runs import LAMBDA, TeacherScore
 
-CONFIDENCE = 0.95
-SHARES = (0.05, 0.10, 0.25, 0.50, 1.0)
-STEPS = (20.0, 10.0, 5.0, 2.0, 1.0, 0.5, 0.2, 0.1)
 PLOTTED_POINTS = 201  # finer than a phone's screen, coarse enough for a small comparison.json
-
-
-@dataclass(frozen=True, eq=False)
-class _Sample:
-    """A group with its resamples; weights [1 + B, R], averages [1 + B, N] as in resampled.py."""
-
-    group: Group
-    weights: np.ndarray
-    rng: np.random.Generator
-
-    @cached_property
-    def averages(self) -> np.ndarray:
-        return self.weights @ self.group.curves("score")
-
-    @cached_property
-    def final(self) -> np.ndarray:
-        return self.group.final(self.averages)
-
-    @cached_property
-    def tasks(self) -> np.ndarray:
-        """Curves of the tasks, [K, R, N]."""
-        return self.group.task_curves()
-
-    @cached_property
-    def task_finals(self) -> np.ndarray:
-        """[R, K]"""
-        return self.group.final(self.tasks).T
-
-    def reach(self, level: np.ndarray | float) -> np.ndarray:
-        return frames_to_reach(self.group.frames, self.averages, level)
 
 
 def compare(
@@ -72,33 +48,29 @@ def compare(
     baseline = names[0] if baseline is None else baseline
     if baseline not in names:
         raise ValueError(f"baseline {baseline!r} is not among the compared groups {', '.join(map(repr, names))}; name one of them")
-    groups = sorted(groups, key=lambda group: group.name != baseline)
-    # a stream for each name, so that the interval of a group does not depend on which others are compared
-    rngs = [np.random.default_rng([seed, *group.name.encode()]) for group in groups]
-    samples = [_Sample(g, seed_weights(len(g.runs), bootstrap, rng), rng) for g, rng in zip(groups, rngs, strict=True)]
+    samples = [Sample(group, bootstrap, seed) for group in sorted(groups, key=lambda group: group.name != baseline)]
     points = _frame_points(groups, at_frames)
-    scores_to_reach = tuple(map(float, levels)) if levels is not None else default_levels([s.averages[0] for s in samples])
-    chosen = (*(Level(score) for score in scores_to_reach), Level(float(samples[0].final[0]), baseline_final=True))
-    teachers = _teachers(groups)
+    to_reach = default_levels([sample.averages[0] for sample in samples]) if levels is None else tuple(map(float, levels))
+    all_levels = (*(Level(score) for score in to_reach), Level(float(samples[0].final[0]), baseline_final=True))
+    teachers = _teachers([sample.group for sample in samples])
     return Comparison(
-        suite=reference_label(groups[0].runs[0].suite),
+        suite=short_reference(groups[0].runs[0].suite),
         baseline=baseline,
         at_frames=points,
-        levels=chosen,
-        groups=tuple(_group_result(sample, samples[0], points, chosen, teachers, bootstrap) for sample in samples),
+        levels=all_levels,
+        groups=tuple(_group_result(sample, samples[0], points, all_levels, teachers) for sample in samples),
         teachers=teachers,
-        runs=tuple(row for group in groups for row in _run_results(group)),
-        notes=notes(groups),
+        runs=tuple(row for sample in samples for row in run_results(sample.group)),
+        notes=notes([sample.group for sample in samples]),
         bootstrap=bootstrap,
         bootstrap_seed=seed,
-        confidence=CONFIDENCE,
         smooth_frames=groups[0].smooth_frames,
     )
 
 
 def _frame_points(groups: Sequence[Group], at_frames: Sequence[int] | None) -> tuple[int, ...]:
     if at_frames is None:
-        return default_frames(start=max(g.frames[0] for g in groups), budget=min(g.budget for g in groups))
+        return default_frames(start=max(group.frames[0] for group in groups), budget=min(group.budget for group in groups))
     longest = max(group.budget for group in groups)
     for point in at_frames:
         if not 0 < point <= longest:
@@ -106,102 +78,53 @@ def _frame_points(groups: Sequence[Group], at_frames: Sequence[int] | None) -> t
     return tuple(int(point) for point in at_frames)
 
 
-def default_frames(start: float, budget: int) -> tuple[int, ...]:
-    """Up to four round points of the common budget, the whole of it last, none before every group has a score."""
-    rounded = [int(float(f"{share * budget:.2g}")) for share in SHARES[:-1]] + [budget]
-    usable = [point for point in rounded if start <= point <= budget]
-    early, half = usable[:-2], usable[-2:-1]
-    return tuple(dict.fromkeys([*early, *(half if len(early) < 3 else []), usable[-1]]))
-
-
-def default_levels(curves: Sequence[np.ndarray]) -> tuple[float, ...]:
-    """Three round scores between where the groups start and the best that all of them reach; fewer if that is next to nothing."""
-    best = min(curve.max() for curve in curves)
-    starts = [curve[0] for curve in curves]
-    low = max(starts) if max(starts) < best else min(starts)
-    for step in STEPS:
-        multiples = np.arange(np.floor(low / step) + 1, np.floor(best / step) + 1) * step
-        if len(multiples) >= 3:
-            chosen = multiples[np.round(np.linspace(0, len(multiples) - 1, 3)).astype(int)]
-            return tuple(round(float(level), 1) for level in chosen)
-    return ()
-
-
 def _group_result(
-    sample: _Sample, base: _Sample, points: Sequence[int], levels: Sequence[Level], teachers: Sequence[TeacherResult], bootstrap: int
+    sample: Sample, base: Sample, points: Sequence[int], levels: Sequence[Level], teachers: Sequence[TeacherResult]
 ) -> GroupResult:
-    group, versus = sample.group, None
-    reached = [sample.reach(base.final if level.baseline_final else level.score) for level in levels]
-    if sample is not base:
-        versus = _versus(sample, base, reached, points, levels, bootstrap)
-    several, tasks = len(group.runs) > 1, len(group.tasks) > 0
-
-    def over_tasks(statistic) -> Estimate | None:
-        if not tasks:
-            return None
-        value = statistic(sample.task_finals)
-        if not several:
-            return Estimate(float(value))
-        resampled = scores.stratified_bootstrap(statistic, sample.task_finals, repetitions=bootstrap, rng=sample.rng)
-        return estimate(np.concatenate([[value], resampled]))
-
-    finals = sample.weights @ sample.task_finals if tasks else np.empty((1, 0))
+    group = sample.group
+    reached = [_reach(sample, base, level) for level in levels]
+    task_finals = sample.weights @ sample.task_finals if group.tasks else np.empty((1, 0))
     return GroupResult(
         name=group.name,
         seeds=tuple(run.seed for run in group.runs),
         frames=group.budget,
-        scores=tuple(estimate(value_at(group.frames, sample.averages, point)) for point in points),
-        frames_to=tuple(estimate(r, bound="≤" if r[0] == group.frames[0] else "") for r in reached),
+        scores=tuple(estimate(sample.at(point)) for point in points),
+        frames_to=tuple(estimate(frames, bound="≤" if sample.starts_above(frames) else "") for frames in reached),
         final=estimate(sample.final),
-        median=over_tasks(scores.median),
-        iqm=over_tasks(scores.iqm),
-        tasks={task: estimate(finals[:, k]) for k, task in enumerate(group.tasks)},
+        median=over_tasks(scores.median, sample),
+        iqm=over_tasks(scores.iqm, sample),
+        tasks={task: estimate(task_finals[:, k]) for k, task in enumerate(group.tasks)},
         passing=tuple(_passing(sample, teacher) for teacher in teachers),
-        versus=versus,
+        versus=None if sample is base else _versus(sample, base, points, levels),
         curve=_curve(group.frames, sample.averages),
         lambdas=_lambda_curves(group),
     )
 
 
-def _versus(
-    sample: _Sample, base: _Sample, reached: list[np.ndarray], points: Sequence[int], levels: Sequence[Level], bootstrap: int
-) -> Versus:
-    speedups = []
-    for level, frames in zip(levels, reached, strict=True):
-        base_frames = base.reach(base.final if level.baseline_final else level.score)
-        starts_above = frames[0] == sample.group.frames[0], base_frames[0] == base.group.frames[0]
-        bound = {(True, False): "≥", (False, True): "≤"}.get(starts_above, "")
-        speedup = ratio(base_frames, frames)
-        if all(starts_above) or not np.isfinite(base_frames[0]) or not np.isfinite(frames[0]):
-            speedups.append(Estimate(None))
-        else:
-            speedups.append(estimate(speedup, lowest=0.0, bound=bound))
-    probability = None
-    if sample.group.tasks:
-        finals = sample.task_finals, base.task_finals
-        value = scores.probability_of_improvement(*finals)
-        probability = Estimate(float(value))
-        if min(len(f) for f in finals) > 1:
-            resampled = scores.stratified_bootstrap(scores.probability_of_improvement, *finals, repetitions=bootstrap, rng=sample.rng)
-            probability = estimate(np.concatenate([[value], resampled]))
+def _reach(sample: Sample, base: Sample, level: Level) -> np.ndarray:
+    return sample.reach(base.final if level.baseline_final else level.score)
+
+
+def _versus(sample: Sample, base: Sample, points: Sequence[int], levels: Sequence[Level]) -> Versus:
     return Versus(
-        improvements=tuple(
-            estimate(
-                improvement(
-                    value_at(sample.group.frames, sample.averages, point), value_at(base.group.frames, base.averages, point)
-                )
-            )
-            for point in points
-        ),
-        speedups=tuple(speedups),
+        improvements=tuple(estimate(improvement(sample.at(point), base.at(point))) for point in points),
+        speedups=tuple(_speedup(sample, base, level) for level in levels),
         final_improvement=estimate(improvement(sample.final, base.final)),
-        probability_of_improvement=probability,
+        probability_of_improvement=over_tasks(scores.probability_of_improvement, sample, base),
     )
 
 
+def _speedup(sample: Sample, base: Sample, level: Level) -> Estimate:
+    frames, base_frames = _reach(sample, base, level), _reach(base, base, level)
+    above, base_above = sample.starts_above(frames), base.starts_above(base_frames)
+    if (above and base_above) or not np.isfinite([frames[0], base_frames[0]]).all():
+        return Estimate(None)
+    return estimate(ratio(base_frames, frames), lowest=0.0, bound="≥" if above else "≤" if base_above else "")
+
+
 def _teachers(groups: Sequence[Group]) -> tuple[TeacherResult, ...]:
-    """Every teacher that a run has measured; several measurements of one are averaged."""
-    measured: dict[str, list] = {}
+    """Every teacher that a run has measured, several measurements of one averaged. One measured on no task of the suite is left out."""
+    measured: dict[str, list[TeacherScore]] = {}
     for group in groups:
         for run in group.runs:
             for name, score in run.teacher_scores.items():
@@ -209,24 +132,27 @@ def _teachers(groups: Sequence[Group]) -> tuple[TeacherResult, ...]:
     results = []
     for name, several in measured.items():
         known = [task for task in groups[0].tasks if all(task in score.tasks for score in several)]
+        if any(score.tasks for score in several) and not known:
+            continue
         tasks = {task: float(np.mean([score.tasks[task] for score in several])) for task in known}
         score = float(np.mean([score.score for score in several]))
         results.append(TeacherResult(name, score, tasks, whole_suite=len(tasks) in (0, len(groups[0].tasks))))
     return tuple(results)
 
 
-def _passing(sample: _Sample, teacher: TeacherResult) -> Passing:
-    averages, final = sample.averages, sample.final
+def _passing(sample: Sample, teacher: TeacherResult) -> Passing:
+    group, averages, final = sample.group, sample.averages, sample.final
     if not teacher.whole_suite:
-        taught = [sample.group.tasks.index(task) for task in teacher.tasks]
+        taught = [group.tasks.index(task) for task in teacher.tasks]
         averages = sample.weights @ sample.tasks[taught].mean(axis=0)
-        final = sample.group.final(averages)
-    frames = frames_to_reach(sample.group.frames, averages, teacher.score)
-    bound = "≤" if frames[0] == sample.group.frames[0] else ""
+        final = group.final(averages)
+    frames = frames_to_reach(group.frames, averages, teacher.score)
+    bound = "≤" if sample.starts_above(frames) else ""
     return Passing(teacher.name, float(final[0]), estimate(frames, bound=bound), bool(final[0] > teacher.score))
 
 
 def _curve(frames: np.ndarray, averages: np.ndarray) -> Curve:
+    """Thinned to PLOTTED_POINTS, with a pointwise interval where there are resamples."""
     shown = np.unique(np.linspace(0, len(frames) - 1, PLOTTED_POINTS).round().astype(int))
     rows = [averages[0, shown]]
     if len(averages) > 1:
@@ -243,24 +169,3 @@ def _lambda_curves(group: Group) -> dict[str, Curve]:
         axis = np.unique(np.linspace(max(f[0] for f, _ in lines), min(f[-1] for f, _ in lines), PLOTTED_POINTS))
         curves[teacher] = _curve(axis, np.mean([np.interp(axis, *line) for line in lines], axis=0, keepdims=True))
     return curves
-
-
-def _run_results(group: Group) -> list[RunResult]:
-    finals = group.final(group.curves("score"))
-    rows = []
-    for run, final in zip(group.runs, finals, strict=True):
-        seconds, speeds = run.curve("seconds")[1], run.curve("frames_per_second")[1]
-        rows.append(
-            RunResult(
-                name=run.name,
-                seed=run.seed,
-                directory=run.directory.resolve().name,
-                teachers=tuple(reference_label(teacher) for teacher in run.teachers),
-                frames=int(run.frames[-1]),
-                total_frames=run.total_frames,
-                final=float(final),
-                seconds=float(seconds[-1]) if len(seconds) else None,
-                frames_per_second=float(np.median(speeds)) if len(speeds) else None,
-            )
-        )
-    return rows

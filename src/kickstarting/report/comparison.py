@@ -7,6 +7,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+CONFIDENCE = 0.95
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -125,7 +127,6 @@ class Comparison:
     """What a reader must know before trusting the numbers: unfinished runs, few seeds, unequal budgets."""
     bootstrap: int
     bootstrap_seed: int
-    confidence: float
     smooth_frames: int | None
 
     @property
@@ -138,7 +139,7 @@ class Comparison:
 
     def to_dict(self) -> dict[str, Any]:
         """For json.dumps(allow_nan=False): infinite ends of intervals are the strings "inf" and "-inf", which float() reads."""
-        return _jsonable(dataclasses.asdict(self))
+        return {"confidence": CONFIDENCE, **_jsonable(dataclasses.asdict(self))}
 
 
 def _jsonable(value: Any) -> Any:

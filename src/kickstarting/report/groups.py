@@ -60,7 +60,8 @@ def group_runs(runs: Sequence[Run], smooth_frames: int | None = None) -> tuple[G
     for run in runs:
         by_name.setdefault(run.name, []).append(run)
     groups = tuple(
-        Group(name, tuple(sorted(members, key=lambda run: run.seed)), _axis(members), smooth_frames) for name, members in by_name.items()
+        Group(name, tuple(sorted(members, key=lambda run: run.seed)), _axis(members), smooth_frames)
+        for name, members in by_name.items()
     )
     first = runs[0]
     for run in runs:

@@ -6,10 +6,75 @@ computes both. With a single seed B is 0: there is nothing to resample, and no i
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
 import numpy as np
 
-from kickstarting.report.comparison import Estimate
-from kickstarting.report.scores import percentile_interval
+from kickstarting.report.comparison import CONFIDENCE, Estimate
+from kickstarting.report.groups import Group
+from kickstarting.report.scores import percentile_interval, stratified_bootstrap
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """A group with its resamples. What it draws depends on the group's name and the seed, not on what it is compared with."""
+
+    group: Group
+    bootstrap: int
+    seed: int
+
+    def rng(self, purpose: str) -> np.random.Generator:
+        return np.random.default_rng([self.seed, *f"{self.group.name}/{purpose}".encode()])
+
+    @cached_property
+    def weights(self) -> np.ndarray:
+        """[1 + B, R]"""
+        return seed_weights(len(self.group.runs), self.bootstrap, self.rng("seeds"))
+
+    @cached_property
+    def averages(self) -> np.ndarray:
+        """Suite score, [1 + B, N]."""
+        return self.weights @ self.group.curves("score")
+
+    @cached_property
+    def final(self) -> np.ndarray:
+        """[1 + B]"""
+        return self.group.final(self.averages)
+
+    @cached_property
+    def tasks(self) -> np.ndarray:
+        """Curves of the tasks, [K, R, N]."""
+        return self.group.task_curves()
+
+    @cached_property
+    def task_finals(self) -> np.ndarray:
+        """[R, K]"""
+        return self.group.final(self.tasks).T
+
+    def at(self, frames: float) -> np.ndarray:
+        return value_at(self.group.frames, self.averages, frames)
+
+    def reach(self, level: np.ndarray | float) -> np.ndarray:
+        return frames_to_reach(self.group.frames, self.averages, level)
+
+    def starts_above(self, frames: np.ndarray) -> bool:
+        """Whether these frames to a level are the first point of the axis, and so only an upper bound."""
+        return bool(frames[0] == self.group.frames[0])
+
+
+def over_tasks(statistic: Callable[..., np.ndarray], *samples: Sample) -> Estimate | None:
+    """A statistic of the final scores [R, K] of one group or two, with a stratified bootstrap; None if tasks are not logged."""
+    if not samples[0].group.tasks:
+        return None
+    finals = [sample.task_finals for sample in samples]
+    value = np.atleast_1d(statistic(*finals))
+    if min(len(f) for f in finals) == 1:
+        return estimate(value)
+    rng = samples[0].rng(statistic.__name__)
+    resampled = stratified_bootstrap(statistic, *finals, repetitions=samples[0].bootstrap, rng=rng)
+    return estimate(np.concatenate([value, resampled]))
 
 
 def seed_weights(seeds: int, bootstrap: int, rng: np.random.Generator) -> np.ndarray:
@@ -60,12 +125,12 @@ def improvement(scores: np.ndarray, baseline: np.ndarray) -> np.ndarray:
     return 100.0 * (ratio(scores, np.where(baseline > 0.0, baseline, np.nan)) - 1.0)
 
 
-def estimate(samples: np.ndarray, *, lowest: float = -np.inf, bound: str = "", confidence: float = 0.95) -> Estimate:
+def estimate(samples: np.ndarray, *, lowest: float = -np.inf, bound: str = "") -> Estimate:
     """[1 + B] -> value and interval. lowest: what the quantity cannot fall below."""
     value = float(samples[0])
     if not np.isfinite(value):
         value = None
     if len(samples) == 1:
         return Estimate(value, bound=bound)
-    low, high = percentile_interval(samples[1:], confidence)
+    low, high = percentile_interval(samples[1:], CONFIDENCE)
     return Estimate(value, max(low, lowest), high, bound)

@@ -145,7 +145,9 @@ def _read_lines(path: Path) -> list[dict[str, Any]]:
         except (ValueError, KeyError, TypeError) as error:
             if number == len(texts):
                 break
-            raise ValueError(f"line {number} of {path} is not a JSON object with 'frames' ({error}); remove or repair it") from error
+            raise ValueError(
+                f"line {number} of {path} is not a JSON object with 'frames' ({error}); remove or repair it"
+            ) from error
         while lines and lines[-1]["frames"] >= line["frames"]:
             lines.pop()
         lines.append(line)

@@ -1,6 +1,6 @@
 """Teachers: what each would have done on the student's unrolls. One adapter file per origin."""
 
-from kickstarting.teachers.label import Teacher, Teachers, build_teachers
+from kickstarting.teachers.label import Teacher, Teachers, build_teachers, check_spaces
 from kickstarting.teachers.native import Policy, find_checkpoint, load_policy, load_weights, zoo_names
 
-__all__ = ["Policy", "Teacher", "Teachers", "build_teachers", "find_checkpoint", "load_policy", "load_weights", "zoo_names"]
+__all__ = ["Policy", "Teacher", "Teachers", "build_teachers", "check_spaces", "find_checkpoint", "load_policy", "load_weights", "zoo_names"]

@@ -100,12 +100,13 @@ def build_teachers(refs: Sequence[str], task_names: Sequence[str], env: MultiTas
         if not tasks:
             raise ValueError(f"teacher pattern {pattern!r} matches no task; the suite has {', '.join(task_names)}")
         policy = load_policy(ref)
-        _check_spaces(policy, env)
+        check_spaces(policy, env)
         teachers.append(Teacher(policy, np.flatnonzero(np.isin(env.task_of_column, tasks)), env.num_envs))
     return Teachers(teachers, env.num_envs)
 
 
-def _check_spaces(policy: Policy, env: MultiTaskEnv) -> None:
+def check_spaces(policy: Policy, env: MultiTaskEnv) -> None:
+    """Raise ValueError, naming both sides, if a policy cannot act in these environments."""
     theirs, ours = describe_space(policy.spec.action_space), describe_space(env.action_space)
     if theirs != ours:
         raise ValueError(f"teacher {policy.ref} acts in {theirs}, the student in {ours}; they must share the action space")

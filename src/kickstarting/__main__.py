@@ -1,0 +1,3 @@
+from kickstarting.cli import main
+
+main()

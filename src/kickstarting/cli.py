@@ -1,0 +1,146 @@
+"""The command `kickstart`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from kickstarting.config import Config
+from kickstarting.learner import TrainingError
+
+console = Console()
+
+
+def train(
+    config: tyro.conf.OmitArgPrefixes[Config],
+    out: Path | None = None,
+    resume: Path | None = None,
+) -> None:
+    """Train a student, from scratch or kickstarted by teachers.
+
+    Args:
+        config: What to train.
+        out: Directory for the run; runs/SUITE/NAME-SEED unless given.
+        resume: Continue the killed run in this directory instead.
+    """
+    from kickstarting import run as runs
+
+    if resume:
+        if config.suite:
+            raise ValueError(f"--resume {resume} continues that run with its own configuration; leave out {config.suite!r}")
+        runs.resume(resume)
+        console.print(f"finished; the run is in {resume}")
+        return
+    if not config.suite:
+        raise ValueError("name a suite, a .toml file or an environment id (see `kickstart suites`), or --resume DIR")
+    out = out or Path("runs") / Path(config.suite).stem / f"{config.group}-{config.seed}"
+    runs.run(config, out)
+    console.print(f"finished; the run is in {out}: compare it with `kickstart compare {out} ...`")
+
+
+def evaluate(
+    ref: tyro.conf.Positional[str],
+    suite: tyro.conf.Positional[str],
+    episodes: int = 100,
+    greedy: bool = False,
+    seed: int = 1_000_003,
+    json_file: Annotated[Path | None, tyro.conf.arg(name="json")] = None,
+) -> None:
+    """Run whole episodes of every task with frozen weights and print return, success and score.
+
+    Args:
+        ref: A run directory, one of its checkpoints, zoo:NAME, or `random`.
+        suite: A suite's name, a .toml file, or an environment id.
+        episodes: Of each task.
+        greedy: Take the most likely action instead of sampling.
+        seed: Of environments and sampling.
+        json_file: Also write the numbers here.
+    """
+    from kickstarting.evaluate import evaluate_ref
+
+    with console.status("evaluating ...") as status:
+
+        def progress(done: int, total: int) -> None:
+            status.update(f"evaluating {ref}: {done} of {total} episodes")
+
+        results = evaluate_ref(ref, suite, episodes=episodes, seed=seed, greedy=greedy, progress=progress)
+    table = Table("task", "episodes", "return", "success", "length", "score")
+    for r in results:
+        table.add_row(r.task, str(r.episodes), f"{r.mean_return:.3f}", f"{r.success:.1%}", f"{r.length:.1f}", f"{r.score:.1f}")
+    score = float(np.mean([r.score for r in results]))
+    table.add_section()
+    table.add_row("mean", "", f"{np.mean([r.mean_return for r in results]):.3f}", f"{np.mean([r.success for r in results]):.1%}", "", f"{score:.1f}")
+    console.print(table)
+    if json_file:
+        data = {"ref": ref, "suite": suite, "greedy": greedy, "seed": seed, "score": score, "tasks": [asdict(r) for r in results]}
+        json_file.write_text(json.dumps(data, indent=1) + "\n")
+
+
+def compare(
+    directories: tyro.conf.Positional[tuple[Path, ...]],
+    out: Path = Path("comparison"),
+    baseline: str | None = None,
+) -> None:
+    """The paper's Table 1 for any runs: grouped by name over seeds, with intervals, curves and a page.
+
+    Args:
+        directories: Runs, or directories that hold runs.
+        out: Where comparison.json, the figures and report.html go.
+        baseline: Name of the group that the others are compared with; `scratch` where there is one, else the first.
+    """
+    from kickstarting.report import compare_runs, print_comparison
+
+    comparison = compare_runs(directories, out=out, baseline=baseline)
+    print_comparison(comparison, console)
+    console.print(f"open {(out / 'report.html').resolve()}")
+
+
+def suites() -> None:
+    """List the suites and their tasks."""
+    from kickstarting.suites import builtin_suites, load_suite
+
+    for name in builtin_suites():
+        suite = load_suite(name)
+        table = Table("task", "environment", "category", "random", "reference", title=f"{suite.name}: {suite.description}", title_justify="left")
+        for task in suite.tasks:
+            random = "-" if task.random is None else f"{task.random:g}"
+            reference = "-" if task.reference is None else f"{task.reference:g}"
+            table.add_row(task.name, task.env_id, task.category, random, reference)
+        console.print(table)
+    console.print("Any EnvPool or Gymnasium environment id, or a .toml file like these, is a suite too.")
+
+
+def demo(full: bool = False, out: Path = Path("runs/demo"), frames: Annotated[int | None, tyro.conf.arg(name="frames")] = None) -> None:
+    """The main job: a shipped small teacher kickstarts a large student, beside the same student from scratch.
+
+    Args:
+        full: Also train the teacher, and run three seeds of everything.
+        out: Where the runs and the report go; an interrupted demo continues there.
+        frames: Budget of each student.
+    """
+    from kickstarting.demo import run_demo
+
+    run_demo(out, full=full, frames=frames, console=console)
+
+
+def main() -> None:
+    """Entry point: one clear line and exit code 1 on an error that a user can mend."""
+    commands = {"train": train, "evaluate": evaluate, "compare": compare, "demo": demo, "suites": suites}
+    try:
+        tyro.extras.subcommand_cli_from_dict(commands, prog="kickstart", description=__doc__)
+    except (ValueError, TrainingError) as error:
+        sys.exit(f"kickstart: error: {error}")
+    except KeyboardInterrupt:
+        sys.exit("kickstart: interrupted; what was checkpointed is kept: continue with `kickstart train --resume DIR`")
+
+
+if __name__ == "__main__":
+    main()

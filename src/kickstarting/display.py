@@ -1,0 +1,99 @@
+"""Progress: a live panel on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from kickstarting.config import Config
+
+PLAIN_EVERY = 10.0
+"""Seconds between plain lines."""
+
+
+class Display:
+    """Shows the last metrics of one run: score, success of each task, lambda, frames/s and the time left."""
+
+    def __init__(self, config: Config, console: Console | None = None) -> None:
+        self.config = config
+        self.console = console or Console()
+        self._live: Live | None = None
+        self._printed = 0.0
+
+    def __enter__(self) -> Display:
+        if self.console.is_terminal:
+            self._live = Live(Text("building environments and networks ..."), console=self.console, refresh_per_second=4)
+            self._live.__enter__()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._live:
+            self._live.__exit__(kind, error, trace)
+
+    def __call__(self, frames: int, metrics: dict[str, float | None]) -> None:
+        if self._live:
+            self._live.update(panel(self.config, frames, metrics))
+        elif time.monotonic() - self._printed > PLAIN_EVERY or frames >= self.config.total_frames:
+            self._printed = time.monotonic()
+            self.console.print(plain_line(self.config, frames, metrics), soft_wrap=True, highlight=False)
+
+
+def plain_line(config: Config, frames: int, metrics: dict[str, float | None]) -> str:
+    parts = [
+        f"{config.group}:{config.seed}",
+        f"{short(frames)}/{short(config.total_frames)} frames",
+        f"score {number(metrics.get('score'))}",
+        f"{short(metrics.get('frames_per_second') or 0)} frames/s",
+        f"left {left(config, frames, metrics)}",
+    ]
+    parts += [f"lambda {number(value, 3)} ({name[7:]})" for name, value in metrics.items() if name.startswith("lambda/")]
+    return "  ".join(parts)
+
+
+def panel(config: Config, frames: int, metrics: dict[str, float | None]) -> Group:
+    head = Table.grid(padding=(0, 2))
+    head.add_row(
+        Text(f"{config.group} seed {config.seed}", style="bold"),
+        f"score [bold]{number(metrics.get('score'))}[/]",
+        f"{short(frames)} of {short(config.total_frames)} frames",
+        f"{short(metrics.get('frames_per_second') or 0)} frames/s",
+        f"left {left(config, frames, metrics)}",
+    )
+    rows: list = [head, ProgressBar(total=config.total_frames, completed=min(frames, config.total_frames), width=76)]
+    tasks = Table.grid(padding=(0, 1))
+    for name, value in metrics.items():
+        if name.startswith("task_success/") and value is not None:
+            tasks.add_row(name[13:], ProgressBar(total=1.0, completed=value, width=24), f"{value:.0%}")
+    rows.append(tasks)
+    for name, value in metrics.items():
+        if name.startswith("lambda/"):
+            rows.append(Text(f"lambda {number(value, 3)}  teacher {name[7:]}", style="cyan"))
+    return Group(*rows)
+
+
+def left(config: Config, frames: int, metrics: dict[str, float | None]) -> str:
+    """Time to the end at the present speed."""
+    speed = metrics.get("frames_per_second")
+    if not speed:
+        return "?"
+    seconds = max(0, int((config.total_frames - frames) / speed))
+    hours, rest = divmod(seconds, 3600)
+    return f"{hours}:{rest // 60:02d}:{rest % 60:02d}" if hours else f"{rest // 60}:{rest % 60:02d}"
+
+
+def short(x: float) -> str:
+    """1234567 -> 1.23M."""
+    for limit, unit in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if x >= limit:
+            return f"{x / limit:.3g}{unit}"
+    return f"{x:.0f}"
+
+
+def number(x: float | None, digits: int = 1) -> str:
+    return "-" if x is None else f"{x:.{digits}f}"

@@ -1,0 +1,54 @@
+"""Compare runs: tables, figures and one self-contained page. Reads run directories and imports no other part of the package."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from kickstarting.report.compare import compare
+from kickstarting.report.comparison import Comparison
+from kickstarting.report.figures import curves_figure, save, tasks_figure
+from kickstarting.report.groups import group_runs
+from kickstarting.report.page import to_page
+from kickstarting.report.runs import load_runs
+from kickstarting.report.tables import to_markdown, to_rich
+from kickstarting.report.wording import headline
+
+__all__ = ["Comparison", "compare_runs", "headline", "to_markdown", "to_rich"]
+
+
+def compare_runs(
+    directories: Sequence[Path],
+    *,
+    out: Path | None,
+    baseline: str | None = None,
+    at_frames: Sequence[int] | None = None,
+    levels: Sequence[float] | None = None,
+    bootstrap: int = 2000,
+    seed: int = 0,
+    smooth_frames: int | None = None,
+) -> Comparison:
+    """Compare the runs in or below `directories`, grouped by name over seeds, and write a report to `out`.
+
+    out: gets comparison.json, table.md, curves.png and .svg, tasks.png and .svg (if tasks are logged) and report.html; None writes nothing.
+    baseline: the name of the group to compare with, by default the first. smooth_frames: length of a trailing mean over each run's
+    scores, none by default. The rest is described at `compare`. Raises ValueError if the runs cannot be read or compared.
+    """
+    groups = group_runs(load_runs([Path(directory) for directory in directories]), smooth_frames)
+    comparison = compare(groups, baseline=baseline, at_frames=at_frames, levels=levels, bootstrap=bootstrap, seed=seed)
+    if out is not None:
+        _write(comparison, Path(out))
+    return comparison
+
+
+def _write(comparison: Comparison, out: Path) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    curves, tasks = curves_figure(comparison), tasks_figure(comparison)
+    save(curves, out / "curves")
+    if tasks is not None:
+        save(tasks, out / "tasks")
+    numbers = json.dumps(comparison.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
+    (out / "comparison.json").write_text(numbers + "\n", encoding="utf-8")
+    (out / "table.md").write_text(to_markdown(comparison), encoding="utf-8")
+    (out / "report.html").write_text(to_page(comparison, curves, tasks), encoding="utf-8")

@@ -1,0 +1,251 @@
+"""Learning curves over the teachers' weights, and scores of every task. Legible at a phone's width and to the colour-blind."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from kickstarting.report.comparison import Comparison, GroupResult, TeacherResult
+from kickstarting.report.wording import frames_text, score_text
+
+INK, FAINT, GRID, PAPER = "#24292f", "#6e7681", "#e4e7eb", "#ffffff"
+BASELINE = "#767d86"
+COLOURS = (
+    "#0072b2",
+    "#d55e00",
+    "#009e73",
+    "#b0609a",
+    "#b8860b",
+)  # after Okabe and Ito, dark enough for thin lines on white
+DASHES = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)))
+MARKERS = ("D", "o", "^", "s")
+WIDTH = 5.4  # inches; with 9-point type still readable when a phone shows it three inches wide
+NAMED_TEACHERS = 4  # more get one marker for the best of them, and no entries of their own
+
+STYLE = {
+    "font.family": "DejaVu Sans",  # comes with matplotlib, so that figures are the same everywhere
+    "font.size": 9.0,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": FAINT,
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "xtick.color": FAINT,
+    "ytick.color": FAINT,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "grid.color": GRID,
+    "grid.linewidth": 0.8,
+    "lines.solid_capstyle": "round",
+    "legend.frameon": False,
+    "figure.facecolor": PAPER,
+    "axes.facecolor": PAPER,
+    "savefig.facecolor": PAPER,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "kickstarting",  # the same comparison gives the same file
+}
+
+
+@contextmanager
+def _style() -> Iterator[None]:
+    with matplotlib.rc_context(STYLE):
+        yield
+
+
+def colour(comparison: Comparison, group: GroupResult) -> str:
+    """Grey for the baseline, then COLOURS in turn."""
+    index = comparison.groups.index(group)
+    return COLOURS[(index - 1) % len(COLOURS)] if index else BASELINE
+
+
+def curves_figure(comparison: Comparison) -> Figure:
+    """Score against frames with bands over seeds, and below it, where there are teachers, their lambda (the paper's Figure 2)."""
+    with _style():
+        with_lambdas = any(group.lambdas for group in comparison.groups)
+        handles = [_group_handle(comparison, group) for group in comparison.groups] + _teacher_handles(comparison)
+        legend_height = 0.2 * _legend_rows(handles)
+        heights = [2.7, 1.0] if with_lambdas else [2.7]
+        figure = Figure(figsize=(WIDTH, sum(heights) + legend_height + 0.5), layout="constrained")
+        axes = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights, squeeze=False)[:, 0]
+        _draw_scores(axes[0], comparison)
+        if with_lambdas:
+            _draw_lambdas(axes[1], comparison)
+        axes[-1].set_xlabel("frames")
+        axes[-1].xaxis.set_major_formatter(FuncFormatter(lambda frames, _: frames_text(frames)))
+        axes[-1].xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
+        axes[-1].set_xlim(0, max(group.frames for group in comparison.groups))
+        _legend(figure, handles)
+        return figure
+
+
+def _draw_scores(axes: Axes, comparison: Comparison) -> None:
+    lowest = 0.0
+    for group in reversed(comparison.groups):  # the baseline last, so that it is never hidden
+        curve, shade = group.curve, colour(comparison, group)
+        lowest = min(lowest, *curve.mean, *curve.low)
+        if curve.low:
+            axes.fill_between(curve.frames, curve.low, curve.high, color=shade, alpha=0.18, linewidth=0)
+        axes.plot(curve.frames, curve.mean, color=shade, linestyle=_dash(comparison, group), linewidth=1.8)
+    for teacher in _suite_teachers(comparison):
+        axes.axhline(teacher.score, color=INK, linestyle=(0, (4, 3)), linewidth=1.0, zorder=1.5)
+    axes.set_ylim(lowest, 100.0)
+    axes.set_ylabel("score")
+    axes.grid(axis="y")
+
+
+def _draw_lambdas(axes: Axes, comparison: Comparison) -> None:
+    names = _lambda_names(comparison)
+    for group in comparison.groups:
+        for teacher, curve in group.lambdas.items():
+            dash = DASHES[names.index(teacher) % len(DASHES)] if len(names) <= NAMED_TEACHERS else "-"
+            axes.plot(curve.frames, curve.mean, color=colour(comparison, group), linestyle=dash, linewidth=1.4, clip_on=False)
+    if 1 < len(names) <= NAMED_TEACHERS:
+        handles = [Line2D([], [], color=FAINT, linestyle=DASHES[i], linewidth=1.4, label=name) for i, name in enumerate(names)]
+        axes.legend(handles=handles, loc="upper right", fontsize=8.0, handlelength=2.2, borderaxespad=0.0)
+    axes.set_ylim(bottom=0.0)
+    axes.set_ylabel("λ")
+    axes.yaxis.set_major_locator(MaxNLocator(3))
+    axes.grid(axis="y")
+
+
+def tasks_figure(comparison: Comparison) -> Figure | None:
+    """Final score of every group on every task as bars, the teachers' as markers. None if tasks are not logged."""
+    if not comparison.tasks:
+        return None
+    with _style():
+        bar, title, gap = 0.16, 0.21, 0.12  # inches
+        block = title + bar * len(comparison.groups) + gap
+        handles = [_group_handle(comparison, group, bar=True) for group in comparison.groups] + _marker_handles(comparison)
+        height = block * len(comparison.tasks) + 0.2 * _legend_rows(handles) + 0.6
+        figure = Figure(figsize=(WIDTH, height), layout="constrained")
+        axes = figure.subplots()
+        for k, task in enumerate(comparison.tasks):
+            axes.text(0.0, k * block + title - 0.03, task, va="baseline", ha="left", fontsize=8.5)
+            for g, group in enumerate(comparison.groups):
+                _draw_bar(axes, comparison, group, task, y=k * block + title + bar * (g + 0.5), height=0.82 * bar)
+            _draw_teachers(axes, comparison, task, y=k * block + title + bar * len(comparison.groups) / 2.0)
+        lowest = min(0.0, *(_lowest(group.tasks[task]) for group in comparison.groups for task in comparison.tasks))
+        axes.set_xlim(lowest, 100.0)
+        axes.set_ylim(block * len(comparison.tasks) - gap / 2.0, 0.0)
+        axes.set_yticks([])
+        axes.spines["left"].set_position(("data", 0.0))
+        axes.set_xlabel("final score")
+        axes.grid(axis="x")
+        _legend(figure, handles)
+        return figure
+
+
+def _draw_bar(axes: Axes, comparison: Comparison, group: GroupResult, task: str, *, y: float, height: float) -> None:
+    score = group.tasks[task]
+    axes.barh(y, score.value or 0.0, height=height, color=colour(comparison, group), linewidth=0)
+    if score.low is not None and score.high is not None:
+        axes.plot([score.low, score.high], [y, y], color=INK, linewidth=1.0, solid_capstyle="butt", clip_on=False)
+
+
+def _draw_teachers(axes: Axes, comparison: Comparison, task: str, *, y: float) -> None:
+    teachers = [teacher for teacher in comparison.teachers if task in teacher.tasks]
+    if len(comparison.teachers) > NAMED_TEACHERS:
+        best = max((teacher.tasks[task] for teacher in teachers), default=None)
+        points = [] if best is None else [(best, MARKERS[0])]
+    else:
+        points = [(teacher.tasks[task], MARKERS[comparison.teachers.index(teacher)]) for teacher in teachers]
+    for score, marker in points:
+        axes.plot(
+            score,
+            y,
+            marker=marker,
+            markersize=5.5,
+            color=INK,
+            markerfacecolor=PAPER,
+            markeredgewidth=1.1,
+            clip_on=False,
+            zorder=4,
+        )
+
+
+def _lowest(estimate) -> float:
+    return min(x for x in (estimate.value, estimate.low) if x is not None)
+
+
+def _dash(comparison: Comparison, group: GroupResult):
+    """Solid until the colours are used up."""
+    return DASHES[max(comparison.groups.index(group) - 1, 0) // len(COLOURS) % len(DASHES)]
+
+
+def _suite_teachers(comparison: Comparison) -> list[TeacherResult]:
+    return [teacher for teacher in comparison.teachers if teacher.whole_suite]
+
+
+def _lambda_names(comparison: Comparison) -> list[str]:
+    return list(dict.fromkeys(teacher for group in comparison.groups for teacher in group.lambdas))
+
+
+def _group_handle(comparison: Comparison, group: GroupResult, *, bar: bool = False) -> Line2D:
+    seeds = f"{len(group.seeds)} seed{'s' if len(group.seeds) > 1 else ''}"
+    dash = "-" if bar else _dash(comparison, group)
+    width = 6.0 if bar else 2.2
+    return Line2D([], [], color=colour(comparison, group), linewidth=width, linestyle=dash, label=f"{group.name} ({seeds})")
+
+
+def _teacher_handles(comparison: Comparison) -> list[Line2D]:
+    teachers = sorted(_suite_teachers(comparison), key=lambda teacher: -teacher.score)
+    if not teachers:
+        return []
+    best = f"{teachers[0].name}, {score_text(teachers[0].score)}"
+    label = f"teacher {best}" if len(teachers) == 1 else f"{len(teachers)} teachers, best {best}"
+    return [Line2D([], [], color=INK, linestyle=(0, (4, 3)), linewidth=1.0, label=label)]
+
+
+def _marker_handles(comparison: Comparison) -> list[Line2D]:
+    teachers = [teacher for teacher in comparison.teachers if teacher.tasks]
+    names = [f"teacher {teacher.name}" for teacher in teachers] if len(teachers) <= NAMED_TEACHERS else ["best teacher"]
+    markers = zip(names if teachers else [], MARKERS, strict=False)
+    return [
+        Line2D([], [], color=INK, marker=marker, markersize=5.5, markerfacecolor=PAPER, linestyle="", label=name)
+        for name, marker in markers
+    ]
+
+
+def _legend_columns(handles: list[Line2D]) -> int:
+    longest = max(len(str(handle.get_label())) for handle in handles)
+    return max(1, min(len(handles), int(70 / (longest + 7))))
+
+
+def _legend_rows(handles: list[Line2D]) -> int:
+    return -(-len(handles) // _legend_columns(handles))
+
+
+def _legend(figure: Figure, handles: list[Line2D]) -> None:
+    figure.legend(
+        handles=handles,
+        loc="outside upper left",
+        ncols=_legend_columns(handles),
+        fontsize=8.5,
+        handlelength=1.6,
+        columnspacing=1.4,
+        borderpad=0.2,
+    )
+
+
+def save(figure: Figure, stem: Path) -> None:
+    """Write STEM.png and STEM.svg."""
+    stem.with_suffix(".svg").write_text(svg_text(figure), encoding="utf-8")
+    with _style():
+        figure.savefig(stem.with_suffix(".png"), dpi=200, metadata={"Software": None})
+
+
+def svg_text(figure: Figure) -> str:
+    buffer = io.StringIO()
+    with _style():
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    return buffer.getvalue()

@@ -1,0 +1,157 @@
+"""One HTML file with everything in it: no script, no request, readable on a phone and in the dark."""
+
+from __future__ import annotations
+
+import re
+from html import escape
+
+from matplotlib.figure import Figure
+
+from kickstarting.report import figures
+from kickstarting.report.comparison import Comparison, RunResult
+from kickstarting.report.tables import to_html
+from kickstarting.report.wording import NEVER, frames_text, headline, score_text
+
+# every colour that a figure uses, and what it becomes in the dark
+DARK = {
+    figures.PAPER: "#0f1318",
+    figures.INK: "#e6e9ed",
+    figures.FAINT: "#98a1ac",
+    figures.GRID: "#2a3139",
+    figures.BASELINE: "#a3abb5",
+    "#0072b2": "#56a9e0",
+    "#d55e00": "#f08a4b",
+    "#009e73": "#33c296",
+    "#b0609a": "#dd92c8",
+    "#b8860b": "#e0b341",
+}
+
+STYLE = """
+:root { color-scheme: light dark; %(light)s }
+@media (prefers-color-scheme: dark) { :root { %(dark)s } }
+* { box-sizing: border-box; }
+body { margin: 0 auto; padding: 1.5rem 1rem 3rem; max-width: 46rem; background: var(--paper); color: var(--ink);
+  font: 1rem/1.5 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; overflow-wrap: break-word; }
+h1 { font-size: 1.5rem; line-height: 1.25; margin: 0 0 .75rem; }
+h2 { font-size: 1.1rem; margin: 2.5rem 0 .5rem; }
+.headline { font-size: 1.1rem; margin: 0 0 .75rem; }
+figure { margin: 1rem 0; }
+figure svg { display: block; width: 100%%; max-width: 40rem; height: auto; }
+figcaption, .notes, footer { color: var(--faint); font-size: .875rem; }
+figcaption { margin-top: .5rem; }
+.notes { padding-left: 1.1rem; }
+.scroll { overflow-x: auto; -webkit-overflow-scrolling: touch; }
+table { border-collapse: collapse; font-size: .875rem; font-variant-numeric: tabular-nums; min-width: 100%%; }
+th, td { padding: .35rem .6rem; text-align: right; vertical-align: top; }
+td { white-space: nowrap; }
+thead th { font-weight: 600; vertical-align: bottom; }
+thead tr:first-child th { text-align: left; color: var(--faint); font-weight: 500; padding-bottom: 0; }
+thead tr:last-child { border-bottom: 1px solid var(--faint); }
+thead th:not(:last-child), tbody td:not(:last-child) { border-right: 0; }
+tbody th { text-align: left; font-weight: 600; position: sticky; left: 0; background: var(--paper); max-width: 10rem; }
+thead td:first-child { position: sticky; left: 0; background: var(--paper); }
+tbody tr.group { border-top: 1px solid var(--grid); }
+tr.versus th { font-weight: 400; font-style: italic; padding-left: 1.2rem; }
+tr.teacher th, tr.teacher td { color: var(--faint); font-weight: 400; }
+tr.teacher { border-top: 1px solid var(--grid); }
+table.runs td, table.runs th { text-align: left; }
+table.runs td.number { text-align: right; }
+small { display: block; color: var(--faint); font-size: .75rem; }
+"""
+
+
+def to_page(comparison: Comparison, curves: Figure, tasks: Figure | None) -> str:
+    title = " and ".join(group.name for group in comparison.groups) if len(comparison.groups) < 4 else comparison.suite
+    title = f"{title}: {comparison.suite}" if title != comparison.suite else title
+    sentences = "\n".join(f'<p class="headline">{escape(sentence)}</p>' for sentence in headline(comparison))
+    notes = "".join(f"<li>{escape(note)}</li>" for note in comparison.notes)
+    parts = [
+        f"<h1>{escape(title)}</h1>",
+        sentences,
+        f'<ul class="notes">{notes}</ul>' if notes else "",
+        _figure(curves, _curves_caption(comparison), "curves"),
+        "<h2>How fast, and how far</h2>",
+        to_html(comparison),
+        "<h2>Every task</h2>" + _figure(tasks, _tasks_caption(comparison), "tasks") if tasks else "",
+        "<h2>Runs</h2>",
+        _runs_table(comparison.runs),
+        f"<footer><p>Intervals: percentile bootstrap, {comparison.bootstrap} resamples, seed {comparison.bootstrap_seed}. "
+        "Written by kickstarting; comparison.json beside this page holds all numbers.</p></footer>",
+    ]
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{escape(title)}</title>\n<style>{_style_sheet()}</style>\n</head>\n<body>\n"
+        + "\n".join(filter(None, parts))
+        + "\n</body>\n</html>\n"
+    )
+
+
+def _variables() -> dict[str, str]:
+    """Colour -> name of its CSS variable."""
+    named = {
+        figures.PAPER: "paper",
+        figures.INK: "ink",
+        figures.FAINT: "faint",
+        figures.GRID: "grid",
+        figures.BASELINE: "c0",
+    }
+    return named | {colour: f"c{index}" for index, colour in enumerate(figures.COLOURS, start=1)}
+
+
+def _style_sheet() -> str:
+    light = " ".join(f"--{name}: {colour};" for colour, name in _variables().items())
+    dark = " ".join(f"--{name}: {DARK[colour]};" for colour, name in _variables().items())
+    return STYLE % {"light": light, "dark": dark}
+
+
+def _figure(figure: Figure, caption: str, name: str) -> str:
+    return f"<figure>{_inline_svg(figure, caption, name)}\n<figcaption>{escape(caption)}</figcaption></figure>"
+
+
+def _inline_svg(figure: Figure, label: str, name: str) -> str:
+    """The figure's <svg> alone, its colours as CSS variables, its ids prefixed, since a page has one space of ids."""
+    text = figures.svg_text(figure)
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r'\s+xmlns(:\w+)?="[^"]*"', "", text)
+    text = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", text)
+    text = re.sub(r'<svg\b([^>]*?)\s+width="[^"]*"', r"<svg\1", text, count=1)
+    text = re.sub(r'<svg\b([^>]*?)\s+height="[^"]*"', r"<svg\1", text, count=1)
+    for colour, variable in _variables().items():
+        text = re.sub(re.escape(colour), f"var(--{variable})", text, flags=re.IGNORECASE)
+    return text.replace("<svg", f'<svg role="img" aria-label="{escape(label)}"', 1).strip()
+
+
+def _curves_caption(comparison: Comparison) -> str:
+    caption = "Score, mean over seeds"
+    if any(group.curve.low for group in comparison.groups):
+        caption += " with 95% bootstrap bands"
+    if any(teacher.whole_suite for teacher in comparison.teachers):
+        caption += "; dashed: what a teacher scores alone"
+    if any(group.lambdas for group in comparison.groups):
+        caption += ". Below: the weight λ of the teachers in the student's loss, mean over seeds"
+    return f"{caption}."
+
+
+def _tasks_caption(comparison: Comparison) -> str:
+    caption = "Final score on every task, mean over seeds"
+    if any(group.curve.low for group in comparison.groups):
+        caption += " with 95% bootstrap intervals"
+    if any(teacher.tasks for teacher in comparison.teachers):
+        caption += "; markers: what a teacher scores alone"
+    return f"{caption}."
+
+
+def _runs_table(runs: tuple[RunResult, ...]) -> str:
+    titles = ("run", "seed", "frames", "final", "hours", "frames/s", "teachers", "directory")
+    rows = []
+    for run in runs:
+        frames = frames_text(run.frames) + (f" of {frames_text(run.total_frames)}" if run.frames < run.total_frames else "")
+        hours = NEVER if run.seconds is None else f"{run.seconds / 3600:.2f}"
+        speed = NEVER if run.frames_per_second is None else f"{run.frames_per_second:,.0f}"
+        numbers = "".join(f'<td class="number">{text}</td>' for text in (run.seed, frames, score_text(run.final), hours, speed))
+        words = "".join(f"<td>{escape(text)}</td>" for text in (", ".join(run.teachers) or NEVER, run.directory))
+        rows.append(f'<tr class="group"><th scope="row">{escape(run.name)}</th>{numbers}{words}</tr>')
+    head = "".join(f'<th scope="col">{title}</th>' for title in titles)
+    return f'<div class="scroll" tabindex="0"><table class="runs"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'

@@ -1,0 +1,64 @@
+"""What was compared: the list of runs, and what a reader must know before trusting the numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from kickstarting.report.comparison import RunResult
+from kickstarting.report.groups import Group
+from kickstarting.report.wording import frames_text
+
+ENOUGH_SEEDS = 5
+FINISHED = 0.98  # of total_frames: scores are logged every few updates, not at the very last frame
+
+
+def short_reference(reference: str) -> str:
+    """'PATTERN=REF' or 'REF' with the last part of the path only: a report must not carry its writer's folders."""
+    pattern, equals, path = reference.rpartition("=")
+    return pattern + equals + path.rstrip("/").rpartition("/")[2]
+
+
+def run_results(group: Group) -> tuple[RunResult, ...]:
+    rows = []
+    for run, final in zip(group.runs, group.final(group.curves("score")), strict=True):
+        seconds, speeds = run.curve("seconds")[1], run.curve("frames_per_second")[1]
+        rows.append(
+            RunResult(
+                name=run.name,
+                seed=run.seed,
+                directory=run.directory.resolve().name,
+                teachers=tuple(short_reference(teacher) for teacher in run.teachers),
+                frames=int(run.frames[-1]),
+                total_frames=run.total_frames,
+                final=float(final),
+                seconds=float(seconds[-1]) if len(seconds) else None,
+                frames_per_second=float(np.median(speeds)) if len(speeds) else None,
+            )
+        )
+    return tuple(rows)
+
+
+def notes(groups: Sequence[Group]) -> tuple[str, ...]:
+    """Sentences about few seeds, unfinished runs, unequal budgets, and what frames do not count."""
+    found = []
+    few = [f"{group.name} ({len(group.runs)})" for group in groups if len(group.runs) < ENOUGH_SEEDS]
+    if few:
+        found.append(
+            f"Few seeds: {', '.join(few)}. One seed has no interval, and an interval over fewer than {ENOUGH_SEEDS} is too narrow more often "
+            "than it says."
+        )
+    for group in groups:
+        for run in group.runs:
+            if run.frames[-1] < FINISHED * run.total_frames:
+                found.append(
+                    f"Seed {run.seed} of {group.name} stopped at {frames_text(run.frames[-1])} of {frames_text(run.total_frames)} frames; "
+                    f"the curve of {group.name} ends at {frames_text(group.budget)}."
+                )
+    if min(group.budget for group in groups) < FINISHED * max(group.budget for group in groups):
+        budgets = ", ".join(f"{group.name} {frames_text(group.budget)}" for group in groups)
+        found.append(f"Unequal budgets: {budgets} frames. Final scores are each at the end of the group's own budget.")
+    if any(run.teachers for group in groups for run in group.runs):
+        found.append("Frames are the student's own; what its teachers were trained for is not counted.")
+    return tuple(found)

@@ -1,0 +1,193 @@
+"""A comparison as tables: built once, rendered as Markdown, HTML and for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Literal
+
+from rich.console import Group as RichGroup
+from rich.padding import Padding
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from kickstarting.report.comparison import Comparison, Estimate, GroupResult, Level
+from kickstarting.report.wording import (
+    NEVER,
+    frames_text,
+    interval_text,
+    passing_text,
+    percent_text,
+    probability_text,
+    score_text,
+    speedup_text,
+    value_text,
+)
+
+
+@dataclass(frozen=True)
+class Cell:
+    text: str
+    interval: str = ""
+
+
+@dataclass(frozen=True)
+class Column:
+    """heading: shared by neighbouring columns, such as 'Score at'; title: this one's, such as '131k'."""
+
+    heading: str
+    title: str
+
+
+@dataclass(frozen=True)
+class Row:
+    label: str
+    cells: tuple[Cell, ...]
+    kind: Literal["group", "versus", "teacher"] = "group"
+
+
+@dataclass(frozen=True)
+class Table:
+    caption: str
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+
+
+def tables(comparison: Comparison) -> tuple[Table, ...]:
+    return (progress_table(comparison), final_table(comparison))
+
+
+def progress_table(comparison: Comparison) -> Table:
+    """The paper's Table 1: score at frames, frames to reach a score, and below each group its gain over the baseline."""
+    columns = [Column("Score at", frames_text(frames)) for frames in comparison.at_frames]
+    columns += [Column("Frames to reach", _level_text(level, comparison.baseline)) for level in comparison.levels]
+    rows = []
+    for group in comparison.groups:
+        scores = [_cell(estimate, score_text) for estimate in group.scores]
+        frames = [_cell(estimate, frames_text, budget=group.frames) for estimate in group.frames_to]
+        rows.append(Row(group.name, (*scores, *frames)))
+        if group.versus:
+            gains = [_cell(estimate, percent_text) for estimate in group.versus.improvements]
+            speedups = [_cell(estimate, speedup_text) for estimate in group.versus.speedups]
+            rows.append(Row("improvement", (*gains, *speedups), "versus"))
+    caption = (
+        f"Suite {comparison.suite}. Mean over seeds, with 95% bootstrap intervals over seeds; '{NEVER}' where it is never reached"
+    )
+    if len(comparison.groups) > 1:
+        caption += f"; improvement and speed-up over {comparison.baseline}"
+    if comparison.smooth_frames:
+        caption += f"; scores are means over the last {frames_text(comparison.smooth_frames)} frames"
+    return Table(f"{caption}.", tuple(columns), tuple(rows))
+
+
+def final_table(comparison: Comparison) -> Table:
+    """Final scores under several statistics, the chance to beat the baseline, and the teachers as a reference."""
+    with_tasks, several = bool(comparison.tasks), len(comparison.groups) > 1
+    columns = [Column("", "seeds"), Column("Final score", "mean")]
+    columns += [Column("Final score", "median"), Column("Final score", "IQM")] if with_tasks else []
+    columns += [Column("", f"beats {comparison.baseline}")] if with_tasks and several else []
+    columns += [Column("Passes", f"{t.name} ({score_text(t.score)})") for t in comparison.teachers]
+    rows = [Row(group.name, _final_cells(group, with_tasks, several)) for group in comparison.groups]
+    for teacher in comparison.teachers:
+        cells = (Cell(""), Cell(score_text(teacher.score)))
+        label = f"teacher {teacher.name}"
+        if not teacher.whole_suite:
+            label += f" ({len(teacher.tasks)} of {len(comparison.tasks)} tasks)"
+        rows.append(Row(label, cells + (Cell(""),) * (len(columns) - 2), "teacher"))
+    caption = "Mean over the last 5% of frames."
+    if with_tasks:
+        caption += " Median over tasks; IQM: mean of the middle half of all seeds and tasks."
+    if with_tasks and several:
+        caption += f" 'Beats {comparison.baseline}': chance that a random seed is above a random one of it on a random task."
+    if comparison.teachers:
+        caption += " 'Passes': ends above the teacher on the teacher's tasks."
+    return Table(caption, tuple(columns), tuple(rows))
+
+
+def _final_cells(group: GroupResult, with_tasks: bool, several: bool) -> tuple[Cell, ...]:
+    cells = [Cell(str(len(group.seeds))), _cell(group.final, score_text)]
+    cells += [_cell(group.median, score_text), _cell(group.iqm, score_text)] if with_tasks else []
+    if with_tasks and several:
+        cells.append(_cell(group.versus.probability_of_improvement, probability_text) if group.versus else Cell(""))
+    return (*cells, *(Cell(passing_text(passing)) for passing in group.passing))
+
+
+def _cell(estimate: Estimate | None, text: Callable[[float], str], *, budget: int | None = None) -> Cell:
+    return Cell(value_text(estimate, text), interval_text(estimate, text, budget=budget))
+
+
+def _level_text(level: Level, baseline: str) -> str:
+    return f"{score_text(level.score)} ({baseline}'s final)" if level.baseline_final else score_text(level.score)
+
+
+def to_markdown(comparison: Comparison) -> str:
+    return "\n".join(_markdown(table) for table in tables(comparison))
+
+
+def _markdown(table: Table) -> str:
+    def line(cells: Sequence[str]) -> str:
+        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |\n"
+
+    text = line(["", *(f"{column.heading} {column.title}".strip() for column in table.columns)])
+    text += "|---|" + "---:|" * len(table.columns) + "\n"
+    for row in table.rows:
+        label = f"*{row.label}*" if row.kind == "versus" else row.label
+        text += line([label, *(f"{cell.text} ({cell.interval})" if cell.interval else cell.text for cell in row.cells)])
+    return f"{text}\n{table.caption}\n"
+
+
+def to_html(comparison: Comparison) -> str:
+    """Tables in scrolling boxes, without style: page.py has the style sheet for the classes."""
+    return "\n".join(_html(table) for table in tables(comparison))
+
+
+def _html(table: Table) -> str:
+    headings: list[tuple[str, int]] = []
+    for column in table.columns:
+        if headings and column.heading and headings[-1][0] == column.heading:
+            headings[-1] = (column.heading, headings[-1][1] + 1)
+        else:
+            headings.append((column.heading, 1))
+    top = "".join(f'<th colspan="{span}" scope="colgroup">{escape(heading)}</th>' for heading, span in headings)
+    titles = "".join(f'<th scope="col">{escape(column.title)}</th>' for column in table.columns)
+    body = "".join(
+        f'<tr class="{row.kind}"><th scope="row">{escape(row.label)}</th>{"".join(map(_html_cell, row.cells))}</tr>\n'
+        for row in table.rows
+    )
+    return (
+        f'<figure class="table"><div class="scroll" tabindex="0"><table>\n<thead><tr><td></td>{top}</tr>\n<tr><td></td>{titles}</tr></thead>\n'
+        f"<tbody>{body}</tbody></table></div>\n<figcaption>{escape(table.caption)}</figcaption></figure>"
+    )
+
+
+def _html_cell(cell: Cell) -> str:
+    interval = f"<small>{escape(cell.interval)}</small>" if cell.interval else ""
+    return f"<td>{escape(cell.text)}{interval}</td>"
+
+
+def to_rich(comparison: Comparison) -> RichGroup:
+    """For a terminal: transposed, since groups are fewer than columns and a terminal is narrow."""
+    parts = [
+        part for table in tables(comparison) for part in (_rich(table), Padding(Text(table.caption, style="dim"), (0, 0, 1, 1)))
+    ]
+    return RichGroup(*parts)
+
+
+def _rich(table: Table) -> RichTable:
+    rich = RichTable(show_edge=False, pad_edge=True, header_style="bold")
+    rich.add_column("")
+    for row in table.rows:
+        rich.add_column(Text(row.label), justify="right", style="green" if row.kind == "versus" else "")
+    for index, column in enumerate(table.columns):
+        last_of_heading = index + 1 == len(table.columns) or table.columns[index + 1].heading != column.heading
+        cells = [_rich_cell(row.cells[index]) for row in table.rows]
+        rich.add_row(Text(f"{column.heading} {column.title}".strip()), *cells, end_section=last_of_heading)
+    return rich
+
+
+def _rich_cell(cell: Cell) -> Text:
+    text = Text(cell.text)
+    if cell.interval:
+        text.append(f"\n{cell.interval}", style="dim")
+    return text

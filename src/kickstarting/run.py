@@ -1,0 +1,129 @@
+"""A run directory: consumes the training loop and keeps what it yields.
+
+    config.json  metrics.jsonl  tensorboard/  checkpoints/  teacher_scores.json  finished.json
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import platform
+import subprocess
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from kickstarting.checkpoint import Snapshot, latest_checkpoint, load_checkpoint, save_checkpoint
+from kickstarting.config import Config, read_config
+from kickstarting.display import Display
+from kickstarting.evaluate import evaluate
+from kickstarting.metrics import MetricsWriter, read_metrics
+from kickstarting.suites import load_suite
+from kickstarting.teachers import build_teachers
+from kickstarting.train import make_env, train
+
+TEACHER_EPISODES = 64
+LOGS_PER_RUN = 200
+
+
+def run(config: Config, out: Path, *, display: Display | None = None) -> None:
+    """Train from the start into a new directory. Raises ValueError if it holds a run already."""
+    if (out / "config.json").exists():
+        raise ValueError(f"{out} already holds a run; choose another --out, or continue it with --resume {out}")
+    teacher_scores = measure_teachers(config)  # and with it every error that can be found before the work
+    out.mkdir(parents=True, exist_ok=True)
+    _write_json(out / "teacher_scores.json", teacher_scores)
+    _write_json(out / "config.json", {**config.to_json(), "versions": versions()})
+    _consume(config, out, None, display)
+
+
+def resume(out: Path, *, display: Display | None = None) -> None:
+    """Continue a killed run from its newest checkpoint (or from the start, if it has none yet)."""
+    config = read_config(out / "config.json")
+    if (out / "finished.json").exists():
+        raise ValueError(f"{out} is finished ({config.total_frames} frames); there is nothing to resume")
+    has_checkpoint = (out / "checkpoints").is_dir() and any((out / "checkpoints").glob("[0-9]*"))
+    snapshot = load_checkpoint(latest_checkpoint(out)) if has_checkpoint else None
+    _consume(config, out, snapshot, display)
+
+
+def _consume(config: Config, out: Path, snapshot: Snapshot | None, display: Display | None) -> None:
+    start = snapshot.record["frames"] if snapshot else 0
+    lines = read_metrics(out / "metrics.jsonl") if snapshot else []
+    spent = max((line["seconds"] for line in lines if line["frames"] <= start), default=0.0)
+    writer = MetricsWriter(out, frames=start)
+    log_every = max(1, config.total_frames // LOGS_PER_RUN)
+    started, logged_at, last_frames, kept = time.perf_counter(), time.perf_counter(), start, []
+    try:
+        with display or Display(config) as show:
+            for update in train(config, snapshot):
+                kept.append(update.metrics)
+                if update.frames // log_every > last_frames // log_every or update.snapshot:
+                    now = time.perf_counter()
+                    metrics = _summarise(kept)
+                    metrics["seconds"] = spent + now - started
+                    metrics["frames_per_second"] = (update.frames - last_frames) / (now - logged_at)
+                    writer.write(update.frames, metrics)
+                    show(update.frames, metrics)
+                    logged_at, last_frames, kept = now, update.frames, []
+                if update.snapshot:
+                    save_checkpoint(out / "checkpoints", update.snapshot)
+        _write_json(out / "finished.json", {"frames": last_frames, "seconds": spent + time.perf_counter() - started})
+    finally:
+        writer.close()
+
+
+def _summarise(updates: list[dict[str, float | None]]) -> dict[str, float | None]:
+    """Losses and times are means over the updates; scores and hyperparameters are the last."""
+    last = dict(updates[-1])
+    for name, value in last.items():
+        averaged = name.endswith(("_loss", "loss", "rho", "grad_norm")) or name.startswith("seconds/")
+        if averaged and value is not None:
+            last[name] = float(np.mean([u[name] for u in updates if u.get(name) is not None]))
+    return last
+
+
+def measure_teachers(config: Config) -> dict[str, dict]:
+    """Each teacher's score on the tasks that it teaches, sampled episodes; checks suite, network and teachers on the way."""
+    suite = load_suite(config.suite)
+    if not config.teachers:
+        return {}
+    env = make_env(config, suite, 0)
+    teachers = build_teachers(config.teachers, [task.name for task in suite.tasks], env)
+    env.close()
+    scores = {}
+    for teacher in teachers.teachers:
+        tasks = np.unique(env.task_of_column[teacher.columns.numpy()])
+        taught = replace(suite, tasks=tuple(suite.tasks[i] for i in tasks))
+        results = evaluate(teacher.network, taught, episodes=TEACHER_EPISODES, seed=config.seed)
+        scores[teacher.name] = {
+            "score": float(np.mean([r.score for r in results])),
+            "tasks": {r.task: r.score for r in results},
+            "episodes": TEACHER_EPISODES,
+        }
+    return scores
+
+
+def versions() -> dict[str, str]:
+    """What a result depends on besides its configuration."""
+    names = ("kickstarting", "torch", "numpy", "gymnasium", "envpool")
+    found = {name: importlib.metadata.version(name) for name in names}
+    git = subprocess.run(
+        ["git", "describe", "--always", "--dirty"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
+    )
+    return {
+        **found,
+        "python": platform.python_version(),
+        "platform": platform.machine(),
+        "commit": git.stdout.strip() or "none",
+        "torch_threads": str(torch.get_num_threads()),
+    }
+
+
+def _write_json(path: Path, data: object) -> None:
+    temporary = path.with_suffix(".partial")
+    temporary.write_text(json.dumps(data, indent=1) + "\n")
+    temporary.replace(path)

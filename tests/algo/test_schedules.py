@@ -1,0 +1,108 @@
+"""Schedules: their ends, their shape, and how they are written."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kickstarting.algo.schedules import parse_frames, parse_schedule
+
+TOTAL = 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("spec", "points"),
+    [
+        ("0.5", {0: 0.5, TOTAL: 0.5}),
+        (0.25, {0: 0.25, TOTAL: 0.25}),
+        ("constant:2", {0: 2.0, TOTAL: 2.0}),
+        ("linear:1:0:20%", {0: 1.0, 50_000: 0.75, 200_000: 0.0, TOTAL: 0.0}),
+        ("linear:2:0.5:100k", {0: 2.0, 50_000: 1.25, 100_000: 0.5, TOTAL: 0.5}),
+        ("cosine:1:0:20%", {0: 1.0, 50_000: (1 + 0.5**0.5) / 2, 100_000: 0.5, 200_000: 0.0, TOTAL: 0.0}),
+        ("cosine:1:0.5:0.4M", {0: 1.0, 200_000: 0.75, 400_000: 0.5, TOTAL: 0.5}),
+        ("exponential:1:10%", {0: 1.0, 50_000: 0.5**0.5, 100_000: 0.5, 300_000: 0.125, TOTAL: 2.0**-10}),
+        ("exponential:1:10%:0.2", {0: 1.0, 200_000: 0.25, 300_000: 0.2, TOTAL: 0.2}),
+        ("progress:3", {0: 3.0, TOTAL: 3.0}),
+        ("progress:3:50%", {0: 3.0, 499_999: 3.0, 500_000: 0.0, TOTAL: 0.0}),
+    ],
+)
+def test_values(spec: str | float, points: dict[int, float]) -> None:
+    schedule = parse_schedule(spec, TOTAL)
+    assert {frames: schedule.at(frames) for frames in points} == pytest.approx(points, abs=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["linear:1:0.1:30%", "cosine:1:0.1:30%", "exponential:1:5%:0.1", "progress:1:30%"])
+@given(st.tuples(st.integers(0, 2 * TOTAL), st.integers(0, 2 * TOTAL)).map(sorted))
+def test_never_rises_and_stays_between_its_ends(kind: str, frames: list[int]) -> None:
+    schedule = parse_schedule(kind, TOTAL)
+    earlier, later = (schedule.at(f) for f in frames)
+    rounding = 1e-12
+    assert 1.0 >= earlier >= later - rounding
+    assert later >= (0.0 if schedule.uses_progress else 0.1) - rounding
+
+
+def test_a_schedule_may_rise() -> None:
+    schedule = parse_schedule("linear:0:1:10%", TOTAL)
+    assert [schedule.at(f) for f in (0, 25_000, TOTAL)] == [0.0, 0.25, 1.0]
+
+
+@pytest.mark.parametrize("kind", ["linear:1:0:50%", "cosine:1:0:50%", "exponential:1:50%", "constant:1"])
+def test_only_progress_reads_progress(kind: str) -> None:
+    schedule = parse_schedule(kind, TOTAL)
+    assert not schedule.uses_progress
+    assert schedule.at(100_000, 0.9) == schedule.at(100_000, 0.0)
+
+
+def test_progress_falls_with_the_distance_to_the_teacher_for_each_task() -> None:
+    schedule = parse_schedule("progress:2:1M", TOTAL)
+    assert schedule.uses_progress
+    assert schedule.at(10, 0.25) == 1.5
+    progress = np.array([-0.5, 0.0, 0.25, 1.0, 1.5])  # below random and above the teacher are clipped
+    np.testing.assert_allclose(schedule.at(10, progress), [2.0, 2.0, 1.5, 0.0, 0.0])
+    np.testing.assert_array_equal(schedule.at(TOTAL, progress), np.zeros(5))
+
+
+@pytest.mark.parametrize(
+    ("text", "frames"),
+    [
+        ("250000", 250_000),
+        ("2.5e5", 250_000),
+        ("250k", 250_000),
+        ("1.5M", 1_500_000),
+        ("1.5m", 1_500_000),
+        ("10B", 10**10),
+        ("20%", 200_000),
+        ("0.5%", 5_000),
+        (" 3 ", 3),
+    ],
+)
+def test_frames(text: str, frames: float) -> None:
+    assert parse_frames(text, TOTAL) == pytest.approx(frames)
+
+
+@pytest.mark.parametrize("text", ["0", "-5", "0%", "ten", "", "%", "inf", "nan", "5x"])
+def test_refuses_what_is_no_number_of_frames(text: str) -> None:
+    with pytest.raises(ValueError):
+        parse_frames(text, TOTAL)
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("liner:1:0:20%", "did you mean linear"),
+        ("cos:1:0:20%", "did you mean cosine"),
+        ("zzz:1", "known: constant, linear, cosine, exponential, progress"),
+        ("linear:1:0", "2 numbers; linear takes 3 .*linear:1:0:20%"),
+        ("constant:1:2", "2 numbers; constant takes 1 "),
+        ("exponential:1", "1 numbers; exponential takes 2 to 3"),
+        ("linear:one:0:20%", "'one' in schedule 'linear:one:0:20%' is not a number"),
+        ("linear:1:0:-20%", "'-20%' is no positive number of frames"),
+        ("constant:nan", "'nan' .* is not finite"),
+        ("linear", "not a number|linear takes 3"),
+    ],
+)
+def test_errors_name_the_remedy(spec: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        parse_schedule(spec, TOTAL)
