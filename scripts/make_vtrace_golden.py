@@ -68,10 +68,11 @@ def ask_rlax() -> list[dict[str, Any]]:
         )
         rho_bar, pg_bar = (np.inf if threshold is None else threshold for threshold in (clip_rho, clip_pg))
         errors = columns(lambda *x, bar=rho_bar, lam=lambda_: rlax.vtrace(*x, lam, bar))(*arguments)
-        both = columns(
-            lambda *x, bars=(rho_bar, pg_bar), lam=lambda_: rlax.vtrace_td_error_and_advantage(*x, lam, *bars)
-        )(*arguments)
-        assert errors.dtype == np.float64 and np.array_equal(errors, both.errors)
+        both = columns(lambda *x, bars=(rho_bar, pg_bar), lam=lambda_: rlax.vtrace_td_error_and_advantage(*x, lam, *bars))(
+            *arguments
+        )
+        assert errors.dtype == np.float64
+        assert np.array_equal(errors, both.errors)
         cases.append(
             {
                 "clip_rho_threshold": clip_rho,
@@ -87,8 +88,9 @@ def ask_rlax() -> list[dict[str, Any]]:
 
 def write(cases: list[dict[str, Any]]) -> None:
     versions = {name: metadata.version(name) for name in ("rlax", "jax", "numpy")}
-    lines = ",\n".join(json.dumps(case) for case in cases)
-    GOLDEN.write_text(f'{{"made_by": "scripts/make_vtrace_golden.py", "versions": {json.dumps(versions)}, "cases": [\n{lines}\n]}}\n')
+    head = json.dumps({"made_by": "scripts/make_vtrace_golden.py", "versions": versions, "cases": []}).removesuffix("]}")
+    lines = ",\n".join(json.dumps(case) for case in cases)  # a line each, so that a change can be read
+    GOLDEN.write_text(f"{head}\n{lines}\n]}}\n")
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ class Episode(NamedTuple):
     """A finished episode."""
 
     task: int
+    column: int
     episode_return: float
     """Sum of unclipped, undiscounted rewards."""
     length: int
@@ -30,17 +31,22 @@ class Actor:
     """One vector environment loop.
 
     The network may be the learner's own: it is read, never changed. Sampling is seeded; the same seed, weights and
-    environments give the same unrolls.
+    environments give the same unrolls. greedy: take the most likely action instead (for evaluation).
     """
 
-    def __init__(self, env: MultiTaskEnv, network: Network, unroll_length: int, *, seed: int) -> None:
+    def __init__(
+        self, env: MultiTaskEnv, network: Network, unroll_length: int, *, seed: int, greedy: bool = False
+    ) -> None:
         self.env = env
         self.network = network
         self.unroll_length = unroll_length
         self._environment_seconds = 0.0
+        self._greedy = greedy
         self._generator = torch.Generator().manual_seed(seed)
         self._state = network.initial_state(env.num_envs)
-        self._inputs = self._read(env.reset(), self._no_actions())
+        distribution = env.distribution
+        self._no_action = torch.tensor(distribution.no_action, dtype=distribution.action_dtype)
+        self._inputs = self._read(env.reset(), self._no_action.expand(env.num_envs, *distribution.action_shape))
         self._episodes: list[Episode] = []
         self._returns = np.zeros(env.num_envs)
         self._lengths = np.zeros(env.num_envs, int)
@@ -48,21 +54,19 @@ class Actor:
     @torch.no_grad()
     def unroll(self) -> Trajectory:
         """T steps of every column; the last inputs of one unroll are the first of the next."""
+        distribution, mask = self.env.distribution, self.env.action_mask
         initial_state = self._state
-        inputs, actions, log_probs, steps = [self._inputs], [], [], []
+        inputs, logits, actions, steps = [self._inputs], [], [], []
         for _ in range(self.unroll_length):
             output, self._state = self.network(self._inputs[None], self._state)
-            logits = mask_logits(output.logits[0], self.env.action_mask)
-            action = self.env.distribution.sample(logits, self._generator)
+            logits.append(mask_logits(output.logits[0], mask))
+            actions.append(self._choose(logits[-1]))
             started = time.perf_counter()
-            step = self.env.step(action.numpy())
+            steps.append(self.env.step(actions[-1].numpy()))
             self._environment_seconds += time.perf_counter() - started
-            self._count(step)
-            self._inputs = self._read(step, action)
+            self._count(steps[-1])
+            self._inputs = self._read(steps[-1], actions[-1])
             inputs.append(self._inputs)
-            actions.append(action)
-            log_probs.append(self.env.distribution.log_prob(logits, action))
-            steps.append(step)
         return Trajectory(
             inputs=_stack_inputs(inputs),
             actions=torch.stack(actions),
@@ -70,9 +74,9 @@ class Actor:
             terminated=_stack(steps, "terminated"),
             truncated=_stack(steps, "truncated"),
             valid=_stack(steps, "valid"),
-            behaviour_log_probs=torch.stack(log_probs),
+            behaviour_log_probs=distribution.log_prob(torch.stack(logits), torch.stack(actions)),
             initial_state=initial_state,
-            action_mask=self.env.action_mask,
+            action_mask=mask,
         )
 
     def drain_episodes(self) -> list[Episode]:
@@ -85,28 +89,28 @@ class Actor:
         seconds, self._environment_seconds = self._environment_seconds, 0.0
         return seconds
 
+    def _choose(self, logits: torch.Tensor) -> torch.Tensor:
+        distribution = self.env.distribution
+        return distribution.mode(logits) if self._greedy else distribution.sample(logits, self._generator)
+
     def _read(self, step: TimeStep, actions: torch.Tensor) -> Inputs:
         is_first = torch.from_numpy(step.is_first)
         wide = is_first.view(-1, *[1] * (actions.ndim - 1))
+        rewards = torch.from_numpy(step.rewards)
         return Inputs(
             {name: torch.from_numpy(x) for name, x in step.observations.items()},
-            torch.where(wide, self._no_actions(), actions),
-            torch.where(is_first, 0.0, torch.from_numpy(step.rewards)),
+            torch.where(wide, self._no_action, actions),
+            torch.where(is_first, 0.0, rewards),
             is_first,
         )
-
-    def _no_actions(self) -> torch.Tensor:
-        distribution = self.env.distribution
-        shape = (self.env.num_envs, *distribution.action_shape)
-        return torch.full(shape, distribution.no_action, dtype=distribution.action_dtype)
 
     def _count(self, step: TimeStep) -> None:
         self._returns += step.rewards
         self._lengths += step.valid
         for column in np.flatnonzero(step.terminated | step.truncated):
             reward = float(step.rewards[column])
-            task = int(self.env.task_of_column[column])
-            self._episodes.append(Episode(task, float(self._returns[column]), int(self._lengths[column]), reward > 0))
+            task, total = int(self.env.task_of_column[column]), float(self._returns[column])
+            self._episodes.append(Episode(task, int(column), total, int(self._lengths[column]), reward > 0))
             self._returns[column] = self._lengths[column] = 0
 
 

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from kickstarting.algo.losses import mask_logits
+from kickstarting.actor import Actor, Episode
 from kickstarting.envs import MultiTaskEnv
 from kickstarting.networks import Network
 from kickstarting.suites import Suite, load_suite
 from kickstarting.teachers import check_spaces, load_policy
 from kickstarting.types import Inputs, Output
+
+UNROLL_LENGTH = 16
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,6 @@ class TaskResult:
     length: float
 
 
-@torch.no_grad()
 def evaluate(
     network: Network,
     suite: Suite,
@@ -47,43 +48,23 @@ def evaluate(
     envs_per_task = min(envs_per_task, episodes)
     each = -(-episodes // envs_per_task)
     env = MultiTaskEnv(suite.tasks, envs_per_task, seed=seed)
-    generator = torch.Generator().manual_seed(seed)
-    B = env.num_envs
-    counts, total, length = np.zeros(B, int), np.zeros(B), np.zeros(B)
-    sums = np.zeros((3, B))  # return, success, length over finished episodes
-    step = env.reset()
-    state = network.initial_state(B)
-    none = torch.full((B, *env.distribution.action_shape), env.distribution.no_action, dtype=env.distribution.action_dtype)
-    actions = none
+    actor = Actor(env, network, UNROLL_LENGTH, seed=seed, greedy=greedy)
+    kept: list[list[Episode]] = [[] for _ in range(env.num_envs)]
     try:
-        while counts.min() < each:
-            is_first = torch.from_numpy(step.is_first)
-            inputs = Inputs(
-                {name: torch.from_numpy(x) for name, x in step.observations.items()},
-                torch.where(is_first.view(-1, *[1] * (none.ndim - 1)), none, actions),
-                torch.where(is_first, 0.0, torch.from_numpy(step.rewards)),
-                is_first,
-            )
-            output, state = network(inputs[None], state)
-            logits = mask_logits(output.logits[0], env.action_mask)
-            actions = env.distribution.mode(logits) if greedy else env.distribution.sample(logits, generator)
-            step = env.step(actions.numpy())
-            total += step.rewards
-            length += step.valid
-            done = (step.terminated | step.truncated) & (counts < each)
-            sums[:, done] += np.stack([total, step.rewards > 0, length])[:, done]
-            counts += done
-            ended = step.terminated | step.truncated
-            total[ended] = length[ended] = 0
-            if progress and done.any():
-                progress(int(counts.sum()), each * B)
+        while any(len(episodes_of) < each for episodes_of in kept):
+            actor.unroll()
+            for episode in actor.drain_episodes():
+                kept[episode.column] = [*kept[episode.column], episode][:each]
+            if progress:
+                progress(sum(map(len, kept)), each * env.num_envs)
     finally:
         env.close()
     results = []
     for i, task in enumerate(suite.tasks):
-        mean_return, success, mean_length = sums[:, env.task_of_column == i].sum(1) / (each * envs_per_task)
+        ended = [episode for column in np.flatnonzero(env.task_of_column == i) for episode in kept[column]]
+        mean_return, success, length = np.mean([(e.episode_return, e.success, e.length) for e in ended], axis=0)
         score = task.score(success if task.metric == "success" else mean_return)
-        results.append(TaskResult(task.name, each * envs_per_task, float(mean_return), float(success), float(score), float(mean_length)))
+        results.append(TaskResult(task.name, len(ended), float(mean_return), float(success), float(score), float(length)))
     return results
 
 

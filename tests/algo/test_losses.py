@@ -240,8 +240,8 @@ def test_whole_loss_is_the_weighted_sum_of_its_terms() -> None:
 
 
 def test_on_policy_gradient_is_that_of_the_a3c_kickstarting_loss() -> None:
-    """Equation 3 of Schmitt et al.: -log pi (R - V) - beta H + lambda H(pi_T || pi_S), and c/2 (R - V)^2 for the critic, R
-    the return up to the end of the episode or the value of the last observation; its gradient in closed form."""
+    """Equation 3 of Schmitt et al.: -log pi (R - V) - beta H + lambda H(pi_T || pi_S), and c/2 (R - V)^2 for the critic,
+    where R is the return up to the end of the episode or the value of the last observation; its gradient written out."""
     output, beta, c = student(), 0.03, 0.7
     logits, values = output.logits.detach(), output.values.detach()
     trajectory = teach(experience(), [[0.5, 1.0, 1.5]])
@@ -341,7 +341,7 @@ def test_without_rl_cost_distillation_is_left() -> None:
 
 
 def test_masked_actions_are_as_if_they_did_not_exist() -> None:
-    """The loss with actions 1 and 4 masked is the loss of a policy over the other three, however wild the masked logits."""
+    """With actions 1 and 4 masked, the loss is that of a policy over the other three, however wild the masked logits."""
     kept, mask = [0, 2, 3], torch.tensor([True, False, True, True, False])
     output = student()
     with torch.no_grad():

@@ -17,7 +17,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "pixels": {"small": {}, "large": {"deep": True}},
     "grid": {
         "small": {"hidden": 128, "lstm": 128, "channels": (16, 32), "language": 32},
-        "large": {"hidden": 256, "lstm": 256, "channels": (32, 64, 64, 64)},
+        "large": {"hidden": 256, "lstm": 256, "channels": (32, 64, 64)},
     },
     "vector": {"small": {"hidden": 64, "lstm": 0}, "large": {"hidden": 256, "lstm": 0}},
 }

@@ -1,4 +1,4 @@
-"""Compare runs: tables, figures and one self-contained page. Reads run directories and imports no other part of the package."""
+"""Compare runs: tables, figures and one self-contained page. Reads run directories only, no other part of the package."""
 
 from __future__ import annotations
 
@@ -24,16 +24,20 @@ def compare_runs(
     out: Path | None,
     baseline: str | None = None,
     at_frames: Sequence[int] | None = None,
-    levels: Sequence[float] | None = None,
+    levels: Sequence[float | int] | None = None,
     bootstrap: int = 2000,
     seed: int = 0,
     smooth_frames: int | None = None,
 ) -> Comparison:
     """Compare the runs in or below `directories`, grouped by name over seeds, and write a report to `out`.
 
-    out: gets comparison.json, table.md, curves.png and .svg, tasks.png and .svg (if tasks are logged) and report.html; None writes nothing.
-    baseline: the name of the group to compare with, by default the first. smooth_frames: length of a trailing mean over each run's
-    scores, none by default. The rest is described at `compare`. Raises ValueError if the runs cannot be read or compared.
+    out: gets comparison.json, table.md, curves.png and .svg, tasks.png and .svg (if tasks are logged) and report.html;
+        None writes nothing.
+    baseline: name of the group to compare with, by default the first.
+    at_frames, levels, bootstrap, seed: as in `compare`.
+    smooth_frames: length of a trailing mean over the scores of each run, none by default.
+
+    Raises ValueError if the runs cannot be read or compared.
     """
     groups = group_runs(load_runs([Path(directory) for directory in directories]), smooth_frames)
     comparison = compare(groups, baseline=baseline, at_frames=at_frames, levels=levels, bootstrap=bootstrap, seed=seed)

@@ -32,15 +32,15 @@ def compare(
     *,
     baseline: str | None = None,
     at_frames: Sequence[int] | None = None,
-    levels: Sequence[float] | None = None,
+    levels: Sequence[float | int] | None = None,
     bootstrap: int = 2000,
     seed: int = 0,
 ) -> Comparison:
     """Compare groups with a baseline, by default the first of them.
 
-    at_frames: where to read scores; by default 5, 10, 25 and 100 % of the frames that all groups have. levels: scores to reach; by default
-    three up to the best that all groups reach. The baseline's final score is always a level. Seeds are resampled independently in every
-    group, never paired.
+    at_frames: where to read scores; by default 5, 10, 25 and 100 % of the frames that all groups have.
+    levels: scores to reach; by default three up to the best that all groups reach. The baseline's final score is always one.
+    bootstrap, seed: number of resamples and their generator's seed. Groups are resampled independently, seeds never paired.
     """
     if bootstrap < 1:
         raise ValueError(f"bootstrap is {bootstrap}; give at least 1 resample, 2000 for stable intervals")
@@ -123,7 +123,7 @@ def _speedup(sample: Sample, base: Sample, level: Level) -> Estimate:
 
 
 def _teachers(groups: Sequence[Group]) -> tuple[TeacherResult, ...]:
-    """Every teacher that a run has measured, several measurements of one averaged. One measured on no task of the suite is left out."""
+    """Every teacher that a run has measured, averaged over the runs; one measured on no task of the suite is left out."""
     measured: dict[str, list[TeacherScore]] = {}
     for group in groups:
         for run in group.runs:

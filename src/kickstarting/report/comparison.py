@@ -14,9 +14,9 @@ CONFIDENCE = 0.95
 class Estimate:
     """A number and its bootstrap interval.
 
-    value: None where it is not defined, such as the frames to a level that is never reached. low, high: None without resamples (one
-    seed); infinite where the interval has no end, such as resamples that never reach the level. bound: "≤" or "≥" where the value is only
-    that, because a curve starts above the level.
+    value: None where it is not defined, such as the frames to a level that is never reached.
+    low, high: None without resamples (one seed); infinite where too many resamples never reach the level.
+    bound: "≤" or "≥" where the value is only that, because a curve starts above the level.
     """
 
     value: float | None
@@ -138,7 +138,7 @@ class Comparison:
         return tuple(self.groups[0].tasks)
 
     def to_dict(self) -> dict[str, Any]:
-        """For json.dumps(allow_nan=False): infinite ends of intervals are the strings "inf" and "-inf", which float() reads."""
+        """For json.dumps(allow_nan=False): infinite ends of intervals are the strings "inf" and "-inf"; float() reads them."""
         return {"confidence": CONFIDENCE, **_jsonable(dataclasses.asdict(self))}
 
 

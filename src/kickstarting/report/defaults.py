@@ -13,7 +13,7 @@ STEPS = (20.0, 10.0, 5.0, 2.0, 1.0, 0.5, 0.2, 0.1)
 def default_frames(start: float, budget: int) -> tuple[int, ...]:
     """Four points of the common budget: rounded 5, 10 and 25 %, then all of it.
 
-    None lies before `start`, where the last group gets its first score; half of the budget may stand in for one that would.
+    None lies before `start`, where the last group gets its first score; half of the budget stands in for one that would.
     """
     rounded = [int(float(f"{share * budget:.2g}")) for share in SHARES]
     usable = [point for point in rounded if start <= point < budget]
@@ -21,7 +21,7 @@ def default_frames(start: float, budget: int) -> tuple[int, ...]:
 
 
 def default_levels(curves: Sequence[np.ndarray]) -> tuple[float, ...]:
-    """Three round scores between where the groups start and the best that all of them reach; none if that is next to nothing."""
+    """Three round scores between where the groups start and the best that all reach; none if that is next to nothing."""
     best = min(curve.max() for curve in curves)
     starts = [curve[0] for curve in curves]
     low = max(starts) if max(starts) < best else min(starts)

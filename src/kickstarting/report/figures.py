@@ -1,65 +1,24 @@
-"""Learning curves over the teachers' weights, and scores of every task. Legible at a phone's width and to the colour-blind."""
+"""Learning curves above the teachers' weights, and scores of every task; legible on a phone and to the colour-blind."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from kickstarting.report.comparison import Comparison, GroupResult, TeacherResult
+from kickstarting.report.comparison import Comparison, Estimate, GroupResult, TeacherResult
+from kickstarting.report.look import BASELINE, COLOURS, DASHES, FAINT, INK, MARKERS, PAPER, TEACHER_DASH, WIDTH, look
 from kickstarting.report.wording import frames_text, score_text
 
-INK, FAINT, GRID, PAPER = "#24292f", "#6e7681", "#e4e7eb", "#ffffff"
-BASELINE = "#767d86"
-COLOURS = (
-    "#0072b2",
-    "#d55e00",
-    "#009e73",
-    "#b0609a",
-    "#b8860b",
-)  # after Okabe and Ito, dark enough for thin lines on white
-DASHES = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)))
-MARKERS = ("D", "o", "^", "s")
-WIDTH = 5.4  # inches; with 9-point type still readable when a phone shows it three inches wide
 NAMED_TEACHERS = 4  # more get one marker for the best of them, and no entries of their own
 
-STYLE = {
-    "font.family": "DejaVu Sans",  # comes with matplotlib, so that figures are the same everywhere
-    "font.size": 9.0,
-    "text.color": INK,
-    "axes.labelcolor": INK,
-    "axes.edgecolor": FAINT,
-    "axes.linewidth": 0.8,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.axisbelow": True,
-    "xtick.color": FAINT,
-    "ytick.color": FAINT,
-    "xtick.labelcolor": INK,
-    "ytick.labelcolor": INK,
-    "grid.color": GRID,
-    "grid.linewidth": 0.8,
-    "lines.solid_capstyle": "round",
-    "legend.frameon": False,
-    "figure.facecolor": PAPER,
-    "axes.facecolor": PAPER,
-    "savefig.facecolor": PAPER,
-    "svg.fonttype": "path",
-    "svg.hashsalt": "kickstarting",  # the same comparison gives the same file
-}
-
-
-@contextmanager
-def _style() -> Iterator[None]:
-    with matplotlib.rc_context(STYLE):
-        yield
+Handle = Line2D | Patch
 
 
 def colour(comparison: Comparison, group: GroupResult) -> str:
@@ -69,8 +28,8 @@ def colour(comparison: Comparison, group: GroupResult) -> str:
 
 
 def curves_figure(comparison: Comparison) -> Figure:
-    """Score against frames with bands over seeds, and below it, where there are teachers, their lambda (the paper's Figure 2)."""
-    with _style():
+    """Score against frames with bands over seeds; below it, where there are teachers, their lambda (the paper's Figure 2)."""
+    with look():
         with_lambdas = any(group.lambdas for group in comparison.groups)
         handles = [_group_handle(comparison, group) for group in comparison.groups] + _teacher_handles(comparison)
         legend_height = 0.2 * _legend_rows(handles)
@@ -97,7 +56,7 @@ def _draw_scores(axes: Axes, comparison: Comparison) -> None:
             axes.fill_between(curve.frames, curve.low, curve.high, color=shade, alpha=0.18, linewidth=0)
         axes.plot(curve.frames, curve.mean, color=shade, linestyle=_dash(comparison, group), linewidth=1.8)
     for teacher in _suite_teachers(comparison):
-        axes.axhline(teacher.score, color=INK, linestyle=(0, (4, 3)), linewidth=1.0, zorder=1.5)
+        axes.axhline(teacher.score, color=INK, linestyle=TEACHER_DASH, linewidth=1.0, zorder=1.5)
     axes.set_ylim(lowest, 100.0)
     axes.set_ylabel("score")
     axes.grid(axis="y")
@@ -112,9 +71,10 @@ def _draw_lambdas(axes: Axes, comparison: Comparison) -> None:
     if 1 < len(names) <= NAMED_TEACHERS:
         handles = [Line2D([], [], color=FAINT, linestyle=DASHES[i], linewidth=1.4, label=name) for i, name in enumerate(names)]
         axes.legend(handles=handles, loc="upper right", fontsize=8.0, handlelength=2.2, borderaxespad=0.0)
-    axes.set_ylim(bottom=0.0)
+    top = max(value for group in comparison.groups for curve in group.lambdas.values() for value in curve.mean)
+    axes.set_ylim(0.0, 1.08 * top if top > 0.0 else 1.0)
     axes.set_ylabel("λ")
-    axes.yaxis.set_major_locator(MaxNLocator(3))
+    axes.yaxis.set_major_locator(MaxNLocator(2, steps=[1, 2, 5, 10]))
     axes.grid(axis="y")
 
 
@@ -122,7 +82,7 @@ def tasks_figure(comparison: Comparison) -> Figure | None:
     """Final score of every group on every task as bars, the teachers' as markers. None if tasks are not logged."""
     if not comparison.tasks:
         return None
-    with _style():
+    with look():
         bar, title, gap = 0.16, 0.21, 0.12  # inches
         block = title + bar * len(comparison.groups) + gap
         handles = [_group_handle(comparison, group, bar=True) for group in comparison.groups] + _marker_handles(comparison)
@@ -130,7 +90,7 @@ def tasks_figure(comparison: Comparison) -> Figure | None:
         figure = Figure(figsize=(WIDTH, height), layout="constrained")
         axes = figure.subplots()
         for k, task in enumerate(comparison.tasks):
-            axes.text(0.0, k * block + title - 0.03, task, va="baseline", ha="left", fontsize=8.5)
+            axes.annotate(task, (0.0, k * block + title - 0.03), xytext=(3, 0), textcoords="offset points", fontsize=8.5)
             for g, group in enumerate(comparison.groups):
                 _draw_bar(axes, comparison, group, task, y=k * block + title + bar * (g + 0.5), height=0.82 * bar)
             _draw_teachers(axes, comparison, task, y=k * block + title + bar * len(comparison.groups) / 2.0)
@@ -160,24 +120,14 @@ def _draw_teachers(axes: Axes, comparison: Comparison, task: str, *, y: float) -
     else:
         points = [(teacher.tasks[task], MARKERS[comparison.teachers.index(teacher)]) for teacher in teachers]
     for score, marker in points:
-        axes.plot(
-            score,
-            y,
-            marker=marker,
-            markersize=5.5,
-            color=INK,
-            markerfacecolor=PAPER,
-            markeredgewidth=1.1,
-            clip_on=False,
-            zorder=4,
-        )
+        axes.plot(score, y, marker, markersize=5.5, color=INK, markerfacecolor=PAPER, markeredgewidth=1.1, clip_on=False, zorder=4)
 
 
-def _lowest(estimate) -> float:
+def _lowest(estimate: Estimate) -> float:
     return min(x for x in (estimate.value, estimate.low) if x is not None)
 
 
-def _dash(comparison: Comparison, group: GroupResult):
+def _dash(comparison: Comparison, group: GroupResult) -> Any:
     """Solid until the colours are used up."""
     return DASHES[max(comparison.groups.index(group) - 1, 0) // len(COLOURS) % len(DASHES)]
 
@@ -190,23 +140,24 @@ def _lambda_names(comparison: Comparison) -> list[str]:
     return list(dict.fromkeys(teacher for group in comparison.groups for teacher in group.lambdas))
 
 
-def _group_handle(comparison: Comparison, group: GroupResult, *, bar: bool = False) -> Line2D:
+def _group_handle(comparison: Comparison, group: GroupResult, *, bar: bool = False) -> Handle:
     seeds = f"{len(group.seeds)} seed{'s' if len(group.seeds) > 1 else ''}"
-    dash = "-" if bar else _dash(comparison, group)
-    width = 6.0 if bar else 2.2
-    return Line2D([], [], color=colour(comparison, group), linewidth=width, linestyle=dash, label=f"{group.name} ({seeds})")
+    shade, label = colour(comparison, group), f"{group.name} ({seeds})"
+    if bar:
+        return Patch(facecolor=shade, linewidth=0, label=label)
+    return Line2D([], [], color=shade, linewidth=2.2, linestyle=_dash(comparison, group), label=label)
 
 
-def _teacher_handles(comparison: Comparison) -> list[Line2D]:
+def _teacher_handles(comparison: Comparison) -> list[Handle]:
     teachers = sorted(_suite_teachers(comparison), key=lambda teacher: -teacher.score)
     if not teachers:
         return []
     best = f"{teachers[0].name}, {score_text(teachers[0].score)}"
     label = f"teacher {best}" if len(teachers) == 1 else f"{len(teachers)} teachers, best {best}"
-    return [Line2D([], [], color=INK, linestyle=(0, (4, 3)), linewidth=1.0, label=label)]
+    return [Line2D([], [], color=INK, linestyle=TEACHER_DASH, linewidth=1.0, label=label)]
 
 
-def _marker_handles(comparison: Comparison) -> list[Line2D]:
+def _marker_handles(comparison: Comparison) -> list[Handle]:
     teachers = [teacher for teacher in comparison.teachers if teacher.tasks]
     names = [f"teacher {teacher.name}" for teacher in teachers] if len(teachers) <= NAMED_TEACHERS else ["best teacher"]
     markers = zip(names if teachers else [], MARKERS, strict=False)
@@ -216,16 +167,16 @@ def _marker_handles(comparison: Comparison) -> list[Line2D]:
     ]
 
 
-def _legend_columns(handles: list[Line2D]) -> int:
+def _legend_columns(handles: list[Handle]) -> int:
     longest = max(len(str(handle.get_label())) for handle in handles)
-    return max(1, min(len(handles), int(70 / (longest + 7))))
+    return max(1, min(len(handles), int(72 / (longest + 7))))
 
 
-def _legend_rows(handles: list[Line2D]) -> int:
+def _legend_rows(handles: list[Handle]) -> int:
     return -(-len(handles) // _legend_columns(handles))
 
 
-def _legend(figure: Figure, handles: list[Line2D]) -> None:
+def _legend(figure: Figure, handles: list[Handle]) -> None:
     figure.legend(
         handles=handles,
         loc="outside upper left",
@@ -240,12 +191,12 @@ def _legend(figure: Figure, handles: list[Line2D]) -> None:
 def save(figure: Figure, stem: Path) -> None:
     """Write STEM.png and STEM.svg."""
     stem.with_suffix(".svg").write_text(svg_text(figure), encoding="utf-8")
-    with _style():
+    with look():
         figure.savefig(stem.with_suffix(".png"), dpi=200, metadata={"Software": None})
 
 
 def svg_text(figure: Figure) -> str:
     buffer = io.StringIO()
-    with _style():
+    with look():
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     return buffer.getvalue()

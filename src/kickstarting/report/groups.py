@@ -15,7 +15,7 @@ FINAL_SHARE = 0.05
 
 @dataclass(frozen=True, eq=False)
 class Group:
-    """The runs of one name. frames: the axis [N] on which every seed has a score, evenly spaced, up to the shortest run."""
+    """The runs of one name. frames: the axis [N] where every seed has a score, evenly spaced, up to the shortest run."""
 
     name: str
     runs: tuple[Run, ...]
@@ -55,7 +55,7 @@ class Group:
 
 
 def group_runs(runs: Sequence[Run], smooth_frames: int | None = None) -> tuple[Group, ...]:
-    """Group runs by name, in order of appearance. smooth_frames: the length of a trailing mean over each run; None leaves it as logged."""
+    """Group runs by name, in order of appearance. smooth_frames: length of a trailing mean over each run; None: as logged."""
     by_name: dict[str, list[Run]] = {}
     for run in runs:
         by_name.setdefault(run.name, []).append(run)

@@ -9,22 +9,9 @@ from matplotlib.figure import Figure
 
 from kickstarting.report import figures
 from kickstarting.report.comparison import Comparison, RunResult
+from kickstarting.report.look import PALETTE
 from kickstarting.report.tables import to_html
 from kickstarting.report.wording import NEVER, frames_text, headline, score_text
-
-# every colour that a figure uses, and what it becomes in the dark
-DARK = {
-    figures.PAPER: "#0f1318",
-    figures.INK: "#e6e9ed",
-    figures.FAINT: "#98a1ac",
-    figures.GRID: "#2a3139",
-    figures.BASELINE: "#a3abb5",
-    "#0072b2": "#56a9e0",
-    "#d55e00": "#f08a4b",
-    "#009e73": "#33c296",
-    "#b0609a": "#dd92c8",
-    "#b8860b": "#e0b341",
-}
 
 STYLE = """
 :root { color-scheme: light dark; %(light)s }
@@ -75,7 +62,7 @@ def to_page(comparison: Comparison, curves: Figure, tasks: Figure | None) -> str
         "<h2>Every task</h2>" + _figure(tasks, _tasks_caption(comparison), "tasks") if tasks else "",
         "<h2>Runs</h2>",
         _runs_table(comparison.runs),
-        f"<footer><p>Intervals: percentile bootstrap, {comparison.bootstrap} resamples, seed {comparison.bootstrap_seed}. "
+        f"<footer><p>Percentile bootstrap, {comparison.bootstrap} resamples, seed {comparison.bootstrap_seed}. "
         "Written by kickstarting; comparison.json beside this page holds all numbers.</p></footer>",
     ]
     return (
@@ -87,21 +74,9 @@ def to_page(comparison: Comparison, curves: Figure, tasks: Figure | None) -> str
     )
 
 
-def _variables() -> dict[str, str]:
-    """Colour -> name of its CSS variable."""
-    named = {
-        figures.PAPER: "paper",
-        figures.INK: "ink",
-        figures.FAINT: "faint",
-        figures.GRID: "grid",
-        figures.BASELINE: "c0",
-    }
-    return named | {colour: f"c{index}" for index, colour in enumerate(figures.COLOURS, start=1)}
-
-
 def _style_sheet() -> str:
-    light = " ".join(f"--{name}: {colour};" for colour, name in _variables().items())
-    dark = " ".join(f"--{name}: {DARK[colour]};" for colour, name in _variables().items())
+    light = " ".join(f"--{name}: {shade};" for name, (shade, _) in PALETTE.items())
+    dark = " ".join(f"--{name}: {shade};" for name, (_, shade) in PALETTE.items())
     return STYLE % {"light": light, "dark": dark}
 
 
@@ -118,8 +93,8 @@ def _inline_svg(figure: Figure, label: str, name: str) -> str:
     text = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", text)
     text = re.sub(r'<svg\b([^>]*?)\s+width="[^"]*"', r"<svg\1", text, count=1)
     text = re.sub(r'<svg\b([^>]*?)\s+height="[^"]*"', r"<svg\1", text, count=1)
-    for colour, variable in _variables().items():
-        text = re.sub(re.escape(colour), f"var(--{variable})", text, flags=re.IGNORECASE)
+    for name, (shade, _) in PALETTE.items():
+        text = text.replace(shade, f"var(--{name})")
     return text.replace("<svg", f'<svg role="img" aria-label="{escape(label)}"', 1).strip()
 
 
@@ -154,4 +129,5 @@ def _runs_table(runs: tuple[RunResult, ...]) -> str:
         words = "".join(f"<td>{escape(text)}</td>" for text in (", ".join(run.teachers) or NEVER, run.directory))
         rows.append(f'<tr class="group"><th scope="row">{escape(run.name)}</th>{numbers}{words}</tr>')
     head = "".join(f'<th scope="col">{title}</th>' for title in titles)
-    return f'<div class="scroll" tabindex="0"><table class="runs"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
+    table = f'<table class="runs"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
+    return f'<div class="scroll" tabindex="0">{table}</div>'

@@ -46,14 +46,15 @@ def notes(groups: Sequence[Group]) -> tuple[str, ...]:
     few = [f"{group.name} ({len(group.runs)})" for group in groups if len(group.runs) < ENOUGH_SEEDS]
     if few:
         found.append(
-            f"Few seeds: {', '.join(few)}. One seed has no interval, and an interval over fewer than {ENOUGH_SEEDS} is too narrow more often "
-            "than it says."
+            f"Few seeds: {', '.join(few)}. One seed has no interval, and an interval over fewer than {ENOUGH_SEEDS} "
+            "is too narrow more often than it says."
         )
     for group in groups:
         for run in group.runs:
             if run.frames[-1] < FINISHED * run.total_frames:
+                there, planned = frames_text(int(run.frames[-1])), frames_text(run.total_frames)
                 found.append(
-                    f"Seed {run.seed} of {group.name} stopped at {frames_text(run.frames[-1])} of {frames_text(run.total_frames)} frames; "
+                    f"Seed {run.seed} of {group.name} stopped at {there} of {planned} frames; "
                     f"the curve of {group.name} ends at {frames_text(group.budget)}."
                 )
     if min(group.budget for group in groups) < FINISHED * max(group.budget for group in groups):

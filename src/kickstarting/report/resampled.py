@@ -1,7 +1,7 @@
 """Curves averaged over seeds, and what can be read off them, with bootstrap resamples of the seeds carried along.
 
-Everywhere here row 0 of the first axis, of length 1 + B, is the estimate itself and rows 1 to B are resamples, so that one piece of code
-computes both. With a single seed B is 0: there is nothing to resample, and no interval.
+Everywhere here row 0 of the first axis, of length 1 + B, is the estimate itself and rows 1 to B are resamples, so that one
+piece of code computes both. With a single seed B is 0: there is nothing to resample, and no interval.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from kickstarting.report.scores import percentile_interval, stratified_bootstrap
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """A group with its resamples. What it draws depends on the group's name and the seed, not on what it is compared with."""
+    """A group with its resamples. What it draws depends on its name and the seed, not on what it is compared with."""
 
     group: Group
     bootstrap: int
@@ -53,7 +53,7 @@ class Sample:
         """[R, K]"""
         return self.group.final(self.tasks).T
 
-    def at(self, frames: float) -> np.ndarray:
+    def at(self, frames: int) -> np.ndarray:
         return value_at(self.group.frames, self.averages, frames)
 
     def reach(self, level: np.ndarray | float) -> np.ndarray:
@@ -65,7 +65,7 @@ class Sample:
 
 
 def over_tasks(statistic: Callable[..., np.ndarray], *samples: Sample) -> Estimate | None:
-    """A statistic of the final scores [R, K] of one group or two, with a stratified bootstrap; None if tasks are not logged."""
+    """A statistic of the final scores [R, K] of one group or two, stratified by task; None if tasks are not logged."""
     if not samples[0].group.tasks:
         return None
     finals = [sample.task_finals for sample in samples]
@@ -85,7 +85,7 @@ def seed_weights(seeds: int, bootstrap: int, rng: np.random.Generator) -> np.nda
     return np.concatenate([plain, rng.multinomial(seeds, plain[0], size=bootstrap) / seeds])
 
 
-def value_at(frames: np.ndarray, averages: np.ndarray, at: float) -> np.ndarray:
+def value_at(frames: np.ndarray, averages: np.ndarray, at: int) -> np.ndarray:
     """Averages [1 + B, N] on `frames` [N] at one point, linear in between; nan outside the axis: [1 + B]."""
     if not frames[0] <= at <= frames[-1]:
         return np.full(len(averages), np.nan)

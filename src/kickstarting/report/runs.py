@@ -28,7 +28,7 @@ class TeacherScore:
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """One run of one seed. columns: every number of metrics.jsonl as [N], nan where a line has none; frames: [N], rising."""
+    """One run of one seed. frames: [N], rising; columns: every number of metrics.jsonl as [N], nan where a line has none."""
 
     directory: Path
     name: str
@@ -65,7 +65,8 @@ def load_runs(directories: Sequence[Path]) -> tuple[Run, ...]:
         other = seen.setdefault((run.name, run.seed), run)
         if other is not run:
             raise ValueError(
-                f"{other.directory} and {run.directory} are both run {run.name!r} with seed {run.seed}; leave one out or give it another name"
+                f"{other.directory} and {run.directory} are both run {run.name!r} with seed {run.seed}; "
+                "leave one out or give it another name"
             )
         if run.suite != runs[0].suite:
             raise ValueError(
@@ -129,8 +130,8 @@ def _read_object(path: Path) -> dict[str, Any]:
 def _read_lines(path: Path) -> list[dict[str, Any]]:
     """The lines of metrics.jsonl with rising frames.
 
-    A last line that is torn (a killed run) is skipped. Where frames fall back, a run was resumed from an earlier checkpoint: what it
-    logs from there on replaces what it had logged.
+    A last line that is torn (a killed run) is skipped. Where frames fall back, a run was resumed from an earlier checkpoint:
+    what it logs from there on replaces what it had logged.
     """
     if not path.is_file():
         raise ValueError(f"{path} is missing; {path.parent} is not a complete run directory, leave it out or run it again")

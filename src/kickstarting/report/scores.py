@@ -1,19 +1,21 @@
 """Scores over runs and tasks, and how sure we are of them.
 
-Shapes: R runs (seeds), K tasks; leading axes (...) are resamples. The statistics are those of Agarwal et al. 2021, "Deep RL at the Edge
-of the Statistical Precipice"; the resampler is our own because rliable's ignores its seed.
+Shapes: R runs (seeds), K tasks; leading axes (...) are resamples. The statistics are those of Agarwal et al. 2021, "Deep RL at
+the Edge of the Statistical Precipice"; the resampler is our own because rliable's ignores its seed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 from scipy.stats import trim_mean
 
+Numbers = np.ndarray | Sequence[Any] | float
 
-def normalise(returns: ArrayLike, random: ArrayLike, reference: ArrayLike) -> np.ndarray:
+
+def normalise(returns: Numbers, random: Numbers, reference: Numbers) -> np.ndarray:
     """100 * (return - random) / (reference - random), capped at 100 and not below (Schmitt et al. 2018, section 4.1).
 
     The three broadcast against each other, for example [R, K], [K] and [K].
@@ -29,12 +31,12 @@ def normalise(returns: ArrayLike, random: ArrayLike, reference: ArrayLike) -> np
 
 def mean(scores: np.ndarray) -> np.ndarray:
     """Mean over runs and tasks: [..., R, K] -> [...]."""
-    return scores.mean(axis=(-2, -1))
+    return np.asarray(scores.mean(axis=(-2, -1)))
 
 
 def median(scores: np.ndarray) -> np.ndarray:
     """Median over tasks of the mean over runs: [..., R, K] -> [...]."""
-    return np.median(scores.mean(axis=-2), axis=-1)
+    return np.asarray(np.median(scores.mean(axis=-2), axis=-1))
 
 
 def iqm(scores: np.ndarray) -> np.ndarray:
@@ -48,10 +50,10 @@ def probability_of_improvement(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     [..., Rx, K], [..., Ry, K] -> [...], between 0 and 1: the Mann-Whitney statistic of each task, averaged over tasks.
     """
     difference = x[..., :, None, :] - y[..., None, :, :]
-    return (0.5 + 0.5 * np.sign(difference)).mean(axis=(-3, -2, -1))
+    return np.asarray((0.5 + 0.5 * np.sign(difference)).mean(axis=(-3, -2, -1)))
 
 
-def performance_profile(scores: np.ndarray, taus: ArrayLike) -> np.ndarray:
+def performance_profile(scores: np.ndarray, taus: Numbers) -> np.ndarray:
     """Share of the R * K scores above each threshold: [..., R, K], [N] -> [..., N]."""
     return (scores[..., None] > np.asarray(taus, dtype=float)).mean(axis=(-3, -2))
 
@@ -61,8 +63,8 @@ def stratified_bootstrap(
 ) -> np.ndarray:
     """The statistic of `repetitions` resamples: each scores is [R, K], the answer [repetitions].
 
-    Runs are drawn with replacement for every task independently, since a task is a stratum (rliable's StratifiedBootstrap); several
-    score matrices, as for probability_of_improvement, are drawn independently of each other.
+    Runs are drawn with replacement for every task independently, since a task is a stratum (rliable's StratifiedBootstrap);
+    several score matrices, as for probability_of_improvement, are drawn independently of each other.
     """
     drawn = []
     for matrix in scores:
@@ -74,10 +76,10 @@ def stratified_bootstrap(
 def percentile_interval(samples: np.ndarray, confidence: float = 0.95) -> tuple[float, float]:
     """The ends of the percentile bootstrap interval of [B] samples.
 
-    Takes order statistics, rounded outwards, because samples may be infinite (a level never reached) and must not be interpolated. An
-    undefined sample (nan) counts against us at both ends.
+    Takes order statistics, rounded outwards, because samples may be infinite (a level never reached) and must not be
+    interpolated. An undefined sample (nan) counts against us at both ends.
     """
-    last, tail = len(samples) - 1, (1.0 - confidence) / 2.0
-    low = np.sort(np.where(np.isnan(samples), -np.inf, samples))[int(np.floor(tail * last))]
-    high = np.sort(np.where(np.isnan(samples), np.inf, samples))[int(np.ceil((1.0 - tail) * last))]
+    tail = int(round((1.0 - confidence) / 2.0 * (len(samples) - 1), 6))  # rounded first: 0.05 * 100 is 4.9999...
+    low = np.sort(np.where(np.isnan(samples), -np.inf, samples))[tail]
+    high = np.sort(np.where(np.isnan(samples), np.inf, samples))[-1 - tail]
     return float(low), float(high)

@@ -156,7 +156,8 @@ def _html(table: Table) -> str:
         for row in table.rows
     )
     return (
-        f'<figure class="table"><div class="scroll" tabindex="0"><table>\n<thead><tr><td></td>{top}</tr>\n<tr><td></td>{titles}</tr></thead>\n'
+        f'<figure class="table"><div class="scroll" tabindex="0"><table>\n'
+        f"<thead><tr><td></td>{top}</tr>\n<tr><td></td>{titles}</tr></thead>\n"
         f"<tbody>{body}</tbody></table></div>\n<figcaption>{escape(table.caption)}</figcaption></figure>"
     )
 

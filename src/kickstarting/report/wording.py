@@ -11,7 +11,7 @@ NEVER = "-"
 UNITS = ((1e9, "B"), (1e6, "M"), (1e3, "k"), (1.0, ""))
 
 
-def frames_text(frames: float) -> str:
+def frames_text(frames: float | int) -> str:
     """Three significant digits: 131k, 1.39M, 10B."""
     rounded = float(f"{frames:.3g}")
     for size, unit in UNITS:

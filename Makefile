@@ -1,0 +1,59 @@
+# `make` alone lists the targets. Nothing here needs more than Python >= 3.11, pip, git and make.
+
+BIN := .venv/bin
+STAMP := .venv/.installed
+# Searched in this order for the first Python >= 3.11; `make install PYTHON=/path/to/python` puts one in front.
+PYTHONS := $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11
+
+.PHONY: help install test test-learning check format demo demo-full bench clean
+.DEFAULT_GOAL := help
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
+
+install: $(STAMP) ## Create .venv with the package, its tools and the command `kickstart`
+
+$(STAMP): pyproject.toml constraints.txt
+	@set -e; python=; \
+	for candidate in $(PYTHONS); do \
+	  if "$$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then python="$$candidate"; break; fi; \
+	done; \
+	if [ -z "$$python" ]; then \
+	  echo "error: none of [$(strip $(PYTHONS))] is Python >= 3.11; install one, or name it: make install PYTHON=/path/to/python" >&2; exit 1; \
+	fi; \
+	if [ ! -x $(BIN)/pip ]; then \
+	  echo "creating .venv with $$("$$python" --version)"; \
+	  "$$python" -m venv .venv || { echo "error: $$python cannot create a virtual environment; install its venv module" >&2; exit 1; }; \
+	fi
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+test: install ## Run the tests, without those that learn for minutes
+	$(BIN)/pytest -m "not slow"
+
+test-learning: install ## Run the tests that learn for minutes
+	$(BIN)/pytest -m slow
+
+check: install ## Format, lint, types, import order, spelling; changes nothing
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+	$(BIN)/codespell
+
+format: install ## Format, and mend what the linter can mend
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+demo: install ## The main job: a shipped teacher kickstarts a larger student, beside the same student from scratch
+	$(BIN)/kickstart demo
+
+demo-full: install ## The same with the teacher's own training and several seeds
+	$(BIN)/kickstart demo --full
+
+bench: install ## Measure steps per second and where the time goes
+	$(BIN)/python benchmarks/throughput.py
+
+clean: ## Remove caches and build products; .venv and runs/ stay
+	rm -rf build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	find src tests scripts benchmarks examples experiments -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

@@ -1,0 +1,86 @@
+"""The main job: a small teacher kickstarts a large student, beside the same student from scratch."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from rich.console import Console
+
+from kickstarting.config import Config
+from kickstarting.report import compare_runs, print_comparison
+from kickstarting.sweep import run_all
+from kickstarting.teachers import zoo_names
+
+SUITE = "grid-8"
+ZOO_TEACHER = "grid-8-small"
+FRAMES = 1_000_000
+TEACHER_FRAMES = 6_000_000
+FULL_SEEDS = (0, 1, 2)
+
+
+def teacher_config(seed: int = 0, frames: int = TEACHER_FRAMES) -> Config:
+    """How the shipped teacher was trained (scripts/make_zoo.py)."""
+    return Config(
+        SUITE,
+        network="small",
+        name="teacher",
+        seed=seed,
+        total_frames=frames,
+        unroll_length=20,
+        learning_rate="linear:1.5e-3:2e-4:100%",
+        entropy_cost="linear:0.01:0.003:100%",
+        checkpoint_every="10%",
+    )
+
+
+def scratch_config(seed: int, frames: int = FRAMES) -> Config:
+    """The large student alone, with the settings that won its own sweep (experiments/demo)."""
+    return Config(
+        SUITE,
+        network="large",
+        name="scratch",
+        seed=seed,
+        total_frames=frames,
+        unroll_length=20,
+        learning_rate="linear:1e-3:1e-4:100%",
+        entropy_cost="0.01",
+    )
+
+
+def kickstarted_config(seed: int, teacher: str, frames: int = FRAMES) -> Config:
+    """The same student with a teacher, with the settings that won its sweep of the same size."""
+    return Config(
+        SUITE,
+        network="large",
+        name="kickstarted",
+        seed=seed,
+        total_frames=frames,
+        unroll_length=20,
+        learning_rate="linear:1e-3:1e-4:100%",
+        entropy_cost="0.003",
+        teachers=(teacher,),
+        schedule="linear:1:0:50%",
+    )
+
+
+def run_demo(out: Path, *, full: bool, frames: int | None, console: Console) -> None:
+    """Train (or go on training) the students, print the table and write the report."""
+    started = time.perf_counter()
+    budget = frames or FRAMES
+    teacher = f"zoo:{ZOO_TEACHER}"
+    if full:
+        console.print(f"[bold]1. A small teacher[/] learns {SUITE} for {TEACHER_FRAMES / 1e6:g}M frames.")
+        run_all({out / "teacher-0": teacher_config()}, console=console)
+        teacher = str(out / "teacher-0")
+    elif ZOO_TEACHER not in zoo_names():
+        raise ValueError(f"this installation lacks {teacher}; reinstall the package, or train one with `kickstart demo --full`")
+    console.print(f"[bold]A large student[/] learns {SUITE} with {teacher} as its teacher, and again from scratch, side by side.")
+    students = {}
+    for seed in FULL_SEEDS if full else FULL_SEEDS[:1]:
+        students[out / f"kickstarted-{seed}"] = kickstarted_config(seed, teacher, budget)
+        students[out / f"scratch-{seed}"] = scratch_config(seed, budget)
+    run_all(students, console=console)
+    comparison = compare_runs(list(students), out=out / "report", baseline="scratch")
+    print_comparison(comparison, console)
+    console.print(f"took {(time.perf_counter() - started) / 60:.1f} minutes; open {(out / 'report' / 'report.html').resolve()}")

@@ -1,0 +1,94 @@
+"""Tasks side by side: who owns a column, actions that not every task has, and missions."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from kickstarting.envs import MultiTaskEnv
+from kickstarting.networks.language import tokenise
+from kickstarting.suites import Task
+
+EMPTY = Task("empty", "MiniGrid-Empty-5x5-v0", metric="success")
+OBSTACLES = Task("obstacles", "MiniGrid-Dynamic-Obstacles-5x5-v0", metric="success")
+OBJECT = Task("object", "BabyAI-GoToObj-v0", metric="success")
+CARTPOLE = Task("cartpole", "CartPole-v1")
+PENDULUM = Task("pendulum", "Pendulum-v1")
+
+
+def test_columns_belong_to_tasks_and_see_their_own_actions():
+    """Only the middle task is told to walk: the others' columns must not move."""
+    env = MultiTaskEnv([EMPTY, OBJECT, EMPTY], 2, seed=0)
+    assert env.task_of_column.tolist() == [0, 0, 1, 1, 2, 2]
+    before = env.reset().observations["direction"]
+    step = env.step(np.array([6, 6, 0, 1, 6, 0]))
+    turned = (step.observations["direction"] - before) % 4
+    env.close()
+    assert turned.tolist() == [0, 0, 3, 1, 0, 3]
+    assert step.valid.all()
+
+
+def test_the_same_task_twice_has_different_levels():
+    env = MultiTaskEnv([OBJECT, OBJECT], 2, seed=0)
+    images = env.reset().observations["image"].reshape(4, -1)
+    env.close()
+    assert len(np.unique(images, axis=0)) > 2
+
+
+def test_actions_that_a_task_does_not_have_are_masked():
+    env = MultiTaskEnv([EMPTY, OBSTACLES], 2, seed=0)
+    assert env.action_space.n == 7
+    assert env.action_mask is not None
+    assert env.action_mask.tolist() == [[True] * 7] * 2 + [[True] * 3 + [False] * 4] * 2
+    env.close()
+
+
+@pytest.mark.parametrize("tasks", [[EMPTY, OBJECT], [OBSTACLES, OBSTACLES]])
+def test_there_is_no_mask_where_all_actions_exist(tasks):
+    env = MultiTaskEnv(tasks, 1, seed=0)
+    env.close()
+    assert env.action_mask is None
+
+
+@pytest.mark.parametrize("other", [EMPTY, PENDULUM])
+def test_tasks_that_observe_differently_are_both_named(other):
+    with pytest.raises(ValueError, match=rf"'{other.name}'.*'cartpole'") as error:
+        MultiTaskEnv([CARTPOLE, other], 1, seed=0)
+    assert "share their observations" in str(error.value)
+
+
+def test_tasks_that_act_differently_are_both_named():
+    discrete = Task("mountain", "MountainCar-v0")
+    continuous = Task("mountain-continuous", "MountainCarContinuous-v0")
+    with pytest.raises(ValueError, match=r"'mountain-continuous'.*'mountain'"):
+        MultiTaskEnv([discrete, continuous], 1, seed=0)
+
+
+def test_an_unknown_backend_lists_the_known():
+    with pytest.raises(ValueError, match=r"'envpol'.*envpool, gymnasium"):
+        MultiTaskEnv([Task("x", "CartPole-v1", backend="envpol")], 1, seed=0)
+
+
+def test_a_mission_changes_only_with_the_episode():
+    env = MultiTaskEnv([OBJECT], 4, seed=0)
+    step = env.reset()
+    rng, changes = np.random.default_rng(0), 0
+    words = {int(token) for colour in ("red", "green", "blue", "purple", "yellow", "grey") for token in tokenise(colour)[:1]}
+    for _ in range(150):
+        before = step.observations["mission"].copy()
+        step = env.step(rng.integers(7, size=4))
+        mission = step.observations["mission"]
+        changed = (mission != before).any(1)
+        assert not (changed & ~step.is_first).any()
+        changes += changed.sum()
+        assert set(mission[:, 3].tolist()) <= words  # "go to the COLOUR OBJECT"
+    env.close()
+    assert changes > 4
+
+
+def test_a_policy_of_the_joint_space_fits_every_task():
+    env = MultiTaskEnv([EMPTY, OBSTACLES], 2, seed=0)
+    env.close()
+    logits = torch.zeros(4, env.distribution.size)
+    assert env.distribution.log_prob(logits, torch.full((4,), 6)).shape == (4,)

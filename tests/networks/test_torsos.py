@@ -1,0 +1,56 @@
+"""The torsos against slow definitions of their unusual parts."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from kickstarting.networks.torsos import MLP, Grid, PixelLarge, PixelSmall, SamePool
+
+
+@pytest.mark.parametrize("shape", [(5, 5), (6, 6), (7, 4), (4, 9)])
+def test_same_pool_is_tensorflows(shape: tuple[int, int]) -> None:
+    """SAME: ceil(n / 2) outputs; of the padding they need, the smaller half comes first."""
+    x = torch.randn(2, 3, *shape, generator=torch.Generator().manual_seed(0))
+    starts = []  # of the 3x3 windows, by dimension
+    for n in shape:
+        outputs = -(-n // 2)
+        padding = max(0, (outputs - 1) * 2 + 3 - n)
+        starts.append([2 * i - padding // 2 for i in range(outputs)])
+    expected = torch.stack(
+        [torch.stack([x[..., max(0, i) : i + 3, max(0, j) : j + 3].amax((-2, -1)) for j in starts[1]], -1) for i in starts[0]],
+        -2,
+    )
+    assert torch.equal(SamePool()(x), expected)
+
+
+def test_large_torso_has_15_convolutions_on_the_papers_sizes() -> None:
+    torso = PixelLarge((72, 96, 3))
+    assert sum(isinstance(m, torch.nn.Conv2d) for m in torso.modules()) == 15
+    assert torso.output.in_features == 9 * 12 * 32
+
+
+@pytest.mark.parametrize("torso", [PixelSmall((72, 96, 3)), PixelLarge((40, 40, 3))], ids=["small", "large"])
+def test_pixels_are_read_as_shares_of_255(torso: PixelSmall | PixelLarge) -> None:
+    size = (72, 96) if isinstance(torso, PixelSmall) else (40, 40)
+    image = torch.randint(256, (2, *size, 3), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    expected = F.relu(torso.output(torso.convs(image.permute(0, 3, 1, 2) / 255).flatten(1)))
+    torch.testing.assert_close(torso(image), expected)
+
+
+@pytest.mark.parametrize("channels", [(8,), (8, 16), (8, 16, 16, 16)])
+def test_grid_reads_objects_colours_and_states_one_hot(channels: tuple[int, ...]) -> None:
+    torso, generator = Grid((7, 7, 3), 12, channels), torch.Generator().manual_seed(0)
+    parts = [torch.randint(n, (5, 7, 7), generator=generator) for n in Grid.SIZES]
+    cells = torch.cat([F.one_hot(part, n) for part, n in zip(parts, Grid.SIZES, strict=True)], -1)
+    y = cells.permute(0, 3, 1, 2).float()
+    for i, conv in enumerate(torso.convs):
+        y = F.relu(conv(y)) + (y if i >= 2 else 0)
+    expected = F.relu(torso.output(y.flatten(1)))
+    torch.testing.assert_close(torso(torch.stack(parts, -1).to(torch.uint8)), expected)
+
+
+def test_mlp_flattens_any_shape() -> None:
+    torso = MLP((2, 3), 4)
+    assert torso(torch.zeros(5, 2, 3, dtype=torch.float64)).shape == (5, 4)

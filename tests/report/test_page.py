@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from matplotlib.collections import PolyCollection
+
+from kickstarting.report import compare_runs
+from kickstarting.report.figures import colour, curves_figure, tasks_figure
+from kickstarting.report.look import COLOURS, PALETTE, TEACHER_DASH
+
+from .conftest import line_curve
+
+VOID = {"meta", "br", "col", "hr", "img", "link"}
+
+
+class Balanced(HTMLParser):
+    """Checks that elements close in order and collects ids and the text that a reader sees."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.references: list[str] = []
+        self.text = ""
+
+    def handle_starttag(self, tag, attrs):
+        if tag not in VOID:
+            self.open.append(tag)
+        self._note(attrs)
+
+    def handle_startendtag(self, tag, attrs):
+        self._note(attrs)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text += data
+
+    def _note(self, attrs):
+        for key, value in attrs:
+            if key == "id":
+                self.ids.append(value)
+            self.references += re.findall(r"url\(#([^)]+)\)", value or "")
+            if key.endswith("href"):
+                assert value.startswith("#")
+                self.references.append(value[1:])
+
+
+@pytest.fixture
+def report(two_groups, tmp_path) -> Path:
+    compare_runs(two_groups, out=tmp_path / "report", bootstrap=300)
+    return tmp_path / "report"
+
+
+def test_every_file_is_written(report):
+    expected = {"comparison.json", "table.md", "report.html", "curves.png", "curves.svg", "tasks.png", "tasks.svg"}
+    assert {path.name for path in report.iterdir()} == expected
+    assert json.loads((report / "comparison.json").read_text())["groups"][1]["name"] == "student"
+    assert (report / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_page_is_one_file_without_requests_or_scripts(report):
+    page = (report / "report.html").read_text()
+    for forbidden in ("http:", "https:", "<script", "<link", "@import", "src=", "file:"):
+        assert forbidden not in page
+    assert '<meta name="viewport" content="width=device-width, initial-scale=1">' in page
+    assert "prefers-color-scheme: dark" in page
+
+
+def test_the_page_is_well_formed_and_its_svg_references_resolve(report):
+    parser = Balanced()
+    parser.feed((report / "report.html").read_text())
+    assert parser.open == []
+    assert len(parser.ids) == len(set(parser.ids))
+    assert parser.references
+    assert set(parser.references) <= set(parser.ids)
+
+
+def test_the_page_says_what_was_found(report):
+    parser = Balanced()
+    parser.feed((report / "report.html").read_text())
+    assert "student reaches the final score of scratch (48.8) after 488 frames instead of 975" in parser.text
+    assert "Few seeds: scratch (3), student (3)" in parser.text
+    assert "teacher old" in parser.text
+    assert parser.text.count("student-") == 3  # the directories of its seeds
+
+
+def test_no_file_names_a_folder_of_the_writer(report, tmp_path):
+    for path in report.iterdir():
+        content = path.read_bytes()
+        assert str(tmp_path).encode() not in content
+        assert b"/somewhere/private" not in content
+
+
+def test_the_pages_figures_follow_the_colour_scheme(report):
+    page = (report / "report.html").read_text()
+    figures = "".join(re.findall(r"<svg.*?</svg>", page, flags=re.DOTALL))
+    assert figures.count("<svg") == 2
+    assert not re.findall(r"#[0-9a-f]{6}\b", figures)  # a colour outside the palette would stay as it is in the dark
+    assert set(re.findall(r"var\(--(\w+)\)", page)) <= set(PALETTE)
+
+
+def test_the_same_runs_give_the_same_files(two_groups, tmp_path):
+    for name in ("one", "two"):
+        compare_runs(two_groups, out=tmp_path / name, bootstrap=100)
+    for path in (tmp_path / "one").iterdir():
+        assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes(), path.name
+
+
+def test_curves_show_score_band_teacher_and_lambda(two_groups):
+    comparison = compare_runs(two_groups, out=None, bootstrap=100)
+    top, bottom = curves_figure(comparison).axes
+    assert top.get_ylim() == (0.0, 100.0)
+    assert top.get_xlim() == bottom.get_xlim() == (0.0, 1000.0)
+    lines = {line.get_color(): line for line in top.lines if line.get_linestyle() == "-"}
+    assert lines[COLOURS[0]].get_ydata()[-1] == pytest.approx(100.0)
+    assert [line.get_ydata()[0] for line in top.lines if line.get_linestyle() == "--"] == [45.0]
+    assert len([c for c in top.collections if isinstance(c, PolyCollection)]) == 2
+    (weight,) = bottom.lines
+    assert weight.get_ydata()[0] == pytest.approx(1.0)
+    assert TEACHER_DASH != "-"
+
+
+def test_without_teachers_there_is_no_lambda_panel_and_without_tasks_no_bars(write_run, tmp_path):
+    comparison = compare_runs([write_run("a", 0, line_curve())], out=tmp_path / "out")
+    assert len(curves_figure(comparison).axes) == 1
+    assert tasks_figure(comparison) is None
+    assert not (tmp_path / "out" / "tasks.png").exists()
+    assert "Every task" not in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_bars_are_the_final_scores(two_groups):
+    comparison = compare_runs(two_groups, out=None, bootstrap=100)
+    (axes,) = tasks_figure(comparison).axes
+    widths = {(bar.get_facecolor()[:3], round(bar.get_width(), 2)) for bar in axes.patches}
+    assert sorted(width for _, width in widths) == [38.75, 58.75, 87.5, 107.5]
+    assert len({shade for shade, _ in widths}) == 2
+    markers = [line.get_xdata()[0] for line in axes.lines if line.get_marker() == "D"]
+    assert markers == [60.0, 30.0]
+
+
+def test_a_score_below_random_stays_in_the_figure(write_run):
+    path = write_run("a", 0, {0: -10.0, 1000: 20.0}, tasks={"x": -25.0, "y": 25.0})
+    comparison = compare_runs([path], out=None)
+    assert curves_figure(comparison).axes[0].get_ylim()[0] <= -10.0
+    assert tasks_figure(comparison).axes[0].get_xlim()[0] <= -5.0
+
+
+def test_nine_groups_can_be_told_apart(write_run):
+    paths = [write_run(f"g{i}", 0, line_curve(slope=0.1 * i + 0.1)) for i in range(9)]
+    comparison = compare_runs(paths, out=None)
+    drawn = [(line.get_color(), line.get_linestyle()) for line in curves_figure(comparison).axes[0].lines]
+    assert len(set(drawn)) == 9
+    assert colour(comparison, comparison.groups[0]) not in COLOURS
