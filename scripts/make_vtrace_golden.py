@@ -68,9 +68,8 @@ def ask_rlax() -> list[dict[str, Any]]:
         )
         rho_bar, pg_bar = (np.inf if threshold is None else threshold for threshold in (clip_rho, clip_pg))
         errors = columns(lambda *x, bar=rho_bar, lam=lambda_: rlax.vtrace(*x, lam, bar))(*arguments)
-        both = columns(lambda *x, bars=(rho_bar, pg_bar), lam=lambda_: rlax.vtrace_td_error_and_advantage(*x, lam, *bars))(
-            *arguments
-        )
+        settings = (lambda_, rho_bar, pg_bar)
+        both = columns(lambda *x, settings=settings: rlax.vtrace_td_error_and_advantage(*x, *settings))(*arguments)
         assert errors.dtype == np.float64
         assert np.array_equal(errors, both.errors)
         cases.append(
@@ -88,7 +87,7 @@ def ask_rlax() -> list[dict[str, Any]]:
 
 def write(cases: list[dict[str, Any]]) -> None:
     versions = {name: metadata.version(name) for name in ("rlax", "jax", "numpy")}
-    head = json.dumps({"made_by": "scripts/make_vtrace_golden.py", "versions": versions, "cases": []}).removesuffix("]}")
+    head = json.dumps({"made_by": "scripts/make_vtrace_golden.py", "versions": versions, "cases": []})[: -len("]}")]
     lines = ",\n".join(json.dumps(case) for case in cases)  # a line each, so that a change can be read
     GOLDEN.write_text(f"{head}\n{lines}\n]}}\n")
 

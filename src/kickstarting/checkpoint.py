@@ -81,7 +81,7 @@ def load_checkpoint(path: Path, *, with_optimiser: bool = True) -> Snapshot:
         hashes = dict(state["sha256"])
     except OSError as error:
         raise CheckpointError(f"no checkpoint at {path}: {error.strerror}; give a run directory or one of its checkpoints") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{path / 'state.json'} is damaged ({error}); {_remedy(path)}") from error
     if state.get("format") != FORMAT:
         raise CheckpointError(f"{path} has format {state.get('format')!r}, this version reads {FORMAT}; use the version that wrote it")

@@ -96,10 +96,10 @@ def compare(
         out: Where comparison.json, the figures and report.html go.
         baseline: Name of the group that the others are compared with; `scratch` where there is one, else the first.
     """
-    from kickstarting.report import compare_runs, print_comparison
+    from kickstarting.report import compare_runs, to_rich
 
     comparison = compare_runs(directories, out=out, baseline=baseline)
-    print_comparison(comparison, console)
+    console.print(to_rich(comparison))
     console.print(f"open {(out / 'report.html').resolve()}")
 
 

@@ -46,7 +46,7 @@ class Config:
     learner: tyro.conf.OmitArgPrefixes[LearnerConfig] = field(default_factory=LearnerConfig)
     checkpoint_every: str = "20%"
     """Frames between checkpoints. Environments restart there, so that a resumed run equals an uninterrupted one."""
-    score_window: int = 100
+    score_window: int = 50
     """Episodes of each task that the training score averages."""
     torch_threads: int = 0
     """0: one for each core."""

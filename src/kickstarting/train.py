@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -15,6 +14,7 @@ from kickstarting.config import Config
 from kickstarting.envs import MultiTaskEnv
 from kickstarting.hyperparameters import HyperparameterSchedules
 from kickstarting.learner import Learner
+from kickstarting.machine import use_machine
 from kickstarting.metrics import Clock, ScoreTracker
 from kickstarting.networks.spec import NetworkSpec
 from kickstarting.suites import Suite, load_suite
@@ -72,7 +72,7 @@ def train(config: Config, snapshot: Snapshot | None = None) -> Iterator[Update]:
 
 def build(config: Config) -> tuple[Suite, MultiTaskEnv, NetworkSpec, Learner]:
     """The suite, its environments, and a freshly initialised student; the same for the same seed."""
-    torch.set_num_threads(config.torch_threads or os.cpu_count() or 1)
+    use_machine(config.torch_threads)
     suite = load_suite(config.suite)
     env = make_env(config, suite, 0)
     spec = NetworkSpec(config.network, config.parsed_network_options(), env.observation_space, env.action_space)

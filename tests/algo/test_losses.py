@@ -1,9 +1,8 @@
-"""Every loss against a slow definition, who receives its gradient, and what the teachers change."""
+"""Each loss against a slow definition, and who receives its gradient."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,95 +12,52 @@ from torch import Tensor
 
 from kickstarting.algo.distributions import Categorical, DiagonalGaussian, MultiCategorical
 from kickstarting.algo.losses import (
-    Costs,
     baseline_loss,
     clip_rewards,
     cross_entropy,
     distillation_loss,
     entropy_loss,
-    kickstarting_loss,
     mask_logits,
     masked_mean,
     policy_gradient_loss,
 )
-from kickstarting.algo.vtrace import vtrace
-from kickstarting.types import Inputs, Output, Trajectory
 
 T, B, A = 7, 3, 5
 EXACT = {"rtol": 1e-10, "atol": 1e-10}
-COSTS = Costs(baseline_cost=0.7, entropy_cost=0.03, discount=0.9, vtrace_lambda=0.95, reward_clip="abs_one")
+VALID = torch.ones(T, B, dtype=torch.bool)
+VALID[3, 1] = VALID[2, 2] = VALID[6, 2] = False
 
 
 def normal(*shape: int, seed: int, dtype: torch.dtype = torch.float64) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
 
 
-def student(seed: int = 0, size: int = A, dtype: torch.dtype = torch.float64) -> Output:
-    """Leaves that receive gradients, in place of a network's output on the T+1 inputs."""
-    logits, values = normal(T + 1, B, size, seed=seed, dtype=dtype), normal(T + 1, B, seed=seed + 1, dtype=dtype)
-    return Output(logits.requires_grad_(), values.requires_grad_())
-
-
-def experience(seed: int = 0, dtype: torch.dtype = torch.float64) -> Trajectory:
-    """Off-policy; column 0 is one whole piece, column 1 has a termination, column 2 a truncation and a termination."""
-    terminated, truncated = torch.zeros(T, B, dtype=torch.bool), torch.zeros(T, B, dtype=torch.bool)
-    terminated[2, 1] = truncated[1, 2] = terminated[6, 2] = True
-    valid = torch.ones(T, B, dtype=torch.bool)
-    valid[3, 1] = valid[2, 2] = False
-    nothing = torch.zeros(T + 1, B)  # the loss reads no inputs
-    return Trajectory(
-        inputs=Inputs({}, nothing.long(), nothing, nothing.bool()),
-        actions=torch.randint(A, (T, B), generator=torch.Generator().manual_seed(seed + 2)),
-        rewards=normal(T, B, seed=seed + 3, dtype=dtype) * 2,
-        terminated=terminated,
-        truncated=truncated,
-        valid=valid,
-        behaviour_log_probs=-normal(T, B, seed=seed + 4, dtype=dtype).abs() - 1.0,
-        initial_state=(),
-    )
-
-
-def teach(trajectory: Trajectory, weights: list[list[float]], seed: int = 50) -> Trajectory:
-    """Labels of K teachers with weights [K][B]."""
-    dtype = trajectory.rewards.dtype
-    return trajectory.labelled(normal(len(weights), T, B, A, seed=seed, dtype=dtype), torch.tensor(weights, dtype=dtype))
-
-
-def loss_and_gradients(output: Output, trajectory: Trajectory, costs: Costs = COSTS) -> tuple[Tensor, Tensor, Tensor]:
-    loss, _ = kickstarting_loss(output, trajectory, Categorical(output.logits.shape[-1]), costs)
-    return loss, *torch.autograd.grad(loss, [output.logits, output.values])
-
-
 def log_softmax(logits: np.ndarray) -> np.ndarray:
     return logits - np.log(np.exp(logits).sum(-1, keepdims=True))
 
 
-def mean_over(valid: np.ndarray, term: Any) -> float:
-    """The mean of term(t, b) over the valid transitions."""
-    terms = [term(t, b) for t in range(T) for b in range(B) if valid[t, b]]
+def mean_over_valid(x: Tensor | np.ndarray) -> float:
+    terms = [float(x[t, b]) for t in range(T) for b in range(B) if VALID[t, b]]
     return sum(terms) / len(terms)
 
 
-# --- one term at a time
-
-
 def test_policy_gradient_loss() -> None:
-    valid, log_probs, advantages = experience().valid, normal(T, B, seed=1), normal(T, B, seed=2)
-    expected = mean_over(valid.numpy(), lambda t, b: -log_probs[t, b].item() * advantages[t, b].item())
-    assert policy_gradient_loss(log_probs, advantages, valid).item() == pytest.approx(expected, abs=1e-10)
+    log_probs, advantages = normal(T, B, seed=1), normal(T, B, seed=2)
+    expected = mean_over_valid(-log_probs.numpy() * advantages.numpy())
+    assert policy_gradient_loss(log_probs, advantages, VALID).item() == pytest.approx(expected, abs=1e-10)
 
 
 def test_baseline_loss() -> None:
-    valid, values, vs = experience().valid, normal(T, B, seed=1), normal(T, B, seed=2)
-    expected = mean_over(valid.numpy(), lambda t, b: 0.5 * (vs[t, b].item() - values[t, b].item()) ** 2)
-    assert baseline_loss(values, vs, valid).item() == pytest.approx(expected, abs=1e-10)
+    values, vs = normal(T, B, seed=1), normal(T, B, seed=2)
+    expected = mean_over_valid(0.5 * (vs.numpy() - values.numpy()) ** 2)
+    assert baseline_loss(values, vs, VALID).item() == pytest.approx(expected, abs=1e-10)
 
 
 def test_entropy_loss() -> None:
-    valid, logits = experience().valid, normal(T, B, A, seed=1)
+    logits = normal(T, B, A, seed=1)
     log_probs = log_softmax(logits.numpy())
-    expected = mean_over(valid.numpy(), lambda t, b: (np.exp(log_probs[t, b]) * log_probs[t, b]).sum())
-    assert entropy_loss(Categorical(A).entropy(logits), valid).item() == pytest.approx(expected, abs=1e-10)
+    expected = mean_over_valid((np.exp(log_probs) * log_probs).sum(-1))
+    assert entropy_loss(Categorical(A).entropy(logits), VALID).item() == pytest.approx(expected, abs=1e-10)
 
 
 def test_cross_entropy() -> None:
@@ -133,11 +89,10 @@ def test_cross_entropy_of_another_distribution(distribution: Any) -> None:
 @pytest.mark.parametrize("loss", [policy_gradient_loss, baseline_loss])
 def test_targets_receive_no_gradient(loss: Any) -> None:
     prediction, target = normal(T, B, seed=1).requires_grad_(), normal(T, B, seed=2).requires_grad_()
-    valid = experience().valid
-    loss(prediction, target, valid).backward()
+    loss(prediction, target, VALID).backward()
     assert target.grad is None
     assert prediction.grad is not None
-    assert torch.equal(prediction.grad != 0, valid)
+    assert torch.equal(prediction.grad != 0, VALID)
 
 
 def test_masked_mean_of_nothing_is_0() -> None:
@@ -151,16 +106,16 @@ def test_masked_mean_of_nothing_is_0() -> None:
 
 def test_distillation_loss_is_the_mean_over_weighted_transitions() -> None:
     logits, teacher = normal(T, B, A, seed=1).requires_grad_(), normal(T, B, A, seed=2).requires_grad_()
-    crossed, valid = cross_entropy(logits, teacher).detach(), experience().valid
-    weights = valid * torch.tensor([0.5, 2.0, 0.0], dtype=torch.float64)
+    crossed = cross_entropy(logits, teacher).detach()
+    weights = VALID * torch.tensor([0.5, 2.0, 0.0], dtype=torch.float64)
     loss = distillation_loss(logits, teacher, weights)
-    count = int(valid[:, :2].sum())
+    count = int(VALID[:, :2].sum())
     assert loss.item() == pytest.approx((crossed * weights).sum().item() / count, abs=1e-10)
     loss.backward()
     assert teacher.grad is None
     assert logits.grad is not None
     assert torch.equal(logits.grad.any(-1), weights != 0)
-    assert distillation_loss(logits, teacher, valid.double()).item() == pytest.approx(crossed[valid].mean().item())
+    assert distillation_loss(logits, teacher, VALID.double()).item() == pytest.approx(mean_over_valid(crossed))
 
 
 def test_distillation_weights_are_broadcast() -> None:
@@ -197,169 +152,6 @@ def test_clip_rewards(kind: str, definition: Any) -> None:
     np.testing.assert_allclose(clipped.numpy(), [definition(r) for r in REWARDS], **EXACT)
 
 
-# --- their sum
-
-
-def test_whole_loss_is_the_weighted_sum_of_its_terms() -> None:
-    """Off-policy, with clipped rewards, ends of episodes and two teachers that know different columns."""
-    output, costs = student(), COSTS._replace(rl_cost=0.6, clip_rho_threshold=2.0, clip_pg_rho_threshold=1.5)
-    trajectory = teach(experience(), [[0.5, 0.0, 1.5], [0.2, 0.0, 0.0]])
-    weights = trajectory.teacher_weights.numpy()
-    valid, actions = trajectory.valid.numpy(), trajectory.actions.numpy()
-    log_probs, values = log_softmax(output.logits.detach().numpy()), output.values.detach()
-    taken = np.take_along_axis(log_probs[:-1], actions[..., None], -1)[..., 0]
-    log_rhos = taken - trajectory.behaviour_log_probs.numpy()
-    targets = vtrace(
-        log_rhos=torch.from_numpy(log_rhos),
-        discounts=torch.from_numpy(np.where(trajectory.terminated.numpy(), 0.0, 0.9)),
-        rewards=trajectory.rewards.clip(-1.0, 1.0),
-        values=values[:-1],
-        bootstrap_value=values[-1],
-        valid=trajectory.valid,
-        clip_rho_threshold=2.0,
-        clip_pg_rho_threshold=1.5,
-        lambda_=0.95,
-    )
-    advantages, vs = targets.pg_advantages.numpy(), targets.vs.numpy()
-    crossed = -(np.exp(log_softmax(trajectory.teacher_logits.numpy())) * log_probs[:-1]).sum(-1)
-    terms = {
-        "policy_gradient_loss": mean_over(valid, lambda t, b: -taken[t, b] * advantages[t, b]),
-        "baseline_loss": mean_over(valid, lambda t, b: 0.5 * (vs[t, b] - values.numpy()[t, b]) ** 2),
-        "entropy_loss": mean_over(valid, lambda t, b: (np.exp(log_probs[t, b]) * log_probs[t, b]).sum()),
-        "rho": mean_over(valid, lambda t, b: np.exp(log_rhos[t, b])),
-        "distillation_loss": np.mean(
-            [crossed[k, t, b] for k in range(2) for t in range(T) for b in range(B) if weights[k, b] and valid[t, b]]
-        ),
-    }
-    kick = mean_over(valid, lambda t, b: sum(weights[k, b] * crossed[k, t, b] for k in range(2)))
-    rl = terms["policy_gradient_loss"] + 0.7 * terms["baseline_loss"] + 0.03 * terms["entropy_loss"]
-    loss, reported = kickstarting_loss(output, trajectory, Categorical(A), costs)
-    assert loss.item() == pytest.approx(0.6 * rl + kick, abs=1e-10)
-    assert {name: term.item() for name, term in reported.items()} == pytest.approx(terms, abs=1e-10)
-    assert not any(term.requires_grad for term in reported.values())
-
-
-def test_on_policy_gradient_is_that_of_the_a3c_kickstarting_loss() -> None:
-    """Equation 3 of Schmitt et al.: -log pi (R - V) - beta H + lambda H(pi_T || pi_S), and c/2 (R - V)^2 for the critic,
-    where R is the return up to the end of the episode or the value of the last observation; its gradient written out."""
-    output, beta, c = student(), 0.03, 0.7
-    logits, values = output.logits.detach(), output.values.detach()
-    trajectory = teach(experience(), [[0.5, 1.0, 1.5]])
-    on_policy = Categorical(A).log_prob(logits[:-1], trajectory.actions)
-    trajectory = replace(trajectory, behaviour_log_probs=on_policy)
-    pi, pi_teacher = logits.softmax(-1), trajectory.teacher_logits[0].softmax(-1)
-    d_logits, d_values = torch.zeros_like(logits), torch.zeros_like(values)
-    n = int(trajectory.valid.sum())
-    for b in range(B):
-        for t in reversed(range(T)):
-            if not trajectory.valid[t, b]:
-                continue
-            if trajectory.terminated[t, b]:
-                returns = trajectory.rewards[t, b]
-            elif t + 1 == T or trajectory.truncated[t, b]:
-                returns = trajectory.rewards[t, b] + 0.9 * values[t + 1, b]
-            else:
-                returns = trajectory.rewards[t, b] + 0.9 * returns
-            p = pi[t, b]
-            entropy = -(p * p.log()).sum()
-            one_hot = torch.eye(A, dtype=p.dtype)[trajectory.actions[t, b]]
-            kick = trajectory.teacher_weights[0, b] * (p - pi_teacher[t, b])
-            d_logits[t, b] = ((p - one_hot) * (returns - values[t, b]) + beta * p * (p.log() + entropy) + kick) / n
-            d_values[t, b] = c * (values[t, b] - returns) / n
-    costs = Costs(baseline_cost=c, entropy_cost=beta, discount=0.9)
-    _, logits_gradient, values_gradient = loss_and_gradients(output, trajectory, costs)
-    torch.testing.assert_close(logits_gradient, d_logits, **EXACT)
-    torch.testing.assert_close(values_gradient, d_values, **EXACT)
-
-
-def test_invalid_transitions_contribute_nothing() -> None:
-    output = student()
-    trajectory = teach(experience(), [[0.5, 1.0, 1.5]])
-    invalid = ~trajectory.valid
-    loss, d_logits, d_values = loss_and_gradients(output, trajectory)
-    assert not d_logits[:-1][invalid].any()
-    assert not d_values[:-1][invalid].any()
-    with torch.no_grad():
-        output.logits[:-1][invalid] += normal(int(invalid.sum()), A, seed=9)
-    other = replace(
-        trajectory,
-        actions=torch.where(invalid, (trajectory.actions + 1) % A, trajectory.actions),
-        rewards=trajectory.rewards + 7.0 * invalid,
-        behaviour_log_probs=trajectory.behaviour_log_probs - 3.0 * invalid,
-        terminated=trajectory.terminated | invalid,
-        teacher_logits=trajectory.teacher_logits + invalid[..., None] * normal(T, B, A, seed=10),
-    )
-    changed = loss_and_gradients(output, other)
-    assert torch.equal(changed[0], loss)
-    torch.testing.assert_close(changed[1:], (d_logits, d_values), rtol=0, atol=0)
-
-
-def test_last_inputs_give_the_bootstrap_alone() -> None:
-    output = student()
-    loss, d_logits, d_values = loss_and_gradients(output, teach(experience(), [[1.0, 1.0, 1.0]]))
-    assert not d_logits[-1].any()
-    assert not d_values[-1].any()
-    with torch.no_grad():
-        output.values[-1] += 1.0
-    assert loss_and_gradients(output, teach(experience(), [[1.0, 1.0, 1.0]]))[0] != loss
-
-
-def test_teachers_without_weight_change_no_bit() -> None:
-    trajectory = experience(dtype=torch.float32)
-    plain = loss_and_gradients(student(dtype=torch.float32), trajectory)
-    labelled = loss_and_gradients(student(dtype=torch.float32), teach(trajectory, [[0.0] * B] * 2))
-    for x, y in zip(plain, labelled, strict=True):
-        assert torch.equal(x, y)
-
-
-def test_loss_is_linear_in_lambda() -> None:
-    output = student()
-    none, one, three = (loss_and_gradients(output, teach(experience(), [[k, 2 * k, 0.0]])) for k in (0.0, 0.4, 1.2))
-    for x0, x1, x3 in zip(none, one, three, strict=True):
-        torch.testing.assert_close(x3 - x0, 3 * (x1 - x0), **EXACT)
-    assert one[0] != none[0]
-
-
-def test_two_teachers_add() -> None:
-    output, trajectory = student(), experience()
-    both = teach(trajectory, [[0.5, 1.0, 0.0], [0.3, 0.0, 2.0]])
-    logits, weights = both.teacher_logits, both.teacher_weights
-    plain = loss_and_gradients(output, trajectory)
-    alone = [loss_and_gradients(output, trajectory.labelled(logits[[k]], weights[[k]])) for k in range(2)]
-    for base, x, y, together in zip(plain, *alone, loss_and_gradients(output, both), strict=True):
-        torch.testing.assert_close(together - base, (x - base) + (y - base), **EXACT)
-
-
-def test_without_rl_cost_distillation_is_left() -> None:
-    output, trajectory = student(), teach(experience(), [[0.5, 1.0, 1.5]])
-    loss, d_logits, d_values = loss_and_gradients(output, trajectory, COSTS._replace(rl_cost=0.0))
-    weights = trajectory.teacher_weights[0] * trajectory.valid
-    expected = distillation_loss(output.logits[:-1], trajectory.teacher_logits[0], weights)
-    torch.testing.assert_close(loss, expected, **EXACT)
-    torch.testing.assert_close(d_logits, torch.autograd.grad(expected, output.logits)[0], **EXACT)
-    assert not d_values.any()
-
-
-def test_masked_actions_are_as_if_they_did_not_exist() -> None:
-    """With actions 1 and 4 masked, the loss is that of a policy over the other three, however wild the masked logits."""
-    kept, mask = [0, 2, 3], torch.tensor([True, False, True, True, False])
-    output = student()
-    with torch.no_grad():
-        output.logits[..., ~mask] = 60.0
-    trajectory = experience()
-    small_actions = trajectory.actions % len(kept)
-    full = teach(replace(trajectory, actions=torch.tensor(kept)[small_actions]), [[0.5, 1.0, 1.5]])
-    full = replace(full, action_mask=mask.expand(B, A))
-    small = trajectory.labelled(full.teacher_logits[..., kept], full.teacher_weights)
-    small_output = Output(output.logits[..., kept].detach().requires_grad_(), output.values)
-    loss, d_logits, d_values = loss_and_gradients(output, full)
-    expected, d_kept, d_values_expected = loss_and_gradients(small_output, replace(small, actions=small_actions))
-    torch.testing.assert_close(loss, expected, **EXACT)
-    torch.testing.assert_close(d_logits[..., kept], d_kept, **EXACT)
-    torch.testing.assert_close(d_values, d_values_expected, **EXACT)
-    assert not d_logits[..., ~mask].any()
-
-
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_masked_actions_have_no_probability(dtype: torch.dtype) -> None:
     mask = torch.rand(B, A, generator=torch.Generator().manual_seed(0)) < 0.5
@@ -372,15 +164,3 @@ def test_masked_actions_have_no_probability(dtype: torch.dtype) -> None:
     assert mask[torch.arange(B), samples].all()
     assert torch.isfinite(Categorical(A).entropy(logits)).all()
     assert torch.isfinite(Categorical(A).cross_entropy(logits, logits)).all()
-
-
-def test_masks_may_differ_between_columns_in_the_loss() -> None:
-    """Even where an invalid transition holds an action that the column's task does not have."""
-    trajectory = teach(experience(dtype=torch.float32), [[1.0] * B])
-    mask = torch.ones(B, A, dtype=torch.bool)
-    mask[1, 0] = mask[2, 1:3] = False
-    actions = torch.full((T, B), 3)
-    actions[3, 1] = 0
-    result = loss_and_gradients(student(dtype=torch.float32), replace(trajectory, actions=actions, action_mask=mask))
-    assert all(torch.isfinite(x).all() for x in result)
-    assert not result[1][:, ~mask].any()

@@ -84,7 +84,7 @@ def test_frames(text: str, frames: float) -> None:
 
 @pytest.mark.parametrize("text", ["0", "-5", "0%", "ten", "", "%", "inf", "nan", "5x"])
 def test_refuses_what_is_no_number_of_frames(text: str) -> None:
-    with pytest.raises(ValueError, match="no positive number of frames|is not a number|is not finite"):
+    with pytest.raises(ValueError, match=r"no positive number of frames|is not a number|is not finite"):
         parse_frames(text, TOTAL)
 
 

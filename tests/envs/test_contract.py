@@ -34,7 +34,7 @@ CASES = {
     "envpool-obstacles": Case(EnvPoolEnv, "MiniGrid-Dynamic-Obstacles-5x5-v0", 6, BOTH),
     "envpool-babyai": Case(EnvPoolEnv, "BabyAI-GoToObj-v0", 16, BOTH),
     "envpool-atari": Case(EnvPoolEnv, "Pong-v5", 25, CUT, num_envs=2),
-    "envpool-cartpole": Case(EnvPoolEnv, "CartPole-v1", 14, BOTH),
+    "envpool-cartpole": Case(EnvPoolEnv, "CartPole-v1", 18, BOTH),
     "envpool-continuous": Case(EnvPoolEnv, "Pendulum-v1", 20, CUT),
     "sync-cartpole": Case(GymnasiumEnv, "CartPole-v1", 14, BOTH, mode="sync"),
     "sync-grid": Case(GymnasiumEnv, "minigrid:MiniGrid-Empty-5x5-v0", 6, CUT, random=False, mode="sync"),
@@ -56,7 +56,9 @@ class Record(NamedTuple):
 
 
 @cache
-def play(name: str, seed: int = SEED, limit: int = 0, column: int | None = None, alike: bool = False, meddle: bool = False) -> Record:
+def play(
+    name: str, seed: int = SEED, limit: int = 0, column: int | None = None, alike: bool = False, meddle: bool = False
+) -> Record:
     """Random actions, the same for every call. limit: instead of the case's. column: only that one, in an environment of its
     own. alike: every column gets the actions of the first. meddle: other actions on every reset step."""
     case = CASES[name]
@@ -159,9 +161,9 @@ def test_a_truncated_episode_shows_its_true_last_observation(name):
     case = CASES[name]
     short, long = play(name).steps, play(name, limit=2 * case.limit).steps
     last = case.limit - 1
-    cut = short.truncated[last]
+    cut = short.truncated[last] & ~long.terminated[last]  # EnvPool calls a failure on the very last step truncated
     assert cut.any()
-    assert not (long.terminated | long.truncated)[last, cut].any()
+    assert not long.truncated[last].any()
     for key, x in short.observations.items():
         assert np.array_equal(x[: case.limit, cut], long.observations[key][: case.limit, cut])
 

@@ -1,4 +1,4 @@
-"""The Gymnasium adapter where the contract test cannot look: ends on the very last step, and vectors that reset on the same step."""
+"""The Gymnasium adapter where the contract test cannot look: ends on the very last step, and resets on the same step."""
 
 from __future__ import annotations
 
@@ -86,9 +86,7 @@ def walk(env: VectorEnv, steps: int) -> list[TimeStep]:
     ],
 )
 def test_a_success_on_the_last_step_is_a_termination(goal, tells, success_ends, end):
-    env = GymnasiumEnv(
-        "kickstarting-test/Counter-v0", 2, seed=0, success_ends=success_ends, options={"goal": goal, "tells": tells}
-    )
+    env = GymnasiumEnv("kickstarting-test/Counter-v0", 2, seed=0, success_ends=success_ends, options={"goal": goal, "tells": tells})
     *before, last = walk(env, min(goal, LIMIT) if tells else LIMIT)
     assert not any((step.terminated | step.truncated).any() for step in before)
     assert last.terminated.tolist() == [end == "terminated"] * 2

@@ -17,8 +17,7 @@ def line_curve(total: int = 1000, step: int = 10, *, slope: float = 1.0) -> dict
     return {frames: 100.0 * slope * frames / total for frames in range(0, total + 1, step)}
 
 
-@pytest.fixture
-def write_run(tmp_path: Path) -> WriteRun:
+def writer(root: Path) -> WriteRun:
     def write(
         name: str,
         seed: int,
@@ -33,7 +32,7 @@ def write_run(tmp_path: Path) -> WriteRun:
         folder: str | None = None,
     ) -> Path:
         """tasks: name -> what its score has above the suite's; they should sum to 0."""
-        directory = tmp_path / "runs" / (folder or f"{name}-{seed}")
+        directory = root / "runs" / (folder or f"{name}-{seed}")
         directory.mkdir(parents=True)
         config = {
             "name": name,
@@ -60,8 +59,14 @@ def write_run(tmp_path: Path) -> WriteRun:
 
 
 @pytest.fixture
-def two_groups(write_run: WriteRun) -> list[Path]:
+def write_run(tmp_path: Path) -> WriteRun:
+    return writer(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def two_groups(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Scratch climbs at slopes 0.4, 0.5, 0.6 over 1000 frames, the student at 0.9, 1.0, 1.1 (its third seed to 110, uncapped)."""
+    write_run = writer(tmp_path_factory.mktemp("two_groups"))
     tasks = {"easy": 10.0, "hard": -10.0}
     teacher = {"old": {"score": 45.0, "tasks": {"easy": 60.0, "hard": 30.0}}}
     paths = [write_run("scratch", seed, line_curve(slope=s), tasks=tasks) for seed, s in enumerate((0.4, 0.5, 0.6))]

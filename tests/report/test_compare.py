@@ -12,7 +12,7 @@ from kickstarting.report.resampled import frames_to_reach, seed_weights, value_a
 
 from .conftest import line_curve
 
-compare = partial(compare_runs, out=None, bootstrap=500)
+compare = partial(compare_runs, out=None, bootstrap=300)
 
 
 def test_the_papers_table_1_comes_out_of_its_own_numbers(write_run):
@@ -48,7 +48,7 @@ def test_straight_lines_by_hand(two_groups):
 
 
 def test_intervals_span_what_the_seeds_can_give(two_groups):
-    result = compare(two_groups, at_frames=[1000], levels=[30.0])
+    result = compare(two_groups, at_frames=[1000], levels=[30.0], bootstrap=5000)
     score = result.groups[0].scores[0]
     # 27 equally likely draws: the extremes (1/27 = 3.7 % each) are within a 95 % interval
     assert (score.low, score.high) == pytest.approx((40.0, 60.0))
@@ -71,11 +71,11 @@ def test_the_same_seed_gives_the_same_intervals_whatever_else_is_compared(write_
 
 def test_interval_over_seeds_covers_the_true_score(write_run):
     rng, covered = np.random.default_rng(3), 0
-    for trial in range(30):
+    for trial in range(20):
         paths = [write_run(f"g{trial}", seed, {0: 0.0, 100: rng.normal(50.0, 5.0)}) for seed in range(10)]
         score = compare(paths, bootstrap=300, at_frames=[100], levels=[]).groups[0].scores[0]
         covered += score.low <= 50.0 <= score.high
-    assert 24 <= covered <= 30
+    assert 16 <= covered <= 20
 
 
 def test_a_level_that_is_never_reached_has_no_value(write_run):
@@ -200,6 +200,7 @@ def test_default_levels_are_round_and_within_reach_of_all():
     assert default_levels([np.array([0.0, 51.9]), np.array([0.0, 56.9])]) == (10.0, 30.0, 50.0)
     assert default_levels([np.array([5.0, 51.9]), np.array([35.0, 56.9])]) == (40.0, 45.0, 50.0)
     assert default_levels([np.array([0.0, 51.9]), np.array([60.0, 90.0])])[-1] <= 51.9
+    assert default_levels([np.array([-12.0, 50.0])]) == (10.0, 30.0, 50.0)
     assert default_levels([np.array([3.0, 3.0])]) == ()
 
 

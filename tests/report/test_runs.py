@@ -38,7 +38,7 @@ def test_a_torn_last_line_is_skipped_and_a_torn_middle_line_is_not(write_run):
     path.write_text(whole + '{"frames": 30, "score": 3.')
     np.testing.assert_array_equal(load_run(directory).frames, [10, 20])
     path.write_text('{"frames": 5, "sco\n' + whole)
-    with pytest.raises(ValueError, match="line 1 of .*metrics.jsonl"):
+    with pytest.raises(ValueError, match=r"line 1 of .*metrics\.jsonl"):
         load_run(directory)
 
 
@@ -77,7 +77,7 @@ def test_runs_of_two_suites_are_refused(write_run):
 
 
 def test_what_is_missing_is_named(write_run, tmp_path):
-    with pytest.raises(ValueError, match="no directory .*nowhere"):
+    with pytest.raises(ValueError, match=r"no directory .*nowhere"):
         load_runs([tmp_path / "nowhere"])
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match=r"empty holds no config\.json"):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import re
 from functools import partial
 
@@ -42,9 +43,10 @@ def test_an_open_interval_ends_behind_the_budget():
 def test_markdown_holds_table_1(two_groups):
     lines = to_markdown(compare(two_groups, at_frames=[100, 1000], levels=[30.0])).splitlines()
     assert lines[0] == "|  | Score at 100 | Score at 1k | Frames to reach 30.0 | Frames to reach 48.8 (scratch's final) |"
-    assert re.match(r"\| scratch \| 5\.0 \(4\.0 to 6\.0\) \| 50\.0 \(40\.0 to 60\.0\) \| 600 \(500 to 750\) \| 975 \(", lines[2])
-    assert re.match(r"\| student \| 10\.0 \(", lines[3])
-    assert re.match(r"\| \*improvement\* \| \+100\.0% \(.*\) \| \+100\.0% \(.*\) \| 2\.00× \(.*\) \| 2\.00× \(", lines[4])
+    interval = r" \(\S+ to \S+\) \| "
+    assert re.match(interval.join([r"\| scratch \| 5\.0", r"50\.0", "600", "975"]), lines[2])
+    assert re.match(interval.join([r"\| student \| 10\.0", r"100\.0", "300", "487"]), lines[3])
+    assert re.match(interval.join([r"\| \*improvement\* \| \+100\.0%", r"\+100\.0%", "2.00×", "2.00×"]), lines[4])
     assert all(line.count("|") == 6 for line in lines[:5])
     assert "| teacher old |  | 45.0 |" in "\n".join(lines)
     assert "yes, after 450" in "\n".join(lines)
@@ -69,14 +71,14 @@ def test_names_cannot_break_the_markup(write_run):
     result = compare(paths)
     assert "| a\\|b |" in to_markdown(result)
     assert "<b>" not in to_html(result)
-    console = Console(width=120, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console = Console(width=120, record=True, file=io.StringIO())
     console.print(to_rich(result))
     assert "<b>[red]" in console.export_text()
 
 
 def test_the_terminal_shows_every_number_of_the_table(two_groups):
     result = compare(two_groups)
-    console = Console(width=110, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console = Console(width=110, record=True, file=io.StringIO())
     console.print(to_rich(result))
     text = console.export_text()
     for row in progress_table(result).rows:

@@ -37,6 +37,8 @@ class GymnasiumEnv:
             self._env = gymnasium.make_vec(env_id, num_envs, mode, vector_kwargs=vector_kwargs, **(options or {}))
         except (gymnasium.error.UnregisteredEnv, gymnasium.error.VersionNotFound) as error:
             raise ValueError(f"Gymnasium has no environment {env_id!r}; {nearest(env_id, gymnasium.registry)}") from error
+        except (gymnasium.error.Error, ImportError) as error:  # a package that is missing, an id that is none
+            raise ValueError(f"Gymnasium cannot make {env_id!r}: {error}") from error
         self.num_envs = num_envs
         self.action_space = self._env.single_action_space
         self._observe = Observations(self._env.single_observation_space, num_envs)

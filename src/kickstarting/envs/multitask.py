@@ -14,6 +14,9 @@ from kickstarting.envs.gym import GymnasiumEnv
 from kickstarting.envs.pool import EnvPoolEnv
 from kickstarting.envs.protocol import TimeStep, VectorEnv
 
+GYMNASIUM_MODES = {"gymnasium": "sync", "gymnasium-async": "async", "gymnasium-vector": "vector_entry_point"}
+"""`gymnasium.make_vec`'s vectorization_mode by name of the backend."""
+
 
 class TaskSpec(Protocol):
     """What it takes to make the environments of a task (`suites.Task` has it)."""
@@ -37,11 +40,10 @@ def make_task_env(task: TaskSpec, num_envs: int, *, seed: int, num_threads: int 
         return EnvPoolEnv(
             task.env_id, num_envs, seed=seed, num_threads=num_threads, success_ends=success_ends, options=task.options
         )
-    modes = {"gymnasium": "sync", "gymnasium-async": "async", "gymnasium-vector": "vector_entry_point"}
-    if task.backend not in modes:
-        raise ValueError(f"task {task.name!r} has backend {task.backend!r}; known: envpool, {', '.join(modes)}")
+    if task.backend not in GYMNASIUM_MODES:
+        raise ValueError(f"task {task.name!r} has backend {task.backend!r}; known: envpool, {', '.join(GYMNASIUM_MODES)}")
     return GymnasiumEnv(
-        task.env_id, num_envs, seed=seed, mode=modes[task.backend], success_ends=success_ends, options=task.options
+        task.env_id, num_envs, seed=seed, mode=GYMNASIUM_MODES[task.backend], success_ends=success_ends, options=task.options
     )
 
 

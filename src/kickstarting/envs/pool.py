@@ -7,6 +7,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+from gymnasium import spaces
 
 from kickstarting.algo.schedules import nearest
 from kickstarting.envs.observations import Observations
@@ -66,6 +67,8 @@ class EnvPoolEnv:
     # The public send and recv rebuild nested dictionaries at every call, which costs more than stepping 8 MiniGrids.
 
     def send(self, actions: np.ndarray) -> None:
+        space = self.action_space
+        actions = np.clip(actions, space.low, space.high) if isinstance(space, spaces.Box) else actions
         self._pool._send([self._rows, self._rows, actions.astype(self._action_type)])
 
     def recv(self) -> TimeStep:

@@ -48,10 +48,9 @@ def compare_runs(
 
 def _write(comparison: Comparison, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
-    curves, tasks = curves_figure(comparison), tasks_figure(comparison)
-    save(curves, out / "curves")
-    if tasks is not None:
-        save(tasks, out / "tasks")
+    curves = save(curves_figure(comparison), out / "curves")
+    figure = tasks_figure(comparison)
+    tasks = save(figure, out / "tasks") if figure else None
     numbers = json.dumps(comparison.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
     (out / "comparison.json").write_text(numbers + "\n", encoding="utf-8")
     (out / "table.md").write_text(to_markdown(comparison), encoding="utf-8")

@@ -21,10 +21,10 @@ def default_frames(start: float, budget: int) -> tuple[int, ...]:
 
 
 def default_levels(curves: Sequence[np.ndarray]) -> tuple[float, ...]:
-    """Three round scores between where the groups start and the best that all reach; none if that is next to nothing."""
+    """Three round scores above 0, from where the groups start to the best that all reach; none if that is next to nothing."""
     best = min(curve.max() for curve in curves)
     starts = [curve[0] for curve in curves]
-    low = max(starts) if max(starts) < best else min(starts)
+    low = max(0.0, max(starts) if max(starts) < best else min(starts))
     for step in STEPS:
         multiples = np.arange(np.floor(low / step) + 1, np.floor(best / step) + 1) * step
         if len(multiples) >= 3:

@@ -64,10 +64,12 @@ def _draw_scores(axes: Axes, comparison: Comparison) -> None:
 
 def _draw_lambdas(axes: Axes, comparison: Comparison) -> None:
     names = _lambda_names(comparison)
-    for group in comparison.groups:
+    taught = [group for group in comparison.groups if group.lambdas]
+    for index, group in enumerate(taught):
+        width = 1.3 + 0.9 * min(len(taught) - 1 - index, 3)  # schedules are often the same: a wide line shows below a thin one
         for teacher, curve in group.lambdas.items():
             dash = DASHES[names.index(teacher) % len(DASHES)] if len(names) <= NAMED_TEACHERS else "-"
-            axes.plot(curve.frames, curve.mean, color=colour(comparison, group), linestyle=dash, linewidth=1.4, clip_on=False)
+            axes.plot(curve.frames, curve.mean, color=colour(comparison, group), linestyle=dash, linewidth=width, clip_on=False)
     if 1 < len(names) <= NAMED_TEACHERS:
         handles = [Line2D([], [], color=FAINT, linestyle=DASHES[i], linewidth=1.4, label=name) for i, name in enumerate(names)]
         axes.legend(handles=handles, loc="upper right", fontsize=8.0, handlelength=2.2, borderaxespad=0.0)
@@ -188,15 +190,11 @@ def _legend(figure: Figure, handles: list[Handle]) -> None:
     )
 
 
-def save(figure: Figure, stem: Path) -> None:
-    """Write STEM.png and STEM.svg."""
-    stem.with_suffix(".svg").write_text(svg_text(figure), encoding="utf-8")
-    with look():
-        figure.savefig(stem.with_suffix(".png"), dpi=200, metadata={"Software": None})
-
-
-def svg_text(figure: Figure) -> str:
+def save(figure: Figure, stem: Path) -> str:
+    """Write STEM.png and STEM.svg; the answer is the text of the latter."""
     buffer = io.StringIO()
     with look():
+        figure.savefig(stem.with_suffix(".png"), dpi=200, metadata={"Software": None})
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    stem.with_suffix(".svg").write_text(buffer.getvalue(), encoding="utf-8")
     return buffer.getvalue()

@@ -5,9 +5,6 @@ from __future__ import annotations
 import re
 from html import escape
 
-from matplotlib.figure import Figure
-
-from kickstarting.report import figures
 from kickstarting.report.comparison import Comparison, RunResult
 from kickstarting.report.look import PALETTE
 from kickstarting.report.tables import to_html
@@ -34,7 +31,6 @@ td { white-space: nowrap; }
 thead th { font-weight: 600; vertical-align: bottom; }
 thead tr:first-child th { text-align: left; color: var(--faint); font-weight: 500; padding-bottom: 0; }
 thead tr:last-child { border-bottom: 1px solid var(--faint); }
-thead th:not(:last-child), tbody td:not(:last-child) { border-right: 0; }
 tbody th { text-align: left; font-weight: 600; position: sticky; left: 0; background: var(--paper); max-width: 10rem; }
 thead td:first-child { position: sticky; left: 0; background: var(--paper); }
 tbody tr.group { border-top: 1px solid var(--grid); }
@@ -47,7 +43,8 @@ small { display: block; color: var(--faint); font-size: .75rem; }
 """
 
 
-def to_page(comparison: Comparison, curves: Figure, tasks: Figure | None) -> str:
+def to_page(comparison: Comparison, curves: str, tasks: str | None) -> str:
+    """curves, tasks: the figures as SVG files' text."""
     title = " and ".join(group.name for group in comparison.groups) if len(comparison.groups) < 4 else comparison.suite
     title = f"{title}: {comparison.suite}" if title != comparison.suite else title
     sentences = "\n".join(f'<p class="headline">{escape(sentence)}</p>' for sentence in headline(comparison))
@@ -80,21 +77,20 @@ def _style_sheet() -> str:
     return STYLE % {"light": light, "dark": dark}
 
 
-def _figure(figure: Figure, caption: str, name: str) -> str:
-    return f"<figure>{_inline_svg(figure, caption, name)}\n<figcaption>{escape(caption)}</figcaption></figure>"
+def _figure(svg: str, caption: str, name: str) -> str:
+    return f"<figure>{_inline_svg(svg, caption, name)}\n<figcaption>{escape(caption)}</figcaption></figure>"
 
 
-def _inline_svg(figure: Figure, label: str, name: str) -> str:
+def _inline_svg(text: str, label: str, name: str) -> str:
     """The figure's <svg> alone, its colours as CSS variables, its ids prefixed, since a page has one space of ids."""
-    text = figures.svg_text(figure)
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r'\s+xmlns(:\w+)?="[^"]*"', "", text)
     text = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", text)
     text = re.sub(r'<svg\b([^>]*?)\s+width="[^"]*"', r"<svg\1", text, count=1)
     text = re.sub(r'<svg\b([^>]*?)\s+height="[^"]*"', r"<svg\1", text, count=1)
-    for name, (shade, _) in PALETTE.items():
-        text = text.replace(shade, f"var(--{name})")
+    for variable, (shade, _) in PALETTE.items():
+        text = text.replace(shade, f"var(--{variable})")
     return text.replace("<svg", f'<svg role="img" aria-label="{escape(label)}"', 1).strip()
 
 
@@ -130,4 +126,4 @@ def _runs_table(runs: tuple[RunResult, ...]) -> str:
         rows.append(f'<tr class="group"><th scope="row">{escape(run.name)}</th>{numbers}{words}</tr>')
     head = "".join(f'<th scope="col">{title}</th>' for title in titles)
     table = f'<table class="runs"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
-    return f'<div class="scroll" tabindex="0">{table}</div>'
+    return f'<div class="scroll" role="region" aria-label="table" tabindex="0">{table}</div>'

@@ -8,6 +8,7 @@ from html import escape
 from typing import Literal
 
 from rich.console import Group as RichGroup
+from rich.console import RenderableType
 from rich.padding import Padding
 from rich.table import Table as RichTable
 from rich.text import Text
@@ -83,7 +84,7 @@ def progress_table(comparison: Comparison) -> Table:
 
 def final_table(comparison: Comparison) -> Table:
     """Final scores under several statistics, the chance to beat the baseline, and the teachers as a reference."""
-    with_tasks, several = bool(comparison.tasks), len(comparison.groups) > 1
+    with_tasks, several = len(comparison.tasks) > 1, len(comparison.groups) > 1
     columns = [Column("", "seeds"), Column("Final score", "mean")]
     columns += [Column("Final score", "median"), Column("Final score", "IQM")] if with_tasks else []
     columns += [Column("", f"beats {comparison.baseline}")] if with_tasks and several else []
@@ -156,7 +157,7 @@ def _html(table: Table) -> str:
         for row in table.rows
     )
     return (
-        f'<figure class="table"><div class="scroll" tabindex="0"><table>\n'
+        f'<figure class="table"><div class="scroll" role="region" aria-label="table" tabindex="0"><table>\n'
         f"<thead><tr><td></td>{top}</tr>\n<tr><td></td>{titles}</tr></thead>\n"
         f"<tbody>{body}</tbody></table></div>\n<figcaption>{escape(table.caption)}</figcaption></figure>"
     )
@@ -167,28 +168,34 @@ def _html_cell(cell: Cell) -> str:
     return f"<td>{escape(cell.text)}{interval}</td>"
 
 
-def to_rich(comparison: Comparison) -> RichGroup:
-    """For a terminal: transposed, since groups are fewer than columns and a terminal is narrow."""
-    parts = [
-        part for table in tables(comparison) for part in (_rich(table), Padding(Text(table.caption, style="dim"), (0, 0, 1, 1)))
-    ]
+def to_rich(comparison: Comparison, *, intervals: bool | None = None) -> RichGroup:
+    """For a terminal: transposed, since groups are fewer than columns and a terminal is narrow.
+
+    intervals: whether to show them; by default up to two groups, as more would not fit.
+    """
+    shown = len(comparison.groups) <= 2 if intervals is None else intervals
+    parts: list[RenderableType] = []
+    for table in tables(comparison):
+        parts += [_rich(table, shown), Padding(Text(table.caption, style="dim"), (0, 0, 1, 1))]
     return RichGroup(*parts)
 
 
-def _rich(table: Table) -> RichTable:
+def _rich(table: Table, intervals: bool) -> RichTable:
     rich = RichTable(show_edge=False, pad_edge=True, header_style="bold")
     rich.add_column("")
-    for row in table.rows:
-        rich.add_column(Text(row.label), justify="right", style="green" if row.kind == "versus" else "")
+    rows = [row for row in table.rows if row.kind != "teacher"]  # 'Passes' has the teachers' scores
+    for row in rows:
+        style, width = ("green", len(row.label)) if row.kind == "versus" else ("", None)
+        rich.add_column(Text(row.label), justify="right", style=style, min_width=width, overflow="fold")
     for index, column in enumerate(table.columns):
         last_of_heading = index + 1 == len(table.columns) or table.columns[index + 1].heading != column.heading
-        cells = [_rich_cell(row.cells[index]) for row in table.rows]
+        cells = [_rich_cell(row.cells[index], intervals) for row in rows]
         rich.add_row(Text(f"{column.heading} {column.title}".strip()), *cells, end_section=last_of_heading)
     return rich
 
 
-def _rich_cell(cell: Cell) -> Text:
+def _rich_cell(cell: Cell, intervals: bool) -> Text:
     text = Text(cell.text)
-    if cell.interval:
+    if cell.interval and intervals:
         text.append(f"\n{cell.interval}", style="dim")
     return text

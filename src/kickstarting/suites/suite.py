@@ -11,6 +11,7 @@ from typing import Any
 import gymnasium
 
 from kickstarting.algo.schedules import nearest
+from kickstarting.envs.multitask import GYMNASIUM_MODES
 from kickstarting.envs.pool import envpool_ids
 
 _HERE = Path(__file__).parent
@@ -73,7 +74,7 @@ def load_suite(name: str) -> Suite:
     if name in envpool_ids():
         return Suite(name, (_single(name, "envpool"),))
     backend, _, env_id = name.partition(":")
-    if backend in ("gymnasium", "gymnasium-async", "gymnasium-vector") and env_id:
+    if backend in GYMNASIUM_MODES and env_id:
         return Suite(name, (_single(env_id, backend),))
     if name in gymnasium.registry:
         return Suite(name, (_single(name, "gymnasium"),))
@@ -85,7 +86,7 @@ def load_suite(name: str) -> Suite:
 
 
 def _single(env_id: str, backend: str) -> Task:
-    if env_id.startswith(("MiniGrid", "BabyAI")):
+    if env_id.rpartition(":")[2].startswith(("MiniGrid", "BabyAI")):
         return Task(env_id, env_id, backend, metric="success", random=0.0, reference=1.0)
     return Task(env_id, env_id, backend)
 
@@ -95,27 +96,39 @@ def _read(path: Path) -> Suite:
         data = tomllib.loads(path.read_text())
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"{path} is no TOML: {error}") from error
-    defaults = data.get("defaults", {})
-    tasks = tuple(_task({**defaults, **entry}, path) for entry in data.get("task", []))
-    if not tasks:
-        raise ValueError(f"{path} has no [[task]]")
+    for key in data:
+        if key not in (known := ("name", "description", "frames", "defaults", "task")):
+            raise ValueError(f"{path}: a suite has no {key!r}; {nearest(key, known)}")
+    defaults, entries, frames = data.get("defaults", {}), data.get("task", []), data.get("frames", 1_000_000)
+    if not (isinstance(entries, list) and entries and all(isinstance(entry, dict) for entry in (defaults, *entries))):
+        raise ValueError(f"{path} has no [[task]], or a task or [defaults] that is no table")
+    if not isinstance(frames, int):
+        raise ValueError(f"{path}: frames is {frames!r}; it must be an integer")
+    tasks = tuple(_task({**defaults, **entry}, path) for entry in entries)
     names = [task.name for task in tasks]
     if twice := {name for name in names if names.count(name) > 1}:
         raise ValueError(f"{path} names {', '.join(sorted(twice))} twice; task names are unique")
-    return Suite(data.get("name", path.stem), tasks, data.get("description", ""), int(data.get("frames", 1_000_000)))
+    return Suite(data.get("name", path.stem), tasks, data.get("description", ""), frames)
 
 
 def _task(entry: dict[str, Any], path: Path) -> Task:
-    known = {f.name for f in fields(Task)}
-    for key in entry:
+    known = {f.name: str(f.type) for f in fields(Task)}
+    types = {"str": str, "int": int, "float | None": (int, float), "Mapping[str, Any]": dict}
+    for key, value in entry.items():
         if key not in known:
             raise ValueError(f"{path}: a task has no {key!r}; {nearest(key, sorted(known))}")
+        if not isinstance(value, types[known[key]]):
+            raise ValueError(f"{path}: {key} of a task is {value!r}; it must be {known[key]}")
     if "env_id" not in entry:
         raise ValueError(f"{path}: a task lacks env_id")
     entry.setdefault("name", entry["env_id"])
     task = Task(**entry)
     if task.metric not in ("return", "success"):
         raise ValueError(f"{path}: task {task.name!r} has metric {task.metric!r}; known: return, success")
+    if task.backend not in (backends := ("envpool", *GYMNASIUM_MODES)):
+        raise ValueError(f"{path}: task {task.name!r} has backend {task.backend!r}; known: {', '.join(backends)}")
+    if task.action_repeat < 1:
+        raise ValueError(f"{path}: task {task.name!r} has action_repeat {task.action_repeat}; it must be at least 1")
     if task.random is not None and task.reference is not None and not task.reference > task.random:
         raise ValueError(f"{path}: task {task.name!r} has reference {task.reference} not above random {task.random}")
     return task

@@ -1,0 +1,99 @@
+"""Suites: every shipped one can be made, scores are normalised, and a file that does not fit is told its key."""
+
+from __future__ import annotations
+
+import pytest
+
+from kickstarting.envs import make_task_env
+from kickstarting.suites import Task, builtin_suites, load_suite
+
+TASK = '[[task]]\nenv_id = "CartPole-v1"\n'
+
+
+@pytest.mark.parametrize("name", builtin_suites())
+def test_every_shipped_suite_is_whole(name):
+    """Made, not looked up: an option that EnvPool does not know shows too."""
+    suite = load_suite(name)
+    assert suite.name == name
+    assert suite.description
+    for task in suite.tasks:
+        env = make_task_env(task, 1, seed=0)
+        env.close()
+        assert task.random is not None
+        assert task.reference is not None
+        assert task.category
+        assert task.score(task.random) == 0
+        assert task.score(task.reference) == 100
+
+
+def test_a_score_runs_from_random_to_reference_and_is_capped_above_only():
+    task = Task("x", "x", random=-21.0, reference=9.0)
+    assert [task.score(value) for value in (-21, -6, 9, 20, -36)] == pytest.approx([0, 50, 100, 100, -50])
+    assert Task("x", "x", random=0.0).score(7.0) == 7.0
+
+
+def test_the_metric_is_the_return_or_the_success():
+    assert Task("x", "x").metric_of(-3.5, True) == -3.5
+    assert Task("x", "x", metric="success").metric_of(-3.5, True) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("name", "backend", "metric"),
+    [
+        ("CartPole-v1", "envpool", "return"),
+        ("MiniGrid-Empty-5x5-v0", "envpool", "success"),
+        ("gymnasium:CartPole-v1", "gymnasium", "return"),
+        ("gymnasium-async:CartPole-v1", "gymnasium-async", "return"),
+        ("gymnasium:minigrid:MiniGrid-Empty-5x5-v0", "gymnasium", "success"),
+    ],
+)
+def test_any_environment_is_a_suite_of_one(name, backend, metric):
+    (task,) = load_suite(name).tasks
+    assert (task.backend, task.metric) == (backend, metric)
+    env = make_task_env(task, 1, seed=0)
+    env.close()
+
+
+def test_a_users_own_file(tmp_path):
+    path = tmp_path / "mine.toml"
+    head = 'frames = 5000\n[defaults]\nmetric = "success"\nrandom = 0.25\n'
+    path.write_text(head + TASK + 'name = "pole"\nrandom = 0.5\n' + TASK)
+    suite = load_suite(str(path))
+    assert (suite.name, suite.frames) == ("mine", 5000)
+    assert [(t.name, t.metric, t.random) for t in suite.tasks] == [("pole", "success", 0.5), ("CartPole-v1", "success", 0.25)]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[[task]", "no TOML"),
+        ("", r"has no \[\[task\]\]"),
+        ('[[task]]\nname = "x"\n', "lacks env_id"),
+        (TASK + "refrence = 1.0\n", "'refrence'; did you mean reference"),
+        ("[defaults]\nmetrc = 'success'\n" + TASK, "'metrc'; did you mean metric"),
+        (TASK + "metric = 'succes'\n", "'succes'; known: return, success"),
+        (TASK + "random = 2.0\nreference = 1.0\n", "reference 1.0 not above random 2.0"),
+        (TASK + TASK, "CartPole-v1 twice"),
+        (TASK + "random = 'low'\nreference = 1.0\n", "random"),
+        (TASK + "action_repeat = 0\n", "action_repeat"),
+        (TASK + "backend = 'envpol'\n", "'envpol'.*envpool"),
+        ("task = 3\n", r"no \[\[task\]\]"),
+        ("defaults = 3\n" + TASK, "defaults"),
+        ("[default]\nrandom = 0.5\n" + TASK, "'default'; did you mean defaults"),
+        ("frames = 'many'\n" + TASK, "frames"),
+    ],
+)
+def test_a_file_that_does_not_fit_names_the_key(tmp_path, text, message):
+    path = tmp_path / "bad.toml"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=message) as error:
+        load_suite(str(path))
+    assert str(path) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_an_unknown_suite_suggests_the_nearest():
+    with pytest.raises(ValueError, match="did you mean MiniGrid-DoorKey"):
+        load_suite("MiniGrid-DorKey-5x5-v0")
+    with pytest.raises(ValueError, match=r"no suite file at nowhere\.toml"):
+        load_suite("nowhere.toml")

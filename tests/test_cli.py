@@ -1,0 +1,215 @@
+"""The command line: help, output, and one clear line for everything that a user can mend."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kickstarting import cli
+from kickstarting.checkpoint import latest_checkpoint
+from kickstarting.envs import MultiTaskEnv
+from kickstarting.run import run
+from kickstarting.suites import builtin_suites, load_suite
+
+QUICK = ("--envs-per-task", 2, "--unroll-length", 8, "--network", "small", "--torch-threads", 1, "--frames", 64)
+
+
+@pytest.fixture
+def kickstart(monkeypatch, capsys) -> Callable[..., str]:
+    """Runs a command in this process and returns what it printed."""
+
+    def call(*arguments: object) -> str:
+        monkeypatch.setattr(sys, "argv", ["kickstart", *map(str, arguments)])
+        cli.console.width = 200
+        cli.main()
+        return capsys.readouterr().out
+
+    return call
+
+
+@pytest.fixture
+def error(kickstart) -> Callable[..., str]:
+    """Runs a command that must fail, and returns its one line."""
+
+    def call(*arguments: object) -> str:
+        with pytest.raises(SystemExit) as stop:
+            kickstart(*arguments)
+        message = stop.value.code
+        assert isinstance(message, str)  # Python prints it on stderr and exits with 1
+        assert message.startswith("kickstart: error: ")
+        assert "\n" not in message
+        return message
+
+    return call
+
+
+@pytest.mark.parametrize("command", ["", "train", "evaluate", "compare", "demo", "suites"])
+def test_help(kickstart, capsys, command):
+    with pytest.raises(SystemExit) as stop:
+        kickstart(*command.split(), "--help")
+    assert stop.value.code == 0
+    words = {"train": ["--teacher", "--schedule", "--resume", "--checkpoint-every"], "evaluate": ["--episodes", "--json"]}
+    printed = capsys.readouterr().out
+    for word in words.get(command, ["usage"]):
+        assert word in printed
+
+
+def test_a_real_process_says_one_line_and_exits_with_1():
+    result = subprocess.run(
+        [sys.executable, "-m", "kickstarting", "train", "MiniGrid-DorKey-5x5-v0"], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 1
+    assert result.stderr.count("\n") == 1
+    assert "did you mean MiniGrid-DoorKey-5x5-v0" in result.stderr
+
+
+def test_suites_lists_every_task(kickstart):
+    printed = kickstart("suites")
+    for name in builtin_suites():
+        for task in load_suite(name).tasks:
+            assert task.env_id in printed
+
+
+def test_train_evaluate_and_resume(kickstart, error, tmp_path):
+    out = tmp_path / "run"
+    kickstart("train", "CartPole-v1", "--out", out, *QUICK)
+    assert (out / "finished.json").exists()
+    assert json.loads((out / "config.json").read_text())["suite"] == "CartPole-v1"
+    printed = kickstart("evaluate", out, "CartPole-v1", "--episodes", 3, "--json", tmp_path / "scores.json")
+    assert "CartPole-v1" in printed
+    scores = json.loads((tmp_path / "scores.json").read_text())
+    (task,) = scores["tasks"]
+    assert task["episodes"] == 3
+    assert scores["score"] == task["score"] == task["mean_return"] == task["length"] > 5  # CartPole pays 1 a step
+    assert f"{task['mean_return']:.3f}" in printed
+
+    assert "already holds a run" in error("train", "CartPole-v1", "--out", out, *QUICK)
+    assert "nothing to resume" in error("train", "--resume", out)
+    assert "--resume" in error("train", "CartPole-v1", "--resume", out)
+
+
+def test_evaluate_is_seeded_and_greedy_differs(kickstart, make_policy, suite, tmp_path):
+    ref = make_policy()
+
+    def scores(*options: object) -> list:
+        kickstart("evaluate", ref, suite, "--episodes", 8, "--json", tmp_path / "x.json", *options)
+        return json.loads((tmp_path / "x.json").read_text())["tasks"]
+
+    sampled = scores()
+    assert [task["task"] for task in sampled] == ["object", "obstacles"]
+    assert scores() == sampled
+    assert scores("--greedy") != sampled
+    assert scores("--seed", 5) != sampled
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["MiniGrid-Emty-5x5-v0"], ["MiniGrid-Emty-5x5-v0", "did you mean", "MiniGrid-Empty-5x5-v0"]),
+        (["nothing-of-the-sort"], ["nothing-of-the-sort", "known", "grid-"]),
+        (["missing.toml"], ["missing.toml"]),
+        (["CartPole-v1", "--network", "smal"], ["'smal'", "did you mean small"]),
+        (["CartPole-v1", "--network", "no.module:Class"], ["no.module:Class"]),
+        (["CartPole-v1", "--network-option", "lstmm=3"], ["lstmm", "did you mean lstm"]),
+        (["CartPole-v1", "--network-option", "lstm"], ["'lstm'", "KEY=VALUE"]),
+        (["CartPole-v1", "--schedule", "liner:1:0:20%"], ["liner:1:0:20%", "did you mean linear"]),
+        (["CartPole-v1", "--schedule", "linear:1:0"], ["linear:1:0", "3"]),
+        (["CartPole-v1", "--learning-rate", "fast"], ["fast", "not a number"]),
+        (["CartPole-v1", "--learning-rate", "-1"], ["learning_rate", "below 0"]),
+        (["CartPole-v1", "--entropy-cost", "progress:1"], ["entropy_cost", "progress"]),
+        (["CartPole-v1", "--checkpoint-every", "0"], ["'0'"]),
+        (["CartPole-v1", "--frames", "0"], ["total_frames", "at least 1"]),
+        (["CartPole-v1", "--optimiser", "adm"], ["'adm'", "did you mean adam"]),
+        (["CartPole-v1", "--teacher-shares", "1"], ["teacher_shares", "0 teachers"]),
+        (["CartPole-v1", "--teacher", "nowhere"], ["nowhere", "does not exist"]),
+        (["CartPole-v1", "--teacher", "zoo:nothing"], ["nothing", "zoo"]),
+        ([], ["suite", "--resume"]),
+        (["--resume", "nowhere"], ["nowhere", "no run"]),
+    ],
+    ids=lambda x: " ".join(x) if isinstance(x, list) else None,
+)
+def test_bad_input_to_train(error, tmp_path, monkeypatch, arguments, words):
+    """Found before any work: nothing is left behind that would block the next attempt."""
+    monkeypatch.chdir(tmp_path)
+    message = error("train", *arguments)
+    for word in words:
+        assert word in message
+    assert list(tmp_path.rglob("config.json")) == []
+
+
+@pytest.mark.parametrize(
+    ("teacher", "student", "words"),
+    [
+        ("CartPole-v1", "MiniGrid-Empty-5x5-v0", ["acts in", "2", "7", "must share the action space"]),
+        ("MountainCar-v0", "Acrobot-v1", ["'observation'", "[2]", "[6]", "choose a suite"]),
+    ],
+)
+def test_a_teacher_of_other_spaces(error, make_policy, tmp_path, teacher, student, words):
+    ref = make_policy(teacher, options={"hidden": 4})
+    message = error("train", student, "--teacher", ref, "--out", tmp_path / "run", *QUICK)
+    for word in [ref, *words]:
+        assert word in message
+    assert not (tmp_path / "run").exists()
+    for word in [ref, *words]:
+        assert word in error("evaluate", ref, student)
+
+
+def test_a_damaged_teacher(error, make_policy, suite, tmp_path):
+    ref = make_policy()
+    file = latest_checkpoint(Path(ref)) / "network.safetensors"
+    file.write_bytes(file.read_bytes()[:-1])
+    message = error("train", suite, "--teacher", ref, "--out", tmp_path / "run", *QUICK)
+    assert str(file) in message
+    assert "truncated or was altered" in message
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(("ref", "suite_name"), [("nowhere", "CartPole-v1"), ("random", "CartPol-v1")])
+def test_bad_input_to_evaluate(error, ref, suite_name):
+    message = error("evaluate", ref, suite_name)
+    assert "does not exist" in message or "did you mean CartPole-v1" in message
+
+
+def test_a_loss_that_is_not_finite_keeps_the_last_checkpoint(error, kickstart, tiny, tmp_path, monkeypatch):
+    """Rewards turn NaN in the sixth update, after the checkpoint of the fourth. The run then resumes from there."""
+    steps, real = [0], MultiTaskEnv.step
+
+    def step(self, actions):
+        steps[0] += 1
+        result = real(self, actions)
+        return result._replace(rewards=result.rewards * np.float32(np.nan)) if steps[0] > 5 * 8 else result
+
+    config = tiny(checkpoint_every="128")
+    with monkeypatch.context() as patch:
+        patch.setattr(MultiTaskEnv, "step", step)
+        patch.setattr(cli, "train", lambda: run(config, tmp_path / "run"))
+        message = error("train")
+    assert "not finite" in message
+    assert "lower the learning rate" in message
+    path = latest_checkpoint(tmp_path / "run")
+    assert json.loads((path / "state.json").read_text())["record"]["frames"] == 128
+    kickstart("train", "--resume", tmp_path / "run")
+    assert (tmp_path / "run" / "finished.json").exists()
+
+
+def test_a_learning_rate_far_too_high_stops_the_run(error, tmp_path):
+    message = error("train", "CartPole-v1", "--learning-rate", "1e30", "--out", tmp_path / "run", *QUICK)
+    assert "1e+30" in message
+    assert not (tmp_path / "run" / "finished.json").exists()
+
+
+def test_a_full_disk_stops_the_run_with_one_line(error, suite, tmp_path, monkeypatch):
+    def full(descriptor):
+        raise OSError(28, os.strerror(28))
+
+    monkeypatch.setattr(os, "fsync", full)
+    message = error("train", suite, "--out", tmp_path / "run", *QUICK)
+    assert "No space left on device" in message
+    assert str(tmp_path / "run" / "checkpoints") in message

@@ -1,0 +1,298 @@
+"""Training as a whole: reproducible, resumable bit for bit, and what teachers change and do not change."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+import kickstarting.hyperparameters
+from kickstarting import Config, Update, load_policy, train
+from kickstarting.actor import Actor
+from kickstarting.checkpoint import Snapshot, latest_checkpoint, load_checkpoint
+from kickstarting.config import config_from_json
+from kickstarting.hyperparameters import HyperparameterSchedules
+from kickstarting.metrics import read_metrics
+from kickstarting.networks import build_network
+from kickstarting.run import resume, run
+from kickstarting.suites import Suite, Task, load_suite
+from kickstarting.teachers import Teacher, Teachers, build_teachers
+from kickstarting.train import make_env
+
+Weights = dict[str, torch.Tensor]
+
+
+def copied(snapshot: Snapshot) -> Snapshot:
+    """A snapshot's tensors are the learner's own."""
+    network, optimiser = ({k: x.clone() for k, x in tensors.items()} for tensors in (snapshot.network, snapshot.optimiser))
+    return replace(snapshot, network=network, optimiser=optimiser)
+
+
+def consume(updates: Iterable[Update]) -> tuple[list[Update], Weights]:
+    """All updates, and the last weights."""
+    seen = [replace(u, snapshot=copied(u.snapshot)) if u.snapshot else u for u in updates]
+    assert seen[-1].snapshot is not None
+    return seen, seen[-1].snapshot.network
+
+
+def same(a: Weights, b: Weights) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def without_times(metrics: dict) -> dict:
+    return {k: v for k, v in metrics.items() if not k.startswith(("seconds", "frames_per_second"))}
+
+
+@pytest.fixture(scope="module")
+def alone(tiny) -> tuple[list[Update], Weights]:
+    """A run without a teacher."""
+    return consume(train(tiny()))
+
+
+def test_same_seed_same_weights(tiny, alone):
+    updates, weights = consume(train(tiny()))
+    assert [u.frames for u in updates] == list(range(32, 257, 32))
+    assert same(weights, alone[1])
+    assert not same(weights, consume(train(tiny(seed=1)))[1])
+
+
+@pytest.mark.parametrize("changes", [{"schedule": "constant:0"}, {"schedule": "progress:1"}, {"teacher_shares": (0.0,)}])
+def test_a_teacher_without_weight_changes_nothing(tiny, alone, make_policy, changes):
+    """Bit for bit: lambda = 0 is V-trace alone. Under `progress` this teacher is no better than random."""
+    teacher = make_policy(task_scores={"object": 0.5, "obstacles": -3.0})
+    updates, weights = consume(train(tiny(teachers=(teacher,), **changes)))
+    assert same(weights, alone[1])
+    assert all(u.metrics[f"lambda/{teacher}"] == 0 for u in updates)
+
+
+def test_a_teacher_with_weight_changes_the_weights(tiny, alone, make_policy):
+    assert not same(consume(train(tiny(teachers=(make_policy(),), schedule="constant:1e-3")))[1], alone[1])
+
+
+def test_resumed_equals_uninterrupted(tiny, make_policy):
+    config = tiny(teachers=(make_policy(),), schedule="linear:1:0:60%", checkpoint_every="96", seed=3)
+    updates, weights = consume(train(config))
+    seams = [i for i, u in enumerate(updates) if u.snapshot]
+    assert [updates[i].frames for i in seams] == [96, 192, 256]
+    for i in seams[:-1]:
+        rest, resumed = consume(train(config, updates[i].snapshot))
+        assert same(resumed, weights)
+        assert [u.frames for u in rest] == [u.frames for u in updates[i + 1 :]]
+        for found, expected in zip(rest, updates[i + 1 :], strict=True):
+            assert without_times(found.metrics) == without_times(expected.metrics)
+
+
+def test_a_killed_run_resumes_and_ends_with_the_same_bytes(tiny, make_policy, tmp_path):
+    """SIGKILL after the first checkpoint, in a process of its own."""
+    config = tiny(teachers=(make_policy(),), schedule="progress:1:50%", checkpoint_every="160", total_frames=1600)
+    run(config, tmp_path / "whole")
+    job = tmp_path / "config.json"
+    job.write_text(json.dumps(config.to_json()))
+    killed = tmp_path / "killed"
+    kill_when(config_arguments(config, killed), lambda: (killed / "checkpoints" / "00000001").exists())
+    assert not (killed / "finished.json").exists()
+    with (killed / "metrics.jsonl").open("a") as file:
+        file.write('{"frames": 1, "torn')  # what a kill may leave
+    assert config_from_json(json.loads((killed / "config.json").read_text())) == replace(config, name="kickstarted")
+
+    resume(killed)
+    whole, resumed = (latest_checkpoint(tmp_path / name) for name in ("whole", "killed"))
+    assert whole.name == resumed.name
+    for name in ("network.safetensors", "optimiser.safetensors"):
+        assert (whole / name).read_bytes() == (resumed / name).read_bytes()
+    assert load_checkpoint(whole).record == load_checkpoint(resumed).record
+    lines = [[without_times(line) for line in read_metrics(tmp_path / name / "metrics.jsonl")] for name in ("whole", "killed")]
+    assert [line["frames"] for line in lines[1]] == list(range(32, 1601, 32))
+    assert lines[0] == lines[1]
+    with pytest.raises(ValueError, match="nothing to resume"):
+        resume(killed)
+
+
+def config_arguments(config: Config, out: Path) -> list[str]:
+    """The command line of a configuration made by `tiny`."""
+    arguments = [config.suite, "--out", out, "--network", config.network, "--frames", config.total_frames]
+    for option in config.network_options:
+        arguments += ["--network-option", option]
+    for teacher in config.teachers:
+        arguments += ["--teacher", teacher]
+    for name in ("schedule", "checkpoint_every", "envs_per_task", "unroll_length", "learning_rate", "torch_threads"):
+        arguments += [f"--{name.replace('_', '-')}", getattr(config, name)]
+    return [sys.executable, "-m", "kickstarting", "train", *map(str, arguments)]
+
+
+def kill_when(command: list[str], condition: Callable[[], bool]) -> None:
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    deadline = time.monotonic() + 120
+    while not condition():
+        if process.poll() is not None or time.monotonic() > deadline:
+            process.kill()
+            pytest.fail(f"no checkpoint: {process.communicate()[0].decode()}")
+        time.sleep(0.002)
+    os.kill(process.pid, signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+
+
+# Schedules
+
+
+NEGATIVE = Suite("negative", tuple(Task(name, "unused", random=-21.0, reference=-1.0) for name in ("easy", "hard")))
+
+
+def schedules_for(suite: Suite, scores: list[dict[str, float]], **changes) -> HyperparameterSchedules:
+    """Of teachers that are known by their scores alone; two columns a task."""
+    columns = np.arange(2 * len(suite.tasks))
+    policies = [SimpleNamespace(ref=str(i), network=None, task_scores=s) for i, s in enumerate(scores)]
+    teachers = Teachers([Teacher(policy, columns, len(columns)) for policy in policies], len(columns))
+    config = Config("unused", envs_per_task=2, teachers=tuple("x" for _ in scores), **{"schedule": "progress:2", **changes})
+    return HyperparameterSchedules(config, teachers, suite)
+
+
+def lambdas(schedules: HyperparameterSchedules, scores: list[float], frames: int = 0) -> list[list[float]]:
+    """One value for each teacher and task; the columns of a task agree."""
+    weights = [w.reshape(-1, 2) for w in schedules.at(frames, np.array(scores))[1]]
+    assert all((w[:, 0] == w[:, 1]).all() for w in weights)
+    return [w[:, 0].tolist() for w in weights]
+
+
+def test_progress_falls_from_the_start_to_zero_at_the_teachers_score_for_each_task():
+    schedules = schedules_for(NEGATIVE, [{"easy": 80.0, "hard": 40.0}])
+    for score, expected in [(math.nan, [2, 2]), (0, [2, 2]), (20, [1.5, 1]), (40, [1, 0]), (80, [0, 0]), (100, [0, 0])]:
+        assert lambdas(schedules, [score, score])[0] == pytest.approx(expected)
+
+
+def test_progress_of_negative_returns():
+    """A return of -11 is half-way from random (-21) to the reference (-1), and worse than random is no progress."""
+    schedules = schedules_for(NEGATIVE, [{"easy": 100.0, "hard": 100.0}])
+    scores = [task.score(value) for task, value in zip(NEGATIVE.tasks, (-11.0, -30.0), strict=True)]
+    assert lambdas(schedules, scores)[0] == pytest.approx([1.0, 2.0])
+
+
+def test_an_incompetent_teacher_gets_nothing_under_progress():
+    schedules = schedules_for(NEGATIVE, [{"easy": 0.2, "hard": -15.0}, {"easy": 100.0, "hard": 0.0}])
+    for score in (math.nan, -15.0, 0.0, 50.0):
+        incompetent, half = lambdas(schedules, [score, score])
+        assert incompetent == [0, 0]
+        assert half[1] == 0
+    assert lambdas(schedules, [math.nan, math.nan])[1][0] == 2
+
+
+def test_progress_ends_at_its_horizon_and_shares_multiply():
+    scores = {"easy": 100.0, "hard": 100.0}
+    schedules = schedules_for(NEGATIVE, [scores, scores], schedule="progress:1:1000", teacher_shares=(1.0, 0.25))
+    assert lambdas(schedules, [0, 50], frames=999) == [pytest.approx([1, 0.5]), pytest.approx([0.25, 0.125])]
+    assert lambdas(schedules, [0, 50], frames=1000) == [[0, 0], [0, 0]]
+
+
+def test_a_teacher_of_unknown_score_is_measured(monkeypatch):
+    results = [SimpleNamespace(task="easy", score=50.0), SimpleNamespace(task="hard", score=25.0)]
+    monkeypatch.setattr(kickstarting.hyperparameters, "evaluate", lambda *_, **__: results)
+    assert lambdas(schedules_for(NEGATIVE, [{"easy": 99.0}]), [25.0, 25.0])[0] == pytest.approx([1.0, 0.0])
+
+
+def test_progress_needs_reference_scores():
+    with pytest.raises(ValueError, match="needs a random and a reference score"):
+        schedules_for(Suite("bare", (Task("a", "unused"),)), [{"a": 50.0}])
+
+
+def test_learning_rate_and_entropy_cost_follow_their_schedules(tiny):
+    config = tiny(learning_rate="linear:1e-3:0:100%", entropy_cost="linear:0.1:0.05:50%")
+    metrics = [u.metrics for u in train(config)]
+    assert [m["learning_rate"] for m in metrics] == pytest.approx([1e-3 * (1 - i / 8) for i in range(8)])
+    assert [m["entropy_cost"] for m in metrics] == pytest.approx([0.1, 0.0875, 0.075, 0.0625, 0.05, 0.05, 0.05, 0.05])
+
+
+# Teachers
+
+
+@pytest.fixture
+def student(tiny, suite):
+    """An actor of the suite, and its environments."""
+    env = make_env(tiny(), load_suite(suite), 0)
+    torch.manual_seed(0)
+    yield Actor(env, build_network("small", env.observation_space, env.distribution), 8, seed=0)
+    env.close()
+
+
+def names(suite: str) -> list[str]:
+    return [task.name for task in load_suite(suite).tasks]
+
+
+@pytest.mark.parametrize("pattern", ["*", "obs*"])
+def test_a_teachers_state_runs_on_from_unroll_to_unroll(student, suite, make_policy, pattern):
+    """Labels of three unrolls equal one long pass over its own columns, and forgetting shows."""
+    ref = make_policy()
+    teachers = build_teachers([f"{pattern}={ref}"], names(suite), student.env)
+    taught = teachers.teachers[0].columns
+    assert taught.tolist() == ([0, 1, 2, 3] if pattern == "*" else [2, 3])
+    unrolls = [student.unroll() for _ in range(3)]
+    labels = torch.cat([teachers.label(u, [np.ones(4)]).teacher_logits[0] for u in unrolls])
+
+    network, state = teachers.teachers[0].network, teachers.teachers[0].network.initial_state(len(taught))
+    expected = []
+    for t in range(24):
+        inputs = unrolls[t // 8].inputs[t % 8 : t % 8 + 1]
+        with torch.no_grad():
+            output, state = network(inputs[:, taught], state)
+        expected.append(output.logits[0])
+    torch.testing.assert_close(labels[:, taught], torch.stack(expected), rtol=1e-4, atol=1e-4)
+    teachers.forget()
+    again = teachers.label(unrolls[1], [np.ones(4)]).teacher_logits[0]
+    assert not torch.allclose(again[0, taught], labels[8, taught], atol=1e-3)
+
+
+def test_several_teachers_label_their_own_columns(student, suite, make_policy):
+    """Each teacher always wants an action of its own; two labels a column at most, and weight 0 where there are fewer."""
+    left, right, ahead = (make_policy(favourite=action) for action in range(3))
+    refs = [f"obj*={left}", f"obstacles={right}", f"*acle*={ahead}"]
+    teachers = build_teachers(refs, names(suite), student.env)
+    trajectory = teachers.label(student.unroll(), [np.full(4, 0.5), np.full(4, 0.25), np.array([9, 9, 0.125, 0])])
+    assert trajectory.teacher_weights.tolist() == [[0.5, 0.5, 0.25, 0.25], [0, 0, 0.125, 0]]
+    wanted = trajectory.teacher_logits.argmax(-1)
+    assert wanted.shape == (2, 8, 4)
+    assert (wanted[0] == torch.tensor([0, 0, 1, 1])).all()
+    assert (wanted[1, :, 2:] == 2).all()
+
+
+def test_a_pattern_that_matches_nothing_lists_the_tasks(student, suite, make_policy):
+    with pytest.raises(ValueError, match="'Pong\\*' matches no task; the suite has object, obstacles"):
+        build_teachers([f"Pong*={make_policy()}"], names(suite), student.env)
+
+
+def test_a_teacher_without_weight_is_not_run(tiny, make_policy, monkeypatch):
+    """Its network is called once an update while lambda > 0, and never after; the other teacher's share is 0 throughout."""
+    calls: dict[str, int] = {}
+
+    def counting(ref: str):
+        policy = load_policy(ref)
+        policy.network.register_forward_hook(lambda *_: calls.update({ref: calls.get(ref, 0) + 1}))
+        return policy
+
+    monkeypatch.setattr("kickstarting.teachers.label.load_policy", counting)
+    heard, ignored = make_policy(), make_policy()
+    config = tiny(teachers=(heard, ignored), teacher_shares=(1.0, 0.0), schedule="linear:1:0:50%")
+    updates, _ = consume(train(config))
+    assert sum(u.metrics[f"lambda/{heard}"] > 0 for u in updates) == 4
+    assert calls == {heard: 4}
+    assert [("distillation_loss" in u.metrics) for u in updates] == [True] * 4 + [False] * 4
+
+
+@pytest.mark.parametrize("options", [{"hidden": 8, "lstm": 0}, {"hidden": 12, "lstm": 6, "channels": (3, 5, 5)}])
+def test_a_student_learns_what_a_teacher_of_another_architecture_wants(tiny, make_policy, options):
+    """A teacher that always goes ahead: its cross-entropy falls from that of a uniform student."""
+    teacher = make_policy(network="large", options=options, favourite=2)
+    config = tiny(teachers=(teacher,), schedule="constant:5", learning_rate="2e-2", total_frames=480)
+    losses = [u.metrics["distillation_loss"] for u in train(config)]
+    assert losses[0] == pytest.approx((math.log(7) + math.log(3)) / 2, abs=0.2)
+    assert losses[-1] < 0.5 * losses[0]
