@@ -1,6 +1,6 @@
 """The demo's question, with the same tuning effort on both sides. See README.md.
 
-    python experiments/demo/sweep.py tune      # learning rate x entropy cost x unroll length, one seed, both arms
+    python experiments/demo/sweep.py tune      # learning rate, entropy cost and unroll length: the same cells for both arms
     python experiments/demo/sweep.py final     # the winners, several seeds, and constant lambda
     python experiments/demo/sweep.py table     # what the runs say, as Markdown and CSV
 
@@ -26,17 +26,14 @@ from kickstarting.sweep import run_all
 RUNS = Path("runs/experiments/demo")
 HERE = Path(__file__).parent
 TEACHER = f"zoo:{ZOO_TEACHER}"
-LEARNING_RATES = ("5e-4", "1e-3", "2e-3")
-ENTROPY_COSTS = ("0.003", "0.01")
-UNROLLS = (10, 20)
+CELLS = (("1e-3", "0.003", 10), ("1e-3", "0.01", 10), ("2e-3", "0.003", 10), ("1e-3", "0.01", 20))
+"""Learning rate (linear to a tenth), entropy cost, unroll length: the same cells for both arms."""
 
 
 def tuning_runs() -> dict[Path, Config]:
-    """The same grid for both arms: learning rate and entropy cost at T = 20, then the other unroll length at each rate."""
+    """Every cell for both arms, one seed that the final runs do not use."""
     runs = {}
-    arms = (scratch_config(100), kickstarted_config(100, TEACHER))
-    cells = [*itertools.product(LEARNING_RATES, ENTROPY_COSTS, UNROLLS[1:]), *itertools.product(LEARNING_RATES[1:], ENTROPY_COSTS[:1], UNROLLS[:1])]
-    for (rate, entropy, unroll), arm in itertools.product(cells, arms):
+    for (rate, entropy, unroll), arm in itertools.product(CELLS, (scratch_config(100), kickstarted_config(100, TEACHER))):
         name = f"{arm.name}-lr{rate}-ent{entropy}-T{unroll}"
         runs[RUNS / "tune" / name] = replace(
             arm, name=name, learning_rate=f"linear:{rate}:{float(rate) / 10:g}:100%", entropy_cost=entropy, unroll_length=unroll

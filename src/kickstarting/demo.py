@@ -42,7 +42,7 @@ def scratch_config(seed: int, frames: int = FRAMES) -> Config:
         name="scratch",
         seed=seed,
         total_frames=frames,
-        unroll_length=20,
+        unroll_length=10,
         learning_rate="linear:1e-3:1e-4:100%",
         entropy_cost="0.01",
     )
@@ -56,11 +56,11 @@ def kickstarted_config(seed: int, teacher: str, frames: int = FRAMES) -> Config:
         name="kickstarted",
         seed=seed,
         total_frames=frames,
-        unroll_length=20,
+        unroll_length=10,
         learning_rate="linear:1e-3:1e-4:100%",
         entropy_cost="0.003",
         teachers=(teacher,),
-        schedule="linear:1:0:50%",
+        schedule="linear:1:0:30%",
     )
 
 

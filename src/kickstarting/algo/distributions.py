@@ -7,13 +7,14 @@ All results have the leading shape [...]. Gradients reach the parameters; action
 from __future__ import annotations
 
 import math
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 
+@runtime_checkable
 class Distribution(Protocol):
     """What a policy over an action space can do."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import gymnasium
 import numpy as np
@@ -18,6 +18,7 @@ GYMNASIUM_MODES = {"gymnasium": "sync", "gymnasium-async": "async", "gymnasium-v
 """`gymnasium.make_vec`'s vectorization_mode by name of the backend."""
 
 
+@runtime_checkable
 class TaskSpec(Protocol):
     """What it takes to make the environments of a task (`suites.Task` has it)."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import gymnasium
 import numpy as np
@@ -25,6 +25,7 @@ class TimeStep(NamedTuple):
     """Bool [B]: the transition belongs to an episode. False on the step in which an environment resets itself."""
 
 
+@runtime_checkable
 class VectorEnv(Protocol):
     """B environments stepped together. `send` returns at once, so that several can be stepped side by side.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import gymnasium
 import torch
@@ -16,6 +16,7 @@ from kickstarting.networks.torsos import MLP, Grid, PixelLarge, PixelSmall
 from kickstarting.types import Inputs, Output, State
 
 
+@runtime_checkable
 class Network(Protocol):
     """What an actor-critic network must offer; a user's own `nn.Module` needs no more.
 

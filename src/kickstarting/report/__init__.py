@@ -33,7 +33,7 @@ def compare_runs(
 
     out: gets comparison.json, table.md, curves.png and .svg, tasks.png and .svg (if tasks are logged) and report.html;
         None writes nothing.
-    baseline: name of the group to compare with, by default the first.
+    baseline: name of the group to compare with; `scratch` where there is one, else the first.
     at_frames, levels, bootstrap, seed: as in `compare`.
     smooth_frames: length of a trailing mean over the scores of each run, none by default.
 

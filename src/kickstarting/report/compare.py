@@ -36,7 +36,7 @@ def compare(
     bootstrap: int = 2000,
     seed: int = 0,
 ) -> Comparison:
-    """Compare groups with a baseline, by default the first of them.
+    """Compare groups with a baseline: by default the one named `scratch`, else the first.
 
     at_frames: where to read scores; by default 5, 10, 25 and 100 % of the frames that all groups have.
     levels: scores to reach; by default three up to the best that all groups reach. The baseline's final score is always one.
@@ -45,7 +45,8 @@ def compare(
     if bootstrap < 1:
         raise ValueError(f"bootstrap is {bootstrap}; give at least 1 resample, 2000 for stable intervals")
     names = [group.name for group in groups]
-    baseline = names[0] if baseline is None else baseline
+    if baseline is None:
+        baseline = "scratch" if "scratch" in names else names[0]
     if baseline not in names:
         raise ValueError(f"baseline {baseline!r} is not among the compared groups {', '.join(map(repr, names))}; name one of them")
     samples = [Sample(group, bootstrap, seed) for group in sorted(groups, key=lambda group: group.name != baseline)]
