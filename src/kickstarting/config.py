@@ -53,7 +53,10 @@ class Config:
     environment_threads: int = 1
     """Of each task's pool."""
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
+        """Raise ValueError, with the remedy, for what cannot work. Called before any work; not on construction, where a
+        command line would bury the reason."""
+        self.learner.check()
         for name in ("total_frames", "envs_per_task", "unroll_length", "score_window"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")

@@ -35,7 +35,8 @@ class LearnerConfig:
     reward_clip: str = "none"
     """none, abs_one, or soft_asymmetric."""
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
+        """Raise ValueError for a value that cannot work."""
         if self.reward_clip not in ("none", "abs_one", "soft_asymmetric"):
             raise ValueError(f"reward_clip is {self.reward_clip!r}; known: none, abs_one, soft_asymmetric")
         if not 0 <= self.discount <= 1:
@@ -102,5 +103,5 @@ class Learner:
         state: dict[int, dict[str, torch.Tensor]] = {}
         for key, value in tensors.items():
             index, _, name = key.partition(".")
-            state.setdefault(int(index), {})[name] = value
+            state.setdefault(int(index), {})[name] = value.clone()
         self.optimiser.load_state_dict({**self.optimiser.state_dict(), "state": state})

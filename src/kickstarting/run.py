@@ -21,9 +21,8 @@ from kickstarting.config import Config, read_config
 from kickstarting.display import Display
 from kickstarting.evaluate import evaluate
 from kickstarting.metrics import MetricsWriter, read_metrics
-from kickstarting.suites import load_suite
 from kickstarting.teachers import build_teachers
-from kickstarting.train import make_env, train
+from kickstarting.train import build, train
 
 TEACHER_EPISODES = 64
 LOGS_PER_RUN = 200
@@ -88,12 +87,9 @@ def _summarise(updates: list[dict[str, float | None]]) -> dict[str, float | None
 
 def measure_teachers(config: Config) -> dict[str, dict]:
     """Each teacher's score on the tasks that it teaches, sampled episodes; checks suite, network and teachers on the way."""
-    suite = load_suite(config.suite)
-    if not config.teachers:
-        return {}
-    env = make_env(config, suite, 0)
-    teachers = build_teachers(config.teachers, [task.name for task in suite.tasks], env)
+    suite, env, _, _ = build(config)
     env.close()
+    teachers = build_teachers(config.teachers, [task.name for task in suite.tasks], env)
     scores = {}
     for teacher in teachers.teachers:
         tasks = np.unique(env.task_of_column[teacher.columns.numpy()])

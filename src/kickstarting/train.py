@@ -72,6 +72,7 @@ def train(config: Config, snapshot: Snapshot | None = None) -> Iterator[Update]:
 
 def build(config: Config) -> tuple[Suite, MultiTaskEnv, NetworkSpec, Learner]:
     """The suite, its environments, and a freshly initialised student; the same for the same seed."""
+    config.check()
     use_machine(config.torch_threads)
     suite = load_suite(config.suite)
     env = make_env(config, suite, 0)

@@ -43,6 +43,8 @@ class LanguageEncoder(nn.Module):
         self._cached_version = -1
 
     def forward(self, tokens: Int[Tensor, "T B W"]) -> Float[Tensor, "T B L"]:
+        if torch.is_grad_enabled():  # learning: a fused optimiser changes weights without raising their version
+            self._cached_keys = self._cached_codes = None
         keys = ((tokens.long() + 1) * self.multipliers).sum(-1)  # a 64-bit hash of the mission
         codes = None if torch.is_grad_enabled() else self._look_up(keys)
         if codes is None:

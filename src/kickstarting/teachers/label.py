@@ -72,11 +72,9 @@ class Teachers:
             self.teachers[i].forget()
         if not active:
             return trajectory
-        if self._num_labels == 1 and len(self.teachers) == 1:
-            logits = self.teachers[0].logits(trajectory)
-            if logits.shape[1] == trajectory.rewards.shape[1]:
-                return trajectory.labelled(logits[None], torch.from_numpy(weights[0]).float()[None])
         T, B = trajectory.rewards.shape
+        if len(self.teachers) == 1 and len(self.teachers[0].columns) == B:
+            return trajectory.labelled(self.teachers[0].logits(trajectory)[None], torch.from_numpy(weights[0]).float()[None])
         size = self.teachers[active[0]].policy.distribution.size
         all_logits = torch.zeros(self._num_labels, T, B, size)
         all_weights = torch.zeros(self._num_labels, B)
