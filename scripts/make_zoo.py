@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -20,9 +21,10 @@ from kickstarting.teachers.native import ZOO
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("runs/zoo"))
+    parser.add_argument("--threads", type=int, default=0, help="of torch; 0 for one a core")
     arguments = parser.parse_args()
     run = arguments.out / ZOO_TEACHER
-    run_all({run: teacher_config()}, console=Console())
+    run_all({run: replace(teacher_config(), torch_threads=arguments.threads)}, console=Console())
     export(run, ZOO / ZOO_TEACHER)
 
 

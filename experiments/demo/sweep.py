@@ -82,11 +82,14 @@ def main() -> None:
     parser.add_argument("what", choices=("tune", "final", "table"))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--jobs", type=int, default=0)
+    parser.add_argument("--only", default="", help="runs whose directory starts with this")
     arguments = parser.parse_args()
     if arguments.what == "table":
         table()
     else:
-        run_all(tuning_runs() if arguments.what == "tune" else final_runs(arguments.seeds), jobs=arguments.jobs, console=Console())
+        runs = tuning_runs() if arguments.what == "tune" else final_runs(arguments.seeds)
+        runs = {out: config for out, config in runs.items() if out.name.startswith(arguments.only)}
+        run_all(runs, jobs=arguments.jobs, console=Console())
 
 
 if __name__ == "__main__":

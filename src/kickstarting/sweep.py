@@ -44,7 +44,7 @@ def run_all(
             while waiting or running:
                 while waiting and len(running) < jobs:
                     out = waiting.pop(0)
-                    running[out] = _start(out, replace(runs[out], torch_threads=threads))
+                    running[out] = _start(out, replace(runs[out], torch_threads=runs[out].torch_threads or threads))
                 time.sleep(POLL)
                 show.refresh()
                 if poll:
