@@ -131,7 +131,10 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20.0, help="for each row")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     arguments = parser.parse_args()
-    rows = ["| workload | steps/s | act | environment | label | learn | network-only ceiling | of ceiling |", "|---|---|---|---|---|---|---|---|"]
+    rows = [
+        "| workload | steps/s | act | environment | label | learn | network-only ceiling | of ceiling |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
     for lstm, teacher in ((256, False), (256, True), (0, False), (0, True)):
         r = measure(lstm, teacher, arguments.seconds)
         total = sum(r[name] for name in ("act", "environment", "label", "learn"))
@@ -153,7 +156,11 @@ def main() -> None:
 
 def _processor() -> str:
     cpuinfo = Path("/proc/cpuinfo")
-    names = [line.partition(":")[2].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")] if cpuinfo.exists() else []
+    names = (
+        [line.partition(":")[2].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
+        if cpuinfo.exists()
+        else []
+    )
     return names[0] if names else platform.processor() or platform.machine()
 
 

@@ -18,11 +18,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from kickstarting import distillation_loss, parse_schedule  # teacher
-from kickstarting import vtrace
+from kickstarting import distillation_loss, parse_schedule, vtrace  # teacher
 
 GOAL = 475.0  # CartPole-v1's own threshold; 500 is the most
-NUM_ENVS, UNROLL_LENGTH, EPOCHS, MINIBATCHES = 32, 32, 4, 4
+NUM_ENVS, UNROLL_LENGTH, EPOCHS, MINIBATCHES = 16, 32, 4, 4
 LEARNING_RATE, DISCOUNT, LAMBDA, CLIP, ENTROPY_COST, BASELINE_COST, MAX_GRAD_NORM = 1e-3, 0.99, 0.95, 0.2, 0.01, 0.5, 0.5
 
 

@@ -1,6 +1,6 @@
 """Train a teacher that the package ships, and put its last checkpoint (half precision, no optimiser) into the zoo.
 
-    python scripts/make_zoo.py            # about 20 minutes on two cores; resumes where it was killed
+python scripts/make_zoo.py            # about 20 minutes on two cores; resumes where it was killed
 """
 
 from __future__ import annotations

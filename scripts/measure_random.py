@@ -1,6 +1,6 @@
 """Measure the uniformly random policy on a suite and write its `random` scores into the suite's file.
 
-    python scripts/measure_random.py src/kickstarting/suites/grid-8.toml --episodes 1024
+python scripts/measure_random.py src/kickstarting/suites/grid-8.toml --episodes 1024
 """
 
 from __future__ import annotations

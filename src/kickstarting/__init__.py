@@ -1,6 +1,6 @@
 """kickstarting: train a new reinforcement-learning agent fast by also listening to old ones (Schmitt et al. 2018).
 
-    loss = V-trace actor-critic + lambda_k * H(pi_teacher || pi_student)    on the student's own trajectories
+loss = V-trace actor-critic + lambda_k * H(pi_teacher || pi_student)    on the student's own trajectories
 """
 
 from kickstarting.algo.losses import cross_entropy, distillation_loss, kickstarting_loss

@@ -34,9 +34,7 @@ class Actor:
     environments give the same unrolls. greedy: take the most likely action instead (for evaluation).
     """
 
-    def __init__(
-        self, env: MultiTaskEnv, network: Network, unroll_length: int, *, seed: int, greedy: bool = False
-    ) -> None:
+    def __init__(self, env: MultiTaskEnv, network: Network, unroll_length: int, *, seed: int, greedy: bool = False) -> None:
         self.env = env
         self.network = network
         self.unroll_length = unroll_length

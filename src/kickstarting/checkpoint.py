@@ -1,6 +1,6 @@
 """Checkpoints: directories of safetensors and JSON, written atomically, verified on reading; nothing in them is executed.
 
-    checkpoints/00000012/network.safetensors, optimiser.safetensors, state.json (with a SHA-256 of each file and of itself)
+checkpoints/00000012/network.safetensors, optimiser.safetensors, state.json (with a SHA-256 of each file and of itself)
 """
 
 from __future__ import annotations
@@ -80,11 +80,15 @@ def load_checkpoint(path: Path, *, with_optimiser: bool = True) -> Snapshot:
         claimed = state.pop("self_sha256")
         hashes = dict(state["sha256"])
     except OSError as error:
-        raise CheckpointError(f"no checkpoint at {path}: {error.strerror}; give a run directory or one of its checkpoints") from error
+        raise CheckpointError(
+            f"no checkpoint at {path}: {error.strerror}; give a run directory or one of its checkpoints"
+        ) from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{path / 'state.json'} is damaged ({error}); {_remedy(path)}") from error
     if state.get("format") != FORMAT:
-        raise CheckpointError(f"{path} has format {state.get('format')!r}, this version reads {FORMAT}; use the version that wrote it")
+        raise CheckpointError(
+            f"{path} has format {state.get('format')!r}, this version reads {FORMAT}; use the version that wrote it"
+        )
     if claimed != _digest(state):
         raise CheckpointError(f"{path / 'state.json'} was altered after it was written (its SHA-256 differs); {_remedy(path)}")
     network = _load(path, "network.safetensors", hashes)

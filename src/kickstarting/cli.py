@@ -77,7 +77,14 @@ def evaluate(
         table.add_row(r.task, str(r.episodes), f"{r.mean_return:.3f}", f"{r.success:.1%}", f"{r.length:.1f}", f"{r.score:.1f}")
     score = float(np.mean([r.score for r in results]))
     table.add_section()
-    table.add_row("mean", "", f"{np.mean([r.mean_return for r in results]):.3f}", f"{np.mean([r.success for r in results]):.1%}", "", f"{score:.1f}")
+    table.add_row(
+        "mean",
+        "",
+        f"{np.mean([r.mean_return for r in results]):.3f}",
+        f"{np.mean([r.success for r in results]):.1%}",
+        "",
+        f"{score:.1f}",
+    )
     console.print(table)
     if json_file:
         data = {"ref": ref, "suite": suite, "greedy": greedy, "seed": seed, "score": score, "tasks": [asdict(r) for r in results]}
@@ -109,7 +116,15 @@ def suites() -> None:
 
     for name in builtin_suites():
         suite = load_suite(name)
-        table = Table("task", "environment", "category", "random", "reference", title=f"{suite.name}: {suite.description}", title_justify="left")
+        table = Table(
+            "task",
+            "environment",
+            "category",
+            "random",
+            "reference",
+            title=f"{suite.name}: {suite.description}",
+            title_justify="left",
+        )
         for task in suite.tasks:
             random = "-" if task.random is None else f"{task.random:g}"
             reference = "-" if task.reference is None else f"{task.reference:g}"
@@ -118,7 +133,9 @@ def suites() -> None:
     console.print("Any EnvPool or Gymnasium environment id, or a .toml file like these, is a suite too.")
 
 
-def demo(full: bool = False, out: Path = Path("runs/demo"), frames: Annotated[int | None, tyro.conf.arg(name="frames")] = None) -> None:
+def demo(
+    full: bool = False, out: Path = Path("runs/demo"), frames: Annotated[int | None, tyro.conf.arg(name="frames")] = None
+) -> None:
     """The main job: a shipped small teacher kickstarts a large student, beside the same student from scratch.
 
     Args:

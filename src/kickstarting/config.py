@@ -101,11 +101,12 @@ class Config:
 
 def config_from_json(data: dict[str, Any]) -> Config:
     """The inverse of `Config.to_json`. Raises ValueError, naming the key, if it does not fit."""
-    data = {name: value for name, value in data.items() if name != "versions"}
+    values: dict[str, Any] = {name: value for name, value in data.items() if name != "versions"}
     try:
-        data["learner"] = LearnerConfig(**data["learner"])
+        values["learner"] = LearnerConfig(**values["learner"])
         tuples = {f.name for f in dataclasses.fields(Config) if f.default == ()}
-        return Config(**{k: tuple(v) if k in tuples else v for k, v in data.items()})
+        values |= {name: tuple(values[name]) for name in tuples & values.keys()}
+        return Config(**values)
     except (KeyError, TypeError) as error:
         raise ValueError(f"no configuration that this version reads: {error}") from error
 

@@ -33,7 +33,9 @@ class HyperparameterSchedules:
         for teacher in teachers.teachers if self._alpha.uses_progress else ():
             policy = teacher.policy
             if any(task.reference is None for task in suite.tasks):
-                raise ValueError(f"schedule {self._alpha.spec!r} needs a random and a reference score of every task of {suite.name}")
+                raise ValueError(
+                    f"schedule {self._alpha.spec!r} needs a random and a reference score of every task of {suite.name}"
+                )
             known = policy.task_scores
             if any(task.name not in known for task in suite.tasks):
                 results = evaluate(policy.network, suite, episodes=32, seed=config.seed)

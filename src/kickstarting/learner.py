@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -52,9 +53,9 @@ class Hyperparameters:
 
 
 class Learner:
-    """Network + optimiser. `step` is the only thing that changes them."""
+    """Network (an `nn.Module` that is also a `Network`) + optimiser. `step` is the only thing that changes them."""
 
-    def __init__(self, network: nn.Module, distribution: Distribution, config: LearnerConfig) -> None:
+    def __init__(self, network: Any, distribution: Distribution, config: LearnerConfig) -> None:
         self.network = network
         self.distribution = distribution
         self.config = config

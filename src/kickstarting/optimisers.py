@@ -1,5 +1,7 @@
 """Optimisers by name: Adam, and RMSProp as TensorFlow 1 computes it, which the papers used."""
 
+# torch documents its foreach functions by their use in torch.optim only
+# pyright: reportPrivateImportUsage=false
 from __future__ import annotations
 
 from collections.abc import Iterable

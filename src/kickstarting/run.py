@@ -1,6 +1,6 @@
 """A run directory: consumes the training loop and keeps what it yields.
 
-    config.json  metrics.jsonl  tensorboard/  checkpoints/  teacher_scores.json  finished.json
+config.json  metrics.jsonl  tensorboard/  checkpoints/  teacher_scores.json  finished.json
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def _summarise(updates: list[dict[str, float | None]]) -> dict[str, float | None
     for name, value in last.items():
         averaged = name.endswith(("_loss", "loss", "rho", "grad_norm")) or name.startswith("seconds/")
         if averaged and value is not None:
-            last[name] = float(np.mean([u[name] for u in updates if u.get(name) is not None]))
+            last[name] = float(np.mean([value for u in updates if (value := u.get(name)) is not None]))
     return last
 
 

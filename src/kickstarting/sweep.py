@@ -54,7 +54,9 @@ def run_all(
                         del running[out]
                         if process.returncode:
                             log = (out / "log.txt").read_text().strip().splitlines()
-                            raise SweepError(f"run {out} failed: {log[-1] if log else f'exit {process.returncode}'}; see {out}/log.txt")
+                            raise SweepError(
+                                f"run {out} failed: {log[-1] if log else f'exit {process.returncode}'}; see {out}/log.txt"
+                            )
     finally:
         for process in running.values():
             process.terminate()

@@ -154,8 +154,8 @@ def test_cache_learns_new_missions_and_keeps_the_old(encoder: LanguageEncoder, e
     assert not encoded
 
 
-def optimiser_step(encoder: LanguageEncoder, kind: Callable[..., torch.optim.Optimizer]) -> None:
-    optimiser = kind((p for p in encoder.parameters() if p.requires_grad), lr=0.1)
+def optimiser_step(encoder: LanguageEncoder, kind: Callable[..., torch.optim.Optimizer], **options: bool) -> None:
+    optimiser = kind((p for p in encoder.parameters() if p.requires_grad), lr=0.1, **options)
     encoder(MISSIONS).sum().backward()
     optimiser.step()
 
@@ -172,6 +172,7 @@ def in_place(encoder: LanguageEncoder) -> None:
 CHANGES = {
     "sgd": lambda encoder: optimiser_step(encoder, torch.optim.SGD),
     "adam": lambda encoder: optimiser_step(encoder, torch.optim.Adam),
+    "fused": lambda encoder: optimiser_step(encoder, torch.optim.Adam, fused=True),
     "load_state_dict": load,
     "in_place": in_place,
 }

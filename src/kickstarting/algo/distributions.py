@@ -61,7 +61,7 @@ class Categorical:
         return -(log_probs.exp() * log_probs).sum(-1)
 
     def cross_entropy(self, teacher_logits: Tensor, student_logits: Tensor) -> Tensor:
-        return -(F.softmax(teacher_logits, -1) * F.log_softmax(student_logits, -1)).sum(-1)
+        return -(F.softmax(teacher_logits.detach(), -1) * F.log_softmax(student_logits, -1)).sum(-1)
 
     def encode(self, actions: Tensor) -> Tensor:
         return (actions[..., None] == torch.arange(self.size, device=actions.device)).float()
@@ -136,7 +136,7 @@ class DiagonalGaussian:
         return (self._split(logits)[1] + 0.5 * math.log(2 * math.pi * math.e)).sum(-1)
 
     def cross_entropy(self, teacher_logits: Tensor, student_logits: Tensor) -> Tensor:
-        teacher_mean, teacher_log_std = self._split(teacher_logits)
+        teacher_mean, teacher_log_std = self._split(teacher_logits.detach())
         mean, log_std = self._split(student_logits)
         square = ((2 * teacher_log_std).exp() + (teacher_mean - mean).square()) / (2 * log_std).exp()
         return (0.5 * square + log_std + 0.5 * math.log(2 * math.pi)).sum(-1)

@@ -48,9 +48,7 @@ def policy_gradient_loss(
     return masked_mean(-log_probs * pg_advantages.detach(), valid)
 
 
-def baseline_loss(
-    values: Float[Tensor, "T B"], vs: Float[Tensor, "T B"], valid: Bool[Tensor, "T B"]
-) -> Float[Tensor, ""]:
+def baseline_loss(values: Float[Tensor, "T B"], vs: Float[Tensor, "T B"], valid: Bool[Tensor, "T B"]) -> Float[Tensor, ""]:
     """0.5 (v_s - V(x_s))^2. The gradient reaches values only."""
     return masked_mean(0.5 * (vs.detach() - values).square(), valid)
 
@@ -68,7 +66,7 @@ def cross_entropy(
     """H(pi_teacher || pi_student) per transition in nats (equation 1), teacher first. Its gradient in the student's
     logits is that of KL(pi_teacher || pi_student): pi_student - pi_teacher. The teacher's logits receive none."""
     distribution = distribution or Categorical(student_logits.shape[-1])
-    return distribution.cross_entropy(teacher_logits.detach(), student_logits)
+    return distribution.cross_entropy(teacher_logits, student_logits)
 
 
 def distillation_loss(
@@ -128,9 +126,7 @@ def kickstarting_loss(
         "entropy_loss": entropy_loss(distribution.entropy(logits), valid),
     }
     loss = costs.rl_cost * (
-        terms["policy_gradient_loss"]
-        + costs.baseline_cost * terms["baseline_loss"]
-        + costs.entropy_cost * terms["entropy_loss"]
+        terms["policy_gradient_loss"] + costs.baseline_cost * terms["baseline_loss"] + costs.entropy_cost * terms["entropy_loss"]
     )
     if trajectory.teacher_logits is not None and trajectory.teacher_weights is not None:
         crossed = cross_entropy(logits, mask_logits(trajectory.teacher_logits, trajectory.action_mask), distribution)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -42,12 +43,11 @@ def vtrace(
     log_rhos: log pi(a|x) - log mu(a|x). bootstrap_value: V(x_T). A threshold of None does not clip. On-policy
     (log_rhos = 0) with lambda_ = 1, v_s is the n-step Bellman target of A3C.
     """
-    if clip_rho_threshold is not None and clip_pg_rho_threshold is not None:
-        if clip_rho_threshold < clip_pg_rho_threshold:
-            raise ValueError(
-                f"clip_rho_threshold {clip_rho_threshold} is below clip_pg_rho_threshold {clip_pg_rho_threshold}; "
-                "the targets must be clipped no tighter than the policy gradient"
-            )
+    if (clip_rho_threshold or math.inf) < (clip_pg_rho_threshold or 0.0):
+        raise ValueError(
+            f"clip_rho_threshold {clip_rho_threshold} is below clip_pg_rho_threshold {clip_pg_rho_threshold}; "
+            "the targets must be clipped no tighter than the policy gradient"
+        )
     valid = valid.to(values.dtype)
     rhos = log_rhos.exp()
     clipped_rhos = rhos.clamp(max=clip_rho_threshold)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import gymnasium
@@ -30,7 +31,7 @@ class GymnasiumEnv:
         seed: int,
         mode: str = "sync",
         success_ends: bool = False,
-        options: dict[str, Any] | None = None,
+        options: Mapping[str, Any] | None = None,
     ) -> None:
         vector_kwargs = {"autoreset_mode": AutoresetMode.NEXT_STEP} if mode in ("sync", "async") else {}
         try:

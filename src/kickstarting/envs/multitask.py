@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import gymnasium
@@ -31,7 +32,7 @@ class TaskSpec(Protocol):
     @property
     def metric(self) -> str: ...
     @property
-    def options(self) -> dict[str, Any]: ...
+    def options(self) -> Mapping[str, Any]: ...
 
 
 def make_task_env(task: TaskSpec, num_envs: int, *, seed: int, num_threads: int = 1) -> VectorEnv:
@@ -54,7 +55,7 @@ class MultiTaskEnv:
     Tasks may have fewer actions than the largest; `action_mask` [B, A] says which exist, None if all do everywhere.
     """
 
-    def __init__(self, tasks: list[TaskSpec] | tuple[TaskSpec, ...], envs_per_task: int, *, seed: int, num_threads: int = 1):
+    def __init__(self, tasks: Sequence[TaskSpec], envs_per_task: int, *, seed: int, num_threads: int = 1):
         seeds = np.random.SeedSequence(seed).generate_state(len(tasks)) % 2**30
         self.parts = [
             make_task_env(task, envs_per_task, seed=int(s), num_threads=num_threads) for task, s in zip(tasks, seeds, strict=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -36,7 +37,7 @@ class EnvPoolEnv:
         seed: int,
         num_threads: int = 1,
         success_ends: bool = False,
-        options: dict[str, Any] | None = None,
+        options: Mapping[str, Any] | None = None,
     ) -> None:
         import envpool
 
@@ -60,7 +61,9 @@ class EnvPoolEnv:
         self._pool._reset(self._rows)
         state = self._state()
         if not np.array_equal(state["info:env_id"], self._rows):
-            raise RuntimeError(f"EnvPool returned rows {state['info:env_id']} for environments 0 to {self.num_envs - 1}; upgrade it")
+            raise RuntimeError(
+                f"EnvPool returned rows {state['info:env_id']} for environments 0 to {self.num_envs - 1}; upgrade it"
+            )
         every = np.ones(self.num_envs, bool)
         return first_step(self._observe(state.get("obs", state), every), self.num_envs)
 

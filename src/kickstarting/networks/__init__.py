@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import gymnasium
-from torch import nn
 
 from kickstarting.algo.distributions import Distribution
 from kickstarting.algo.schedules import nearest
@@ -26,8 +25,10 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
 
 def build_network(
     name: str, observation_space: gymnasium.spaces.Dict, distribution: Distribution, options: Mapping[str, Any] | None = None
-) -> nn.Module:
-    """`small`, `large`, or `package.module:Class`; options override the preset or are the class's keyword arguments.
+) -> Any:
+    """An `nn.Module` that is also a `Network`.
+
+    name: `small`, `large`, or `package.module:Class`; options override the preset or are the class's keyword arguments.
 
     Raises ValueError with the nearest names if the name or an option is unknown.
     """

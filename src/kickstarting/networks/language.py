@@ -27,14 +27,16 @@ class LanguageEncoder(nn.Module):
     """Token ids [T, B, words] to [T, B, size]. Each distinct mission is encoded once per call, and, while the weights do
     not change (acting, labelling), once at all."""
 
+    multipliers: Tensor
+
     def __init__(self, size: int = 64, embedding: int = 20) -> None:
         super().__init__()
         self.size = size
         self.embedding = nn.Embedding(BUCKETS, embedding)
         self.lstm = nn.LSTM(embedding, size)
-        nn.init.ones_(self.lstm.bias_ih_l0[size : 2 * size])  # forget_bias; gates i, f, g, o
-        nn.init.zeros_(self.lstm.bias_hh_l0)
-        self.lstm.bias_hh_l0.requires_grad_(False)  # the papers' cell has one bias
+        _, _, bias, second_bias = self.lstm.parameters()
+        nn.init.ones_(bias[size : 2 * size])  # forget_bias; gates i, f, g, o
+        nn.init.zeros_(second_bias).requires_grad_(False)  # the papers' cell has one bias
         generator = torch.Generator().manual_seed(0)
         multipliers = torch.randint(-(2**62), 2**62, (MAX_WORDS,), generator=generator)
         self.register_buffer("multipliers", multipliers, persistent=False)
@@ -63,12 +65,12 @@ class LanguageEncoder(nn.Module):
         outputs, _ = self.lstm(self.embedding(words.T))
         return outputs[lengths - 1, torch.arange(len(tokens), device=tokens.device)]
 
-    def _version(self) -> int:
+    def _weights_version(self) -> int:
         return sum(p._version for p in self.parameters())
 
     def _look_up(self, keys: Tensor) -> Tensor | None:
         """Codes of missions met since the weights last changed; None if one is new."""
-        if self._cached_keys is None or self._cached_codes is None or self._cached_version != self._version():
+        if self._cached_keys is None or self._cached_codes is None or self._cached_version != self._weights_version():
             self._cached_keys = self._cached_codes = None
             return None
         index = torch.searchsorted(self._cached_keys, keys).clamp(max=len(self._cached_keys) - 1)
@@ -82,4 +84,4 @@ class LanguageEncoder(nn.Module):
             codes = torch.empty(len(keys), self.size, device=codes.device).index_copy_(
                 0, order, torch.cat([self._cached_codes, codes])
             )
-        self._cached_keys, self._cached_codes, self._cached_version = keys, codes, self._version()
+        self._cached_keys, self._cached_codes, self._cached_version = keys, codes, self._weights_version()

@@ -119,5 +119,6 @@ class LSTM(nn.Module):
     def forward(
         self, x: Float[Tensor, "T B I"], state: tuple[Tensor, ...], reset: Bool[Tensor, "T B"]
     ) -> tuple[Float[Tensor, "T B H"], tuple[Tensor, ...]]:
-        outputs, h, c = lstm_unroll(self.input(x), self.weight, *state, reset)
+        h, c = state
+        outputs, h, c = lstm_unroll(self.input(x), self.weight, h, c, reset)
         return outputs, (h, c)

@@ -8,8 +8,8 @@ from typing import Any
 import gymnasium
 import numpy as np
 from gymnasium import spaces
-from torch import nn
 
+from kickstarting.algo.distributions import Distribution
 from kickstarting.networks import build_network
 
 
@@ -22,7 +22,8 @@ class NetworkSpec:
     observation_space: spaces.Dict
     action_space: gymnasium.Space
 
-    def build(self, distribution) -> nn.Module:
+    def build(self, distribution: Distribution) -> Any:
+        """A fresh network for these spaces."""
         return build_network(self.name, self.observation_space, distribution, self.options)
 
     def to_json(self) -> dict[str, Any]:
@@ -47,8 +48,7 @@ def describe_space(space: gymnasium.Space) -> dict[str, Any]:
         return {"discrete": int(space.n)}
     if isinstance(space, spaces.MultiDiscrete):
         return {"multi_discrete": [int(n) for n in space.nvec.flatten()]}
-    assert isinstance(space, spaces.Box) and space.shape is not None, space
-    return {"shape": list(space.shape), "dtype": str(space.dtype)}
+    return {"shape": list(space.shape or ()), "dtype": str(space.dtype)}
 
 
 def _read_space(data: dict[str, Any]) -> gymnasium.Space:

@@ -58,6 +58,8 @@ class Grid(nn.Module):
     The first two convolutions shrink the view (7x7 to 5x5 to 3x3); further ones keep it and are residual.
     """
 
+    cells: Tensor
+    strides: Tensor
     SIZES = (11, 6, 4)  # objects, colours, states of MiniGrid
 
     def __init__(self, shape: tuple[int, ...], size: int = 128, channels: tuple[int, ...] = (16, 32)) -> None:

@@ -3,4 +3,14 @@
 from kickstarting.teachers.label import Teacher, Teachers, build_teachers, check_spaces
 from kickstarting.teachers.native import Policy, find_checkpoint, load_policy, load_weights, zoo_names
 
-__all__ = ["Policy", "Teacher", "Teachers", "build_teachers", "check_spaces", "find_checkpoint", "load_policy", "load_weights", "zoo_names"]
+__all__ = [
+    "Policy",
+    "Teacher",
+    "Teachers",
+    "build_teachers",
+    "check_spaces",
+    "find_checkpoint",
+    "load_policy",
+    "load_weights",
+    "zoo_names",
+]

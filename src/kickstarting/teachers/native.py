@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
@@ -21,7 +22,8 @@ class Policy:
     """A frozen network and what it was made for."""
 
     ref: str
-    network: nn.Module
+    network: Any
+    """An `nn.Module` that is also a `Network`."""
     spec: NetworkSpec
     distribution: Distribution
     task_scores: dict[str, float]
@@ -65,7 +67,9 @@ def load_weights(network: nn.Module, snapshot: Snapshot, ref: str) -> None:
     for name, tensor in snapshot.network.items():
         if name not in own or own[name].shape != tensor.shape:
             expected = f"shape {tuple(own[name].shape)}" if name in own else "no such weight"
-            raise CheckpointError(f"{ref} has {name} of shape {tuple(tensor.shape)}, the network has {expected}; use the code that wrote it")
+            raise CheckpointError(
+                f"{ref} has {name} of shape {tuple(tensor.shape)}, the network has {expected}; use the code that wrote it"
+            )
     if missing := own.keys() - snapshot.network.keys():
         raise CheckpointError(f"{ref} lacks the weight {min(missing)} of the network; use the code that wrote it")
     network.load_state_dict({name: tensor.to(own[name].dtype) for name, tensor in snapshot.network.items()})
