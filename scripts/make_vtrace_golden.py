@@ -1,6 +1,6 @@
 """Write tests/algo/vtrace_golden.json: what rlax says about V-trace, so that the tests need no JAX.
 
-    python scripts/make_vtrace_golden.py          (one to three minutes; needs a package index, leaves nothing but the file)
+    python scripts/make_vtrace_golden.py     (one to three minutes; needs a package index)
 
 The script installs rlax into a virtual environment of its own, in a temporary folder, and runs itself there.
 """

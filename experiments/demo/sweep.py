@@ -42,12 +42,14 @@ def tuning_runs() -> dict[Path, Config]:
 
 
 def final_runs(seeds: int) -> dict[Path, Config]:
+    """Both arms on every seed; constant lambda after them."""
     runs = {}
     for seed in range(seeds):
-        kickstarted = kickstarted_config(seed, TEACHER)
         runs[RUNS / "final" / f"scratch-{seed}"] = scratch_config(seed)
-        runs[RUNS / "final" / f"kickstarted-{seed}"] = kickstarted
-        runs[RUNS / "final" / f"constant-{seed}"] = replace(kickstarted, name="constant lambda", schedule="constant:1")
+        runs[RUNS / "final" / f"kickstarted-{seed}"] = kickstarted_config(seed, TEACHER)
+    for seed in range(seeds):
+        constant = replace(kickstarted_config(seed, TEACHER), name="constant lambda", schedule="constant:1")
+        runs[RUNS / "final" / f"constant-{seed}"] = constant
     return runs
 
 

@@ -44,7 +44,7 @@ def scratch_config(seed: int, frames: int = FRAMES) -> Config:
         total_frames=frames,
         unroll_length=10,
         learning_rate="linear:1e-3:1e-4:100%",
-        entropy_cost="0.01",
+        entropy_cost="0.003",
     )
 
 
@@ -57,7 +57,7 @@ def kickstarted_config(seed: int, teacher: str, frames: int = FRAMES) -> Config:
         seed=seed,
         total_frames=frames,
         unroll_length=10,
-        learning_rate="linear:1e-3:1e-4:100%",
+        learning_rate="linear:2e-3:2e-4:100%",
         entropy_cost="0.003",
         teachers=(teacher,),
         schedule="linear:1:0:30%",

@@ -45,6 +45,7 @@ class Categorical:
     def __init__(self, size: int) -> None:
         self.size = self.encoding_size = size
 
+    @torch.no_grad()
     def sample(self, logits: Tensor, generator: torch.Generator | None = None) -> Tensor:
         # argmax of logits + Gumbel noise, written as an exponential race: one pass and no normalisation
         noise = torch.empty_like(logits).exponential_(generator=generator)
@@ -121,6 +122,7 @@ class DiagonalGaussian:
         mean, log_std = logits.chunk(2, -1)
         return mean, log_std.clamp(-5.0, 2.0)
 
+    @torch.no_grad()
     def sample(self, logits: Tensor, generator: torch.Generator | None = None) -> Tensor:
         mean, log_std = self._split(logits)
         return mean + log_std.exp() * torch.empty_like(mean).normal_(generator=generator)
@@ -130,7 +132,7 @@ class DiagonalGaussian:
 
     def log_prob(self, logits: Tensor, actions: Tensor) -> Tensor:
         mean, log_std = self._split(logits)
-        return (-0.5 * ((actions - mean) / log_std.exp()).square() - log_std - 0.5 * math.log(2 * math.pi)).sum(-1)
+        return (-0.5 * ((actions.detach() - mean) / log_std.exp()).square() - log_std - 0.5 * math.log(2 * math.pi)).sum(-1)
 
     def entropy(self, logits: Tensor) -> Tensor:
         return (self._split(logits)[1] + 0.5 * math.log(2 * math.pi * math.e)).sum(-1)

@@ -35,7 +35,7 @@ class Costs(NamedTuple):
     """Weight of all that is not distillation; 0 is pure policy distillation on the student's trajectories."""
 
 
-def masked_mean(x: Float[Tensor, "T B"], valid: Tensor) -> Float[Tensor, ""]:
+def masked_mean(x: Float[Tensor, "*batch"], valid: Tensor) -> Float[Tensor, ""]:
     """Mean of x where valid (bool or 0/1, broadcast to x); 0 if nowhere. The gradient reaches x where valid."""
     valid = valid.to(x.dtype).expand_as(x)
     return (x * valid).sum() / valid.sum().clamp(min=1.0)
@@ -59,10 +59,10 @@ def entropy_loss(entropy: Float[Tensor, "T B"], valid: Bool[Tensor, "T B"]) -> F
 
 
 def cross_entropy(
-    student_logits: Float[Tensor, "*batch A"],
-    teacher_logits: Float[Tensor, "*batch A"],
+    student_logits: Float[Tensor, "*#batch A"],
+    teacher_logits: Float[Tensor, "*#batch A"],
     distribution: Distribution | None = None,
-) -> Float[Tensor, "*batch"]:
+) -> Float[Tensor, "..."]:
     """H(pi_teacher || pi_student) per transition in nats (equation 1), teacher first. Its gradient in the student's
     logits is that of KL(pi_teacher || pi_student): pi_student - pi_teacher. The teacher's logits receive none."""
     distribution = distribution or Categorical(student_logits.shape[-1])

@@ -43,14 +43,16 @@ def vtrace(
     log_rhos: log pi(a|x) - log mu(a|x). bootstrap_value: V(x_T). A threshold of None does not clip. On-policy
     (log_rhos = 0) with lambda_ = 1, v_s is the n-step Bellman target of A3C.
     """
-    if (clip_rho_threshold or math.inf) < (clip_pg_rho_threshold or 0.0):
+    if clip_rho_threshold is not None and clip_rho_threshold < (
+        math.inf if clip_pg_rho_threshold is None else clip_pg_rho_threshold
+    ):
         raise ValueError(
             f"clip_rho_threshold {clip_rho_threshold} is below clip_pg_rho_threshold {clip_pg_rho_threshold}; "
             "the targets must be clipped no tighter than the policy gradient"
         )
     valid = valid.to(values.dtype)
     rhos = log_rhos.exp()
-    clipped_rhos = rhos.clamp(max=clip_rho_threshold)
+    clipped_rhos = rhos if clip_rho_threshold is None else rhos.clamp(max=clip_rho_threshold)
     decays = discounts * lambda_ * rhos.clamp(max=1.0) * valid
     values_t_plus_1 = torch.cat([values[1:], bootstrap_value[None]])
     deltas = valid * clipped_rhos * (rewards + discounts * values_t_plus_1 - values)
@@ -62,6 +64,6 @@ def vtrace(
         corrections[s] = correction
     vs = values + corrections
     vs_t_plus_1 = torch.cat([vs[1:], bootstrap_value[None]])
-    clipped_pg_rhos = rhos.clamp(max=clip_pg_rho_threshold)
+    clipped_pg_rhos = rhos if clip_pg_rho_threshold is None else rhos.clamp(max=clip_pg_rho_threshold)
     pg_advantages = valid * clipped_pg_rhos * (rewards + discounts * vs_t_plus_1 - values)
     return VTraceReturns(vs, pg_advantages)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from typing import Any
 
 import numpy as np
 import torch
@@ -64,6 +65,10 @@ class LanguageEncoder(nn.Module):
         words = tokens[:, : int(lengths.max())].long().clamp(min=0)
         outputs, _ = self.lstm(self.embedding(words.T))
         return outputs[lengths - 1, torch.arange(len(tokens), device=tokens.device)]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy starts with an empty cache: its weights count their versions anew."""
+        return {**self.__dict__, "_cached_keys": None, "_cached_codes": None}
 
     def _weights_version(self) -> int:
         return sum(p._version for p in self.parameters())

@@ -15,13 +15,13 @@ from torch import Tensor, nn
 
 
 def lstm_unroll_plain(
-    projected: Float[Tensor, "T B 4H"],
-    weight: Float[Tensor, "4H H"],
+    projected: Float[Tensor, "T B G"],
+    weight: Float[Tensor, "G H"],
     h: Float[Tensor, "B H"],
     c: Float[Tensor, "B H"],
     reset: Bool[Tensor, "T B"],
 ) -> tuple[Float[Tensor, "T B H"], Float[Tensor, "B H"], Float[Tensor, "B H"]]:
-    """Outputs and last state. projected: W x + b, gates in the order i, f, o, g. State is zeroed before a step with reset."""
+    """Outputs and last state. projected: [T, B, 4 H] W x + b, gates in the order i, f, o, g. State is zeroed before a step with reset."""
     outputs = []
     for x, keep in zip(projected, (~reset).to(h.dtype)[..., None], strict=True):
         h, c = h * keep, c * keep
@@ -94,7 +94,7 @@ class _Unroll(torch.autograd.Function):
 
 def lstm_unroll(projected: Tensor, weight: Tensor, h: Tensor, c: Tensor, reset: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """`lstm_unroll_plain`, fast. Gradients reach projected, weight, h and c."""
-    save = torch.is_grad_enabled() and (projected.requires_grad or weight.requires_grad)
+    save = torch.is_grad_enabled() and any(x.requires_grad for x in (projected, weight, h, c))
     return _Unroll.apply(projected, weight, h, c, reset, save)  # type: ignore[no-any-return]
 
 
