@@ -42,9 +42,9 @@ def scratch_config(seed: int, frames: int = FRAMES) -> Config:
         name="scratch",
         seed=seed,
         total_frames=frames,
-        unroll_length=10,
+        unroll_length=20,
         learning_rate="linear:1e-3:1e-4:100%",
-        entropy_cost="0.003",
+        entropy_cost="0.01",
     )
 
 
