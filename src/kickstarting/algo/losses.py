@@ -37,8 +37,8 @@ class Costs(NamedTuple):
 
 def masked_mean(x: Float[Tensor, "*batch"], valid: Tensor) -> Float[Tensor, ""]:
     """Mean of x where valid (bool or 0/1, broadcast to x); 0 if nowhere. The gradient reaches x where valid."""
-    valid = valid.to(x.dtype).expand_as(x)
-    return (x * valid).sum() / valid.sum().clamp(min=1.0)
+    valid = valid.bool().expand_as(x)
+    return x.where(valid, x.new_zeros(())).sum() / valid.sum().clamp(min=1)
 
 
 def policy_gradient_loss(
@@ -62,7 +62,7 @@ def cross_entropy(
     student_logits: Float[Tensor, "*#batch A"],
     teacher_logits: Float[Tensor, "*#batch A"],
     distribution: Distribution | None = None,
-) -> Float[Tensor, "..."]:
+) -> Float[Tensor, ...]:
     """H(pi_teacher || pi_student) per transition in nats (equation 1), teacher first. Its gradient in the student's
     logits is that of KL(pi_teacher || pi_student): pi_student - pi_teacher. The teacher's logits receive none."""
     distribution = distribution or Categorical(student_logits.shape[-1])

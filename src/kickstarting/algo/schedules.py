@@ -71,7 +71,7 @@ def parse_schedule(spec: str | float, total_frames: int) -> Schedule:
     """
     text = str(spec).strip()
     name, *arguments = text.split(":")
-    if not arguments:
+    if not arguments and name not in _ARGUMENTS:
         name, arguments = "constant", [text]
     if name not in _ARGUMENTS:
         raise ValueError(f"unknown schedule {text!r}; {nearest(name, _ARGUMENTS)}")

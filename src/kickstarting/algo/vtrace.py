@@ -50,12 +50,12 @@ def vtrace(
             f"clip_rho_threshold {clip_rho_threshold} is below clip_pg_rho_threshold {clip_pg_rho_threshold}; "
             "the targets must be clipped no tighter than the policy gradient"
         )
-    valid = valid.to(values.dtype)
+    valid, nothing = valid.bool(), values.new_zeros(())  # selected, not multiplied: what is not valid may be infinite
     rhos = log_rhos.exp()
     clipped_rhos = rhos if clip_rho_threshold is None else rhos.clamp(max=clip_rho_threshold)
-    decays = discounts * lambda_ * rhos.clamp(max=1.0) * valid
+    decays = torch.where(valid, discounts * lambda_ * rhos.clamp(max=1.0), nothing)
     values_t_plus_1 = torch.cat([values[1:], bootstrap_value[None]])
-    deltas = valid * clipped_rhos * (rewards + discounts * values_t_plus_1 - values)
+    deltas = torch.where(valid, clipped_rhos * (rewards + discounts * values_t_plus_1 - values), nothing)
 
     corrections = torch.empty_like(values)  # v_s - V(x_s)
     correction = torch.zeros_like(bootstrap_value)
@@ -65,5 +65,5 @@ def vtrace(
     vs = values + corrections
     vs_t_plus_1 = torch.cat([vs[1:], bootstrap_value[None]])
     clipped_pg_rhos = rhos if clip_pg_rho_threshold is None else rhos.clamp(max=clip_pg_rho_threshold)
-    pg_advantages = valid * clipped_pg_rhos * (rewards + discounts * vs_t_plus_1 - values)
+    pg_advantages = torch.where(valid, clipped_pg_rhos * (rewards + discounts * vs_t_plus_1 - values), nothing)
     return VTraceReturns(vs, pg_advantages)

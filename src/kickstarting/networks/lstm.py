@@ -21,7 +21,8 @@ def lstm_unroll_plain(
     c: Float[Tensor, "B H"],
     reset: Bool[Tensor, "T B"],
 ) -> tuple[Float[Tensor, "T B H"], Float[Tensor, "B H"], Float[Tensor, "B H"]]:
-    """Outputs and last state. projected: [T, B, 4 H] W x + b, gates in the order i, f, o, g. State is zeroed before a step with reset."""
+    """Outputs and last state. projected: [T, B, 4 H] W x + b, gates in the order i, f, o, g. A step with reset zeroes the
+    state before it."""
     outputs = []
     for x, keep in zip(projected, (~reset).to(h.dtype)[..., None], strict=True):
         h, c = h * keep, c * keep
