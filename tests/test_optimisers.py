@@ -1,0 +1,57 @@
+"""RMSProp as TensorFlow 1 computes it, against its definition written out."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from kickstarting.optimisers import RMSpropTF, make_optimiser
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_rmsprop_is_tensorflows(momentum: float) -> None:
+    decay, epsilon, rate = 0.99, 0.1, 0.01
+    rng = np.random.default_rng(0)
+    start, gradients = rng.normal(size=5), rng.normal(size=(20, 5))
+    weights, mean_square, buffer = start.copy(), np.ones(5), np.zeros(5)
+    for g in gradients:
+        mean_square = decay * mean_square + (1 - decay) * g**2
+        buffer = momentum * buffer + rate * g / np.sqrt(mean_square + epsilon)
+        weights = weights - buffer
+    parameter = torch.tensor(start, requires_grad=True)
+    optimiser = RMSpropTF([parameter], lr=rate, decay=decay, epsilon=epsilon, momentum=momentum)
+    for g in gradients:
+        parameter.grad = torch.tensor(g)
+        optimiser.step()
+    np.testing.assert_allclose(parameter.detach().numpy(), weights, rtol=1e-12)
+
+
+def test_it_differs_from_torchs_rmsprop_where_the_papers_epsilon_matters() -> None:
+    steps = []
+    for make in (lambda p: RMSpropTF(p, lr=0.01, epsilon=0.1), lambda p: torch.optim.RMSprop(p, lr=0.01, eps=0.1)):
+        parameter = torch.zeros(1, requires_grad=True)
+        parameter.grad = torch.full((1,), 0.01)
+        make([parameter]).step()
+        steps.append(parameter.item())
+    assert abs(steps[0] - steps[1]) > 1e-4
+
+
+def test_a_parameter_without_gradient_stays() -> None:
+    still, moved = torch.ones(2, requires_grad=True), torch.ones(2, requires_grad=True)
+    moved.grad = torch.ones(2)
+    RMSpropTF([still, moved], lr=0.1).step()
+    assert torch.equal(still, torch.ones(2))
+    assert not torch.equal(moved, torch.ones(2))
+
+
+@pytest.mark.parametrize(("name", "key", "epsilon"), [("adam", "eps", 1e-8), ("rmsprop", "epsilon", 0.1)])
+def test_optimisers_by_name(name: str, key: str, epsilon: float) -> None:
+    parameter = torch.ones(1, requires_grad=True)
+    assert make_optimiser(name, [parameter]).param_groups[0][key] == epsilon
+    assert make_optimiser(name, [parameter], 1e-3).param_groups[0][key] == 1e-3
+
+
+def test_an_unknown_optimiser_is_named_with_its_neighbour() -> None:
+    with pytest.raises(ValueError, match="did you mean rmsprop"):
+        make_optimiser("rmsprob", [torch.ones(1, requires_grad=True)])
