@@ -4,7 +4,8 @@
 
 The loop is the script's own; from kickstarting come three functions. A small network learns first. Then it teaches a larger
 one, beside the same larger network without a teacher: same seeds, same settings. Printed are the frames until the mean
-return of the last 20 episodes reached GOAL.
+return of the last 20 episodes reached GOAL. Long episodes take time, so even a perfect agent needs about 16,000 frames
+(16 environments, two episodes of 500 steps each).
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from kickstarting import distillation_loss, parse_schedule, vtrace  # teacher
 
 GOAL = 475.0  # CartPole-v1's own threshold; 500 is the most
 NUM_ENVS, UNROLL_LENGTH, EPOCHS, MINIBATCHES = 16, 32, 4, 4
-LEARNING_RATE, DISCOUNT, LAMBDA, CLIP, ENTROPY_COST, BASELINE_COST, MAX_GRAD_NORM = 1e-3, 0.99, 0.95, 0.2, 0.01, 0.5, 0.5
+LEARNING_RATE, DISCOUNT, LAMBDA, CLIP, ENTROPY_COST, BASELINE_COST, MAX_GRAD_NORM = 2e-3, 0.99, 0.95, 0.2, 0.01, 0.5, 0.5
 
 
 class Agent(nn.Module):
@@ -54,7 +55,7 @@ def train(
     torch.manual_seed(seed)
     envs = gym.make_vec("CartPole-v1", NUM_ENVS)  # resets itself on the step after an episode's last
     agent = Agent(hidden)
-    optimiser = torch.optim.Adam(agent.parameters(), LEARNING_RATE, eps=1e-5)
+    optimiser = torch.optim.Adam(agent.parameters(), LEARNING_RATE, eps=1e-5, fused=True)
     weight = parse_schedule(schedule, total_frames)  # teacher
 
     observation, _ = envs.reset(seed=seed)
@@ -108,7 +109,8 @@ def train(
                 baseline_loss = 0.5 * (vs[batch] - values).square().mean()
                 loss = policy_loss + BASELINE_COST * baseline_loss - ENTROPY_COST * policy.entropy().mean()
                 if teacher is not None:  # teacher
-                    loss += distillation_loss(logits, teacher_logits[batch], torch.tensor(weight.at(frames)))  # teacher
+                    weights = torch.full([len(batch)], float(weight.at(frames)))  # teacher
+                    loss += distillation_loss(logits, teacher_logits[batch], weights)  # teacher
                 optimiser.zero_grad()
                 loss.backward()
                 nn.utils.clip_grad_norm_(agent.parameters(), MAX_GRAD_NORM)
@@ -120,12 +122,12 @@ def train(
 def main() -> None:
     torch.set_num_threads(1)
     started = time.perf_counter()
-    teacher, reached = train(hidden=32, seed=100, total_frames=200_000)
-    print(f"teacher, 32 units: return {GOAL:g} after {reached or 'more than 200000'} frames")
-    for name, its_teacher in (("256 units alone", None), ("256 units with the teacher", teacher)):
-        results = [train(256, seed, 200_000, teacher=its_teacher)[1] for seed in range(5)]
+    teacher, reached = train(hidden=64, seed=100, total_frames=100_000)
+    print(f"teacher, 64 units: return {GOAL:g} after {reached} frames", flush=True)
+    for name, its_teacher in (("128 units alone", None), ("128 units with the teacher", teacher)):
+        results = [train(128, seed, 100_000, teacher=its_teacher)[1] for seed in range(3)]
         middle = statistics.median(x or float("inf") for x in results)
-        print(f"{name}: return {GOAL:g} after {', '.join(str(x) for x in results)} frames, median {middle:g}")
+        print(f"{name}: return {GOAL:g} after {', '.join(str(x) for x in results)} frames, median {middle:g}", flush=True)
     print(f"took {time.perf_counter() - started:.0f} s")
 
 

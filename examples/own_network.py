@@ -55,7 +55,8 @@ def main() -> None:
         network="own_network:GRUAgent",
         network_options=("hidden=64",),
         total_frames=100_000,
-        learning_rate="2e-3",
+        unroll_length=8,
+        learning_rate="5e-3",
         torch_threads=1,  # more cost time on a network of this size
     )
     for update in train(config):
