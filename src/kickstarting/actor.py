@@ -10,6 +10,7 @@ import torch
 
 from kickstarting.algo.losses import mask_logits
 from kickstarting.envs import MultiTaskEnv, TimeStep
+from kickstarting.machine import mixed_precision, run_network
 from kickstarting.networks import Network
 from kickstarting.types import Inputs, Trajectory
 
@@ -34,16 +35,20 @@ class Actor:
     environments give the same unrolls. greedy: take the most likely action instead (for evaluation).
     """
 
-    def __init__(self, env: MultiTaskEnv, network: Network, unroll_length: int, *, seed: int, greedy: bool = False) -> None:
+    def __init__(
+        self, env: MultiTaskEnv, network: Network, unroll_length: int, *, seed: int, greedy: bool = False, device: str = "cpu"
+    ) -> None:
         self.env = env
         self.network = network
         self.unroll_length = unroll_length
         self._environment_seconds = 0.0
         self._greedy = greedy
-        self._generator = torch.Generator().manual_seed(seed)
+        self._device = device
+        self._generator = torch.Generator(device).manual_seed(seed)
         self._state = network.initial_state(env.num_envs)
+        self._mask = None if env.action_mask is None else env.action_mask.to(device)
         distribution = env.distribution
-        self._no_action = torch.tensor(distribution.no_action, dtype=distribution.action_dtype)
+        self._no_action = torch.tensor(distribution.no_action, dtype=distribution.action_dtype, device=device)
         self._inputs = self._read(env.reset(), self._no_action.expand(env.num_envs, *distribution.action_shape))
         self._episodes: list[Episode] = []
         self._returns = np.zeros(env.num_envs)
@@ -52,29 +57,29 @@ class Actor:
     @torch.no_grad()
     def unroll(self) -> Trajectory:
         """T steps of every column; the last inputs of one unroll are the first of the next."""
-        distribution, mask = self.env.distribution, self.env.action_mask
         initial_state = self._state
         inputs, logits, actions, steps = [self._inputs], [], [], []
-        for _ in range(self.unroll_length):
-            output, self._state = self.network(self._inputs[None], self._state)
-            logits.append(mask_logits(output.logits[0], mask))
-            actions.append(self._choose(logits[-1]))
-            started = time.perf_counter()
-            steps.append(self.env.step(actions[-1].numpy()))
-            self._environment_seconds += time.perf_counter() - started
-            self._count(steps[-1])
-            self._inputs = self._read(steps[-1], actions[-1])
-            inputs.append(self._inputs)
+        with mixed_precision(self._device):
+            for _ in range(self.unroll_length):
+                output, self._state = run_network(self.network, self._inputs[None], self._state)
+                logits.append(mask_logits(output.logits[0], self._mask))
+                actions.append(self._choose(logits[-1]))
+                started = time.perf_counter()
+                steps.append(self.env.step(actions[-1].cpu().numpy()))
+                self._environment_seconds += time.perf_counter() - started
+                self._count(steps[-1])
+                self._inputs = self._read(steps[-1], actions[-1])
+                inputs.append(self._inputs)
         return Trajectory(
             inputs=_stack_inputs(inputs),
             actions=torch.stack(actions),
-            rewards=_stack(steps, "rewards"),
-            terminated=_stack(steps, "terminated"),
-            truncated=_stack(steps, "truncated"),
-            valid=_stack(steps, "valid"),
-            behaviour_log_probs=distribution.log_prob(torch.stack(logits), torch.stack(actions)),
+            rewards=self._stack(steps, "rewards"),
+            terminated=self._stack(steps, "terminated"),
+            truncated=self._stack(steps, "truncated"),
+            valid=self._stack(steps, "valid"),
+            behaviour_log_probs=self.env.distribution.log_prob(torch.stack(logits), torch.stack(actions)),
             initial_state=initial_state,
-            action_mask=mask,
+            action_mask=self._mask,
         )
 
     def drain_episodes(self) -> list[Episode]:
@@ -92,15 +97,22 @@ class Actor:
         return distribution.mode(logits) if self._greedy else distribution.sample(logits, self._generator)
 
     def _read(self, step: TimeStep, actions: torch.Tensor) -> Inputs:
-        is_first = torch.from_numpy(step.is_first)
+        is_first = self._send(step.is_first)
         wide = is_first.view(-1, *[1] * (actions.ndim - 1))
-        rewards = torch.from_numpy(step.rewards)
+        rewards = self._send(step.rewards)
         return Inputs(
-            {name: torch.from_numpy(x) for name, x in step.observations.items()},
+            {name: self._send(x) for name, x in step.observations.items()},
             torch.where(wide, self._no_action, actions),
             torch.where(is_first, 0.0, rewards),
             is_first,
         )
+
+    def _send(self, x: np.ndarray) -> torch.Tensor:
+        tensor = torch.from_numpy(x)
+        return tensor if self._device == "cpu" else tensor.pin_memory().to(self._device, non_blocking=True)
+
+    def _stack(self, steps: list[TimeStep], field: str) -> torch.Tensor:
+        return self._send(np.stack([getattr(step, field) for step in steps]))
 
     def _count(self, step: TimeStep) -> None:
         self._returns += step.rewards
@@ -110,10 +122,6 @@ class Actor:
             task, total = int(self.env.task_of_column[column]), float(self._returns[column])
             self._episodes.append(Episode(task, int(column), total, int(self._lengths[column]), reward > 0))
             self._returns[column] = self._lengths[column] = 0
-
-
-def _stack(steps: list[TimeStep], field: str) -> torch.Tensor:
-    return torch.from_numpy(np.stack([getattr(step, field) for step in steps]))
 
 
 def _stack_inputs(inputs: list[Inputs]) -> Inputs:

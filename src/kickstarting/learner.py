@@ -10,6 +10,7 @@ from torch import nn
 
 from kickstarting.algo.distributions import Distribution
 from kickstarting.algo.losses import Costs, kickstarting_loss
+from kickstarting.machine import run_network
 from kickstarting.optimisers import make_optimiser
 from kickstarting.types import Trajectory
 
@@ -78,7 +79,7 @@ class Learner:
             vtrace_lambda=config.vtrace_lambda,
             reward_clip=config.reward_clip,
         )
-        output, _ = self.network(trajectory.inputs, trajectory.initial_state)
+        output, _ = run_network(self.network, trajectory.inputs, trajectory.initial_state)
         loss, metrics = kickstarting_loss(output, trajectory, self.distribution, costs)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()

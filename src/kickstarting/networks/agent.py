@@ -61,8 +61,8 @@ class Agent(nn.Module):
                 self.torsos[name] = _torso(space, hidden, channels, deep)
                 width += hidden
         self.core = LSTM(width, lstm) if lstm else None
-        self.policy = nn.Linear(lstm or width, distribution.size)
-        self.value = nn.Linear(lstm or width, 1)
+        self.policy = Head(lstm or width, distribution.size)
+        self.value = Head(lstm or width, 1)
         nn.init.orthogonal_(self.policy.weight, 0.01)
         nn.init.orthogonal_(self.value.weight, 1.0 / math.sqrt(lstm or width))
         nn.init.zeros_(self.policy.bias)
@@ -88,6 +88,14 @@ class Agent(nn.Module):
         if self.core:
             x, state = self.core(x, state, inputs.is_first)
         return Output(self.policy(x), self.value(x)[..., 0]), state
+
+
+class Head(nn.Linear):
+    """A linear layer that stays float32: an error of bfloat16's size in a value would be one in every advantage."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.autocast(x.device.type, enabled=False):
+            return super().forward(x.float())
 
 
 def _torso(space: gymnasium.Space, hidden: int, channels: tuple[int, ...] | None, deep: bool) -> nn.Module:

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 
 def lstm_unroll_plain(
@@ -34,63 +35,66 @@ def lstm_unroll_plain(
 
 
 class _Unroll(torch.autograd.Function):
+    """tanh(x) is computed as 2 sigmoid(2 x) - 1: on a CPU torch's sigmoid is ten times as fast as its tanh, and all four
+    gates are one call. `projected` may be bfloat16 (under autocast): then the matrix products are, and all else is float32."""
+
     @staticmethod
     def forward(ctx: Any, projected: Tensor, weight: Tensor, h: Tensor, c: Tensor, reset: Tensor, save: bool) -> Any:
         T, B, H = *projected.shape[:2], weight.shape[1]
-        keep = (~reset).to(h.dtype)[..., None]
+        keep = (~reset).to(c.dtype)[..., None]
         some_reset = reset.any(1).tolist()
-        weight_t = weight.T
-        outputs = projected.new_empty(T, B, H)
-        gates = projected.clone() if save else projected
-        hs = projected.new_empty(T, B, H) if save else None
-        cs = projected.new_empty(T, B, H) if save else None
-        tanh_cs = projected.new_empty(T, B, H) if save else None
+        gates = projected.to(c.dtype, copy=True)
+        outputs, tanh_cs, cs = c.new_empty(T, B, H), c.new_empty(T, B, H), c.new_empty(T + 1, B, H)
+        first = h
+        cs[0] = c
         for t in range(T):
             if some_reset[t]:
-                h, c = h * keep[t], c * keep[t]
-            if hs is not None and cs is not None:
-                hs[t], cs[t] = h, c
-            gate = gates[t].addmm_(h, weight_t) if save else torch.addmm(gates[t], h, weight_t)
-            i, f, o = gate[:, : 3 * H].sigmoid_().chunk(3, -1)
-            g = gate[:, 3 * H :].tanh_()
-            c = torch.addcmul(f * c, i, g)
-            tanh_c = torch.tanh(c, out=tanh_cs[t]) if tanh_cs is not None else c.tanh()
+                h = h * keep[t]
+                cs[t].mul_(keep[t])
+            gate = gates[t].add_(F.linear(h, weight))  # under autocast, the weight's cast is cached for the whole unroll
+            gate[:, 3 * H :].mul_(2)
+            i, f, o, g = gate.sigmoid_().chunk(4, -1)
+            g.mul_(2).sub_(1)
+            c = torch.mul(f, cs[t], out=cs[t + 1]).addcmul_(i, g)
+            tanh_c = torch.mul(c, 2, out=tanh_cs[t]).sigmoid_().mul_(2).sub_(1)
             h = torch.mul(o, tanh_c, out=outputs[t])
         if save:
-            ctx.save_for_backward(gates, hs, cs, tanh_cs, weight, keep)
-            ctx.some_reset = some_reset
-        return outputs, h.clone(), c
+            ctx.save_for_backward(gates, first, outputs, cs, tanh_cs, weight, keep)
+            ctx.some_reset, ctx.product_dtype = some_reset, projected.dtype
+        return outputs, h.clone(), c.clone()
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
         d_outputs, dh, dc = gradients
-        gates, hs, cs, tanh_cs, weight, keep = ctx.saved_tensors
-        T, B, H = hs.shape
-        sigmoids, g = gates[..., : 3 * H], gates[..., 3 * H :]
-        i, f, o = sigmoids.chunk(3, -1)
-        # d gate = dc * to_gate for i, f, g; everything that does not depend on the recurrence, for all T at once
+        gates, first, outputs, cs, tanh_cs, weight, keep = ctx.saved_tensors
+        T, B, H = outputs.shape
+        i, f, o, g = gates.chunk(4, -1)
+        # d gate = dc * to_gate for i, f, g and dh * to_gate for o; what does not depend on the recurrence, for all T at once
         to_gate = torch.empty_like(gates)
-        torch.mul(sigmoids, 1 - sigmoids, out=to_gate[..., : 3 * H])
-        to_gate[..., :H] *= g
-        to_gate[..., H : 2 * H] *= cs
-        to_gate[..., 2 * H : 3 * H] *= tanh_cs
-        torch.mul(i, 1 - g * g, out=to_gate[..., 3 * H :])
-        to_c = o * (1 - tanh_cs * tanh_cs)
-        d_gates = to_gate
-        dh, dc = dh.clone(), dc.clone()
+        to_i, to_f, to_o, to_g = to_gate.chunk(4, -1)
+        torch.ops.aten.sigmoid_backward.grad_input(g, i, grad_input=to_i)
+        torch.ops.aten.sigmoid_backward.grad_input(cs[:-1], f, grad_input=to_f)
+        torch.ops.aten.sigmoid_backward.grad_input(tanh_cs, o, grad_input=to_o)
+        torch.ops.aten.tanh_backward.grad_input(i, g, grad_input=to_g)
+        to_c = torch.ops.aten.tanh_backward(o, tanh_cs)
+        factor = weight.to(ctx.product_dtype)
+        d_gates = to_gate if factor.dtype == gates.dtype else torch.empty_like(gates, dtype=factor.dtype)
         for t in reversed(range(T)):
             dh = dh + d_outputs[t]
             dc = torch.addcmul(dc, dh, to_c[t])
-            d_gate = d_gates[t]
+            d_gate = to_gate[t]
             d_gate[:, : 2 * H].view(B, 2, H).mul_(dc[:, None])
             d_gate[:, 2 * H : 3 * H].mul_(dh)
             d_gate[:, 3 * H :].mul_(dc)
-            dh = d_gate @ weight
+            if d_gates is not to_gate:
+                d_gate = d_gates[t].copy_(d_gate)
+            dh = (d_gate @ factor).to(dc.dtype)
             dc = dc * f[t]
             if ctx.some_reset[t]:
                 dh, dc = dh * keep[t], dc * keep[t]
+        hs = (torch.cat([first[None], outputs[:-1]]) * keep).to(factor.dtype)
         d_weight = d_gates.flatten(0, 1).T @ hs.flatten(0, 1)
-        return d_gates, d_weight, dh, dc, None, None
+        return d_gates, d_weight.to(weight.dtype), dh, dc, None, None
 
 
 def lstm_unroll(projected: Tensor, weight: Tensor, h: Tensor, c: Tensor, reset: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from kickstarting.envs import MultiTaskEnv
+from kickstarting.machine import run_network
 from kickstarting.networks import Network
 from kickstarting.networks.spec import describe_space
 from kickstarting.teachers.native import Policy, load_policy
@@ -42,7 +43,7 @@ class Teacher:
             inputs = inputs[:, self.columns]
         if self._state is None:
             self._state = self.network.initial_state(len(self.columns))
-        output, self._state = self.network(inputs, self._state)
+        output, self._state = run_network(self.network, inputs, self._state)
         return output.logits
 
 
