@@ -104,7 +104,9 @@ def test_a_killed_run_resumes_and_ends_with_the_same_bytes(tiny, make_policy, tm
     assert not (killed / "finished.json").exists()
     with (killed / "metrics.jsonl").open("a") as file:
         file.write('{"frames": 1, "torn')  # what a kill may leave
-    assert config_from_json(json.loads((killed / "config.json").read_text())) == replace(config, name="kickstarted")
+    assert config_from_json(json.loads((killed / "config.json").read_text())) == replace(
+        config.on_this_machine(), name="kickstarted"
+    )
 
     resume(killed)
     whole, resumed = (latest_checkpoint(tmp_path / name) for name in ("whole", "killed"))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import time
-from typing import NamedTuple
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -41,7 +43,7 @@ class Actor:
         self.env = env
         self.network = network
         self.unroll_length = unroll_length
-        self._environment_seconds = 0.0
+        self._seconds = {"act": 0.0, "environment": 0.0}
         self._greedy = greedy
         self._device = device
         self._generator = torch.Generator(device).manual_seed(seed)
@@ -57,6 +59,7 @@ class Actor:
     @torch.no_grad()
     def unroll(self) -> Trajectory:
         """T steps of every column; the last inputs of one unroll are the first of the next."""
+        began, environment_seconds = time.perf_counter(), 0.0
         initial_state = self._state
         inputs, logits, actions, steps = [self._inputs], [], [], []
         with mixed_precision(self._device):
@@ -66,11 +69,11 @@ class Actor:
                 actions.append(self._choose(logits[-1]))
                 started = time.perf_counter()
                 steps.append(self.env.step(actions[-1].cpu().numpy()))
-                self._environment_seconds += time.perf_counter() - started
+                environment_seconds += time.perf_counter() - started
                 self._count(steps[-1])
                 self._inputs = self._read(steps[-1], actions[-1])
                 inputs.append(self._inputs)
-        return Trajectory(
+        trajectory = Trajectory(
             inputs=_stack_inputs(inputs),
             actions=torch.stack(actions),
             rewards=self._stack(steps, "rewards"),
@@ -81,16 +84,20 @@ class Actor:
             initial_state=initial_state,
             action_mask=self._mask,
         )
+        self._seconds = {"act": time.perf_counter() - began - environment_seconds, "environment": environment_seconds}
+        return trajectory
 
     def drain_episodes(self) -> list[Episode]:
         """The episodes that ended since the last call."""
         episodes, self._episodes = self._episodes, []
         return episodes
 
-    def drain_environment_seconds(self) -> float:
-        """Time spent in the environments since the last call."""
-        seconds, self._environment_seconds = self._environment_seconds, 0.0
-        return seconds
+    def metrics(self) -> dict[str, float | None]:
+        """Where the last unroll's time went."""
+        return {f"seconds/{phase}": seconds for phase, seconds in self._seconds.items()}
+
+    def close(self) -> None:
+        """Nothing is left running."""
 
     def _choose(self, logits: torch.Tensor) -> torch.Tensor:
         distribution = self.env.distribution
@@ -122,6 +129,63 @@ class Actor:
             task, total = int(self.env.task_of_column[column]), float(self._returns[column])
             self._episodes.append(Episode(task, int(column), total, int(self._lengths[column]), reward > 0))
             self._returns[column] = self._lengths[column] = 0
+
+
+class OverlappedActor:
+    """An actor that works on the next unroll, in a thread of its own, while the learner steps on the last one.
+
+    It acts with a copy of the network that is `lag` updates old, at most one, and is the same through an unroll: same
+    seed, same run. On a GPU it works in a stream of its own.
+    """
+
+    def __init__(self, env: MultiTaskEnv, network: Any, unroll_length: int, *, seed: int, device: str = "cpu") -> None:
+        self._network = network
+        self._copy = copy.deepcopy(network)
+        self._actor = Actor(env, self._copy, unroll_length, seed=seed, device=device)
+        self._stream = torch.cuda.Stream() if device == "cuda" else None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="actor")
+        self._metrics: dict[str, float | None] = {}
+        self._episodes: list[Episode] = []
+        self._next_lag = 0
+        self._start()
+
+    def unroll(self) -> Trajectory:
+        """The unroll that was under way; the next one starts with the weights of now."""
+        began = time.perf_counter()
+        trajectory = self._pending.result()
+        idle = time.perf_counter() - began
+        self._metrics = {**self._actor.metrics(), "seconds/idle": idle, "lag": float(self._next_lag)}
+        self._episodes += self._actor.drain_episodes()
+        self._copy.load_state_dict(self._network.state_dict())
+        self._next_lag = 1
+        self._start()
+        return trajectory
+
+    def drain_episodes(self) -> list[Episode]:
+        """The episodes that ended in the unrolls returned since the last call."""
+        episodes, self._episodes = self._episodes, []
+        return episodes
+
+    def metrics(self) -> dict[str, float | None]:
+        """Where the last unroll's time went, how long the learner waited for it, and how old its policy was in updates."""
+        return self._metrics
+
+    def close(self) -> None:
+        """Wait for the unroll under way, which nobody will read."""
+        self._thread.shutdown()
+
+    def _start(self) -> None:
+        if self._stream:  # the weights have arrived
+            torch.cuda.current_stream().synchronize()
+        self._pending = self._thread.submit(self._unroll)
+
+    def _unroll(self) -> Trajectory:
+        if not self._stream:
+            return self._actor.unroll()
+        with torch.cuda.stream(self._stream):
+            trajectory = self._actor.unroll()
+            self._stream.synchronize()
+        return trajectory
 
 
 def _stack_inputs(inputs: list[Inputs]) -> Inputs:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import json
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,6 +14,7 @@ import tyro
 
 from kickstarting.algo.schedules import Schedule, parse_frames, parse_schedule
 from kickstarting.learner import LearnerConfig
+from kickstarting.machine import PRECISIONS, check_device, resolve_device, resolve_precision
 
 
 @dataclass(frozen=True)
@@ -48,8 +50,16 @@ class Config:
     """Frames between checkpoints. Environments restart there, so that a resumed run equals an uninterrupted one."""
     score_window: int = 50
     """Episodes of each task that the training score averages."""
+    precision: str = "auto"
+    """Of convolutions and linear layers: float32, bfloat16, or auto: bfloat16 where the hardware has it. A run keeps what it
+    began with."""
+    device: str = "auto"
+    """cpu, cuda, or auto: cuda where there is one."""
+    overlap: bool = False
+    """Act on the next unroll while the learner steps on the last one, in two threads. The policy that acts is then one update
+    behind, which V-trace corrects."""
     torch_threads: int = 0
-    """0: one for each core."""
+    """0: one for each core; with overlap, of each of the two threads, 0 shares the cores out."""
     environment_threads: int = 1
     """Of each task's pool."""
 
@@ -68,6 +78,9 @@ class Config:
                 raise ValueError(f"{name} {schedule.spec!r} falls below 0; weights, rates and costs are never negative")
             if name != "schedule" and schedule.uses_progress:
                 raise ValueError(f"{name} {schedule.spec!r} follows progress; only the teachers' weight can")
+        if self.precision not in PRECISIONS:
+            raise ValueError(f"precision is {self.precision!r}; known: {', '.join(PRECISIONS)}")
+        check_device(self.device)
         parse_frames(self.checkpoint_every, self.total_frames)
         self.parsed_network_options()
 
@@ -78,6 +91,15 @@ class Config:
     @property
     def checkpoint_frames(self) -> int:
         return max(1, int(parse_frames(self.checkpoint_every, self.total_frames)))
+
+    def threads_each(self) -> int:
+        """torch's threads for each thread that runs a network."""
+        return self.torch_threads or max(1, (os.cpu_count() or 1) // (2 if self.overlap else 1))
+
+    def on_this_machine(self) -> Config:
+        """With what `auto` means here written out, so that a run resumes as it began."""
+        device = resolve_device(self.device)
+        return dataclasses.replace(self, device=device, precision=resolve_precision(self.precision, device))
 
     def parsed(self, name: str) -> Schedule:
         """The schedule in the field `name`."""

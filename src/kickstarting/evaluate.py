@@ -48,7 +48,8 @@ def evaluate(
     envs_per_task = min(envs_per_task, episodes)
     each = -(-episodes // envs_per_task)
     env = MultiTaskEnv(suite.tasks, envs_per_task, seed=seed)
-    actor = Actor(env, network, UNROLL_LENGTH, seed=seed, greedy=greedy)
+    device = next(network.parameters()).device.type if isinstance(network, torch.nn.Module) else "cpu"
+    actor = Actor(env, network, UNROLL_LENGTH, seed=seed, greedy=greedy, device=device)
     kept: list[list[Episode]] = [[] for _ in range(env.num_envs)]
     try:
         while any(len(episodes_of) < each for episodes_of in kept):

@@ -56,8 +56,9 @@ class Hyperparameters:
 class Learner:
     """Network (an `nn.Module` that is also a `Network`) + optimiser. `step` is the only thing that changes them."""
 
-    def __init__(self, network: Any, distribution: Distribution, config: LearnerConfig) -> None:
-        self.network = network
+    def __init__(self, network: Any, distribution: Distribution, config: LearnerConfig, device: str = "cpu") -> None:
+        self.network = network.to(device)
+        self.device = device
         self.distribution = distribution
         self.config = config
         self.learner_steps = 0

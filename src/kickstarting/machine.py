@@ -18,14 +18,14 @@ PRECISIONS = ("auto", "float32", "bfloat16")
 _precision = "float32"
 
 
-def use_machine(torch_threads: int, precision: str = "float32") -> None:
+def use_machine(torch_threads: int, precision: str = "float32", device: str = "cpu") -> None:
     """torch_threads for the networks (0: one a core), the networks' precision, and memory that is kept.
 
     Each learner step allocates the same large tensors. By default glibc gives memory of that size back to the system at
     once and takes it again page by page, a third of the time of a convolution; kept, it is reused.
     """
     global _precision
-    _precision = resolve_precision(precision)
+    _precision = resolve_precision(precision, device)
     torch.set_num_threads(torch_threads or os.cpu_count() or 1)
     _use_onednn_if_exact()
     if sys.platform == "linux":
@@ -35,6 +35,19 @@ def use_machine(torch_threads: int, precision: str = "float32") -> None:
             return
         mallopt(_M_MMAP_THRESHOLD, 2**30)
         mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+
+
+def check_device(device: str) -> None:
+    """Raise ValueError if the device is none, or not here."""
+    if device not in ("auto", "cpu", "cuda"):
+        raise ValueError(f"device is {device!r}; known: auto, cpu, cuda")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("device is cuda, but torch finds no GPU here; use --device cpu, or a torch built for your GPU")
+
+
+def resolve_device(device: str) -> str:
+    """What `auto` means here."""
+    return ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
 
 
 def resolve_precision(precision: str, device: str = "cpu") -> str:

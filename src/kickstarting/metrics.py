@@ -92,11 +92,6 @@ class Clock:
         self.seconds[phase] = self.seconds.get(phase, 0.0) + time.perf_counter() - started
         return result
 
-    def move(self, source: str, target: str, seconds: float) -> None:
-        """Book a part of one phase on another."""
-        self.seconds[source] -= seconds
-        self.seconds[target] = self.seconds.get(target, 0.0) + seconds
-
     def metrics(self) -> dict[str, float | None]:
         return {f"seconds/{phase}": seconds for phase, seconds in self.seconds.items()}
 

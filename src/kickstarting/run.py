@@ -32,6 +32,8 @@ def run(config: Config, out: Path, *, display: Display | None = None) -> None:
     """Train from the start into a new directory. Raises ValueError if it holds a run already."""
     if (out / "config.json").exists():
         raise ValueError(f"{out} already holds a run; choose another --out, or continue it with --resume {out}")
+    config.check()
+    config = config.on_this_machine()
     teacher_scores = measure_teachers(config)  # and with it every error that can be found before the work
     out.mkdir(parents=True, exist_ok=True)
     _write_json(out / "teacher_scores.json", teacher_scores)

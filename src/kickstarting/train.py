@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from kickstarting.actor import Actor
+from kickstarting.actor import Actor, OverlappedActor
 from kickstarting.checkpoint import Snapshot
 from kickstarting.config import Config
 from kickstarting.envs import MultiTaskEnv
 from kickstarting.hyperparameters import HyperparameterSchedules
 from kickstarting.learner import Learner
-from kickstarting.machine import use_machine
+from kickstarting.machine import resolve_device, use_machine
 from kickstarting.metrics import Clock, ScoreTracker
 from kickstarting.networks.spec import NetworkSpec
 from kickstarting.suites import Suite, load_suite
@@ -41,7 +41,7 @@ def train(config: Config, snapshot: Snapshot | None = None) -> Iterator[Update]:
     Raises ValueError before any work if suite, network, teachers or schedules do not fit; TrainingError if the loss diverges.
     """
     suite, env, spec, learner = build(config)
-    teachers = build_teachers(config.teachers, [t.name for t in suite.tasks], env)
+    teachers = build_teachers(config.teachers, [t.name for t in suite.tasks], env, learner.device)
     scores = ScoreTracker(suite, window=config.score_window, warm_up=config.envs_per_task)
     schedules = HyperparameterSchedules(config, teachers, suite)
     frames_per_update = config.unroll_length * config.envs_per_task * sum(task.action_repeat for task in suite.tasks)
@@ -51,34 +51,37 @@ def train(config: Config, snapshot: Snapshot | None = None) -> Iterator[Update]:
         if seam:
             env.close()
             env = make_env(config, suite, seam)
-        actor = Actor(env, learner.network, config.unroll_length, seed=_seed(config, seam))
+        actor = (OverlappedActor if config.overlap else Actor)(
+            env, learner.network, config.unroll_length, seed=_seed(config, seam), device=learner.device
+        )
         teachers.forget()
         seam += 1
         until = min(config.total_frames, seam * config.checkpoint_frames)
         while frames < until:
             clock = Clock()
             hyperparameters, lambdas = schedules.at(frames, scores.task_scores())
-            trajectory = clock("act", actor.unroll)
+            trajectory = actor.unroll()
             trajectory = clock("label", teachers.label, trajectory, lambdas)
             losses = clock("learn", learner.step, trajectory, hyperparameters)
-            clock.move("act", "environment", actor.drain_environment_seconds())
             scores.add(actor.drain_episodes())
             frames += frames_per_update
             metrics = {name: value.item() for name, value in losses.items()} | scores.metrics()
-            metrics |= schedules.metrics(hyperparameters, lambdas) | clock.metrics()
+            metrics |= schedules.metrics(hyperparameters, lambdas) | actor.metrics() | clock.metrics()
             yield Update(frames, metrics, take_snapshot(seam, frames, learner, scores, spec) if frames >= until else None)
+        actor.close()
     env.close()
 
 
 def build(config: Config) -> tuple[Suite, MultiTaskEnv, NetworkSpec, Learner]:
     """The suite, its environments, and a freshly initialised student; the same for the same seed."""
     config.check()
-    use_machine(config.torch_threads)
+    device = resolve_device(config.device)
+    use_machine(config.threads_each(), config.precision, device)
     suite = load_suite(config.suite)
     env = make_env(config, suite, 0)
     spec = NetworkSpec(config.network, config.parsed_network_options(), env.observation_space, env.action_space)
     torch.manual_seed(config.seed)
-    return suite, env, spec, Learner(spec.build(env.distribution), env.distribution, config.learner)
+    return suite, env, spec, Learner(spec.build(env.distribution), env.distribution, config.learner, device)
 
 
 def make_env(config: Config, suite: Suite, seam: int) -> MultiTaskEnv:

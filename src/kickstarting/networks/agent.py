@@ -93,9 +93,9 @@ class Agent(nn.Module):
 class Head(nn.Linear):
     """A linear layer that stays float32: an error of bfloat16's size in a value would be one in every advantage."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        with torch.autocast(x.device.type, enabled=False):
-            return super().forward(x.float())
+    def forward(self, input: Tensor) -> Tensor:
+        with torch.autocast(input.device.type, enabled=False):
+            return super().forward(input.float())
 
 
 def _torso(space: gymnasium.Space, hidden: int, channels: tuple[int, ...] | None, deep: bool) -> nn.Module:

@@ -63,7 +63,8 @@ class LanguageEncoder(nn.Module):
         """The LSTM's output at the last word of each mission; an empty mission is one padding word."""
         lengths = (tokens >= 0).sum(1).clamp(min=1)
         words = tokens[:, : int(lengths.max())].long().clamp(min=0)
-        outputs, _ = self.lstm(self.embedding(words.T))
+        with torch.autocast(tokens.device.type, enabled=False):  # little work, and torch's bfloat16 LSTM is erratic on CPUs
+            outputs, _ = self.lstm(self.embedding(words.T))
         return outputs[lengths - 1, torch.arange(len(tokens), device=tokens.device)]
 
     def __getstate__(self) -> dict[str, Any]:

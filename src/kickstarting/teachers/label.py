@@ -73,21 +73,23 @@ class Teachers:
             self.teachers[i].forget()
         if not active:
             return trajectory
-        T, B = trajectory.rewards.shape
+        (T, B), device = trajectory.rewards.shape, trajectory.rewards.device
         if len(self.teachers) == 1 and len(self.teachers[0].columns) == B:
-            return trajectory.labelled(self.teachers[0].logits(trajectory)[None], torch.from_numpy(weights[0]).float()[None])
+            return trajectory.labelled(
+                self.teachers[0].logits(trajectory)[None], torch.from_numpy(weights[0]).float().to(device)[None]
+            )
         size = self.teachers[active[0]].policy.distribution.size
-        all_logits = torch.zeros(self._num_labels, T, B, size)
+        all_logits = torch.zeros(self._num_labels, T, B, size, device=device)
         all_weights = torch.zeros(self._num_labels, B)
         for i in active:
             teacher, slots = self.teachers[i], self._slots[i]
             all_logits[slots, :, teacher.columns] = teacher.logits(trajectory).transpose(0, 1)
             all_weights[slots, teacher.columns] = torch.from_numpy(weights[i][teacher.columns]).float()
-        return trajectory.labelled(all_logits, all_weights)
+        return trajectory.labelled(all_logits, all_weights.to(device))
 
 
-def build_teachers(refs: Sequence[str], task_names: Sequence[str], env: MultiTaskEnv) -> Teachers:
-    """Teachers from `[PATTERN=]REF` strings, matched to the columns of the student's environments.
+def build_teachers(refs: Sequence[str], task_names: Sequence[str], env: MultiTaskEnv, device: str = "cpu") -> Teachers:
+    """Teachers from `[PATTERN=]REF` strings, matched to the columns of the student's environments, on the device.
 
     Raises ValueError if a pattern matches no task, or a teacher reads or acts in other spaces than the student has.
     """
@@ -100,6 +102,7 @@ def build_teachers(refs: Sequence[str], task_names: Sequence[str], env: MultiTas
             raise ValueError(f"teacher pattern {pattern!r} matches no task; the suite has {', '.join(task_names)}")
         policy = load_policy(ref)
         check_spaces(policy, env)
+        policy.network.to(device)
         teachers.append(Teacher(policy, np.flatnonzero(np.isin(env.task_of_column, tasks)), env.num_envs))
     return Teachers(teachers, env.num_envs)
 
