@@ -1,21 +1,25 @@
-"""W1: how fast one process acts and learns, where the time goes, and what a teacher's labels cost.
+"""How fast one process acts and learns, where the time goes, and what a teacher's labels cost.
 
-    make bench        # writes benchmarks/README.md's table to benchmarks/results/throughput.md
+    make bench                                             # every row, about seven minutes; writes results/throughput.md
+    python benchmarks/throughput.py --only W1 --seconds 20  # the rows whose name starts with W1
 
-The workload is the one that other trainers were measured on: MiniGrid-DoorKey-5x5, Conv 3->16 3x3, Conv 16->32 3x3, FC 256,
-LSTM 256 (607k parameters), 64 environments, T = 32, one update per sample, float32. Each row is the median of the
-repetitions; the ceiling and the environments alone are measured in the same run, because machines are noisy.
+Every row is a process of its own that alternates blocks of training with blocks of its ceiling (the same network, precision
+and environments in series, nothing else), because machines are noisy: compare within a row.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import platform
 import resource
 import statistics
+import subprocess
+import sys
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import gymnasium
 import numpy as np
@@ -23,22 +27,39 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from kickstarting.actor import Actor
+from kickstarting.actor import Actor, OverlappedActor
 from kickstarting.algo.distributions import Distribution
 from kickstarting.config import Config
 from kickstarting.learner import Hyperparameters
+from kickstarting.machine import mixed_precision, run_network
 from kickstarting.metrics import Clock
 from kickstarting.networks.lstm import LSTM
 from kickstarting.teachers import Policy, Teacher, Teachers
 from kickstarting.train import build
-from kickstarting.types import Inputs, Output, State
+from kickstarting.types import Inputs, Output, State, Trajectory
 
 HERE = Path(__file__).parent
-UPDATES = 8
+DOOR_KEY, BREAKOUT = "MiniGrid-DoorKey-5x5-v0", "Breakout-v5"
+W1 = f"{Path(__file__).stem}:DoorKeyNetwork"
+
+
+class Row(NamedTuple):
+    """A workload and how it is run."""
+
+    name: str
+    suite: str
+    network: str
+    options: tuple[str, ...] = ()
+    envs_per_task: int = 64
+    unroll_length: int = 32
+    precision: str = "float32"
+    teacher: bool = False
+    overlap: bool = False
+    device: str = "cpu"
 
 
 class DoorKeyNetwork(nn.Module):
-    """The benchmark's network: raw 7x7x3 symbols, two valid convolutions, FC 256, LSTM 256 (or none)."""
+    """W1's network: raw 7x7x3 symbols, two valid convolutions, FC 256, LSTM 256 (or none); 607k parameters."""
 
     def __init__(self, observation_space: gymnasium.spaces.Dict, distribution: Distribution, lstm: int = 256) -> None:
         super().__init__()
@@ -62,99 +83,151 @@ class DoorKeyNetwork(nn.Module):
         return Output(self.policy(x), self.value(x)[..., 0]), state
 
 
-def measure(lstm: int, teacher: bool, seconds: float) -> dict[str, float]:
-    """Median steps/s and seconds of each phase per update."""
+def rows(device: str) -> list[Row]:
+    """The table. On a GPU: many more environments, acting overlapped with learning."""
+    if device == "cuda":
+        big = dict(precision="bfloat16", overlap=True, device="cuda")
+        return [
+            Row(f"W1, {n} environments{', teacher' if teacher else ''}", DOOR_KEY, W1, (), n, 32, teacher=teacher, **big)
+            for n in (1024, 4096, 16384)
+            for teacher in (False, True)
+        ] + [Row(f"W3, {n} environments", BREAKOUT, "large", (), n, 20, **big) for n in (128, 512)]
+    workloads = [
+        Row("W1", DOOR_KEY, W1),
+        Row("W1 without LSTM", DOOR_KEY, W1, ("lstm=0",)),
+        Row("W2", BREAKOUT, "small", (), 32, 20),
+        Row("W3", BREAKOUT, "large", (), 32, 20),
+    ]
+    table = [
+        row._replace(precision=precision, teacher=teacher)
+        for row in workloads
+        for precision in ("float32", "bfloat16")
+        for teacher in (False, True)
+    ]
+    overlapped = [row._replace(precision="bfloat16", overlap=True) for row in workloads]
+    tasks = [
+        Row("1 task x 240", str(HERE / "one_task.toml"), W1, (), 240, 20, "bfloat16"),
+        Row("30 tasks x 8", str(HERE / "thirty_tasks.toml"), W1, (), 8, 20, "bfloat16"),
+    ]
+    return table + overlapped + tasks
+
+
+def measure(row: Row, seconds: float) -> dict[str, float]:
+    """Medians over updates: steps/s, seconds of each phase, the ceiling and the environments alone; peak memory."""
     config = Config(
-        "MiniGrid-DoorKey-5x5-v0",
-        network=f"{__name__}:DoorKeyNetwork",
-        network_options=(f"lstm={lstm}",),
-        envs_per_task=64,
-        unroll_length=32,
+        row.suite,
+        network=row.network,
+        network_options=row.options,
+        envs_per_task=row.envs_per_task,
+        unroll_length=row.unroll_length,
+        precision=row.precision,
+        overlap=row.overlap,
+        device=row.device,
     )
     _, env, spec, learner = build(config)
-    actor = Actor(env, learner.network, config.unroll_length, seed=0)
+    actor_class = OverlappedActor if row.overlap else Actor
+    actor = actor_class(env, learner.network, config.unroll_length, seed=0, device=row.device)
     columns = np.arange(env.num_envs)
-    frozen = spec.build(env.distribution).requires_grad_(False)
+    frozen = spec.build(env.distribution).requires_grad_(False).to(row.device)
     policy = Policy("same size", frozen, spec, env.distribution, {})
-    teachers = Teachers([Teacher(policy, columns, env.num_envs)] if teacher else [], env.num_envs)
+    teachers = Teachers([Teacher(policy, columns, env.num_envs)] if row.teacher else [], env.num_envs)
     weights = [np.ones(env.num_envs)] * len(teachers.teachers)
     hyperparameters = Hyperparameters(1e-4, 0.01)
-    phases: list[dict[str, float]] = []
+    updates: list[dict[str, float]] = []
+    ceilings: list[float] = []
     deadline = time.perf_counter() + seconds
-    while time.perf_counter() < deadline or len(phases) < UPDATES:
-        clock = Clock()
-        trajectory = clock("act", actor.unroll)
-        clock.move("act", "environment", actor.drain_environment_seconds())
-        trajectory = clock("label", teachers.label, trajectory, weights)
-        clock("learn", learner.step, trajectory, hyperparameters)
-        phases.append(clock.seconds)
-    phases = phases[2:]
+    while time.perf_counter() < deadline or len(updates) < 10:
+        for _ in range(5):
+            clock, began = Clock(), time.perf_counter()
+            trajectory = actor.unroll()
+            trajectory = clock("label", teachers.label, trajectory, weights)
+            losses = clock("learn", learner.step, trajectory, hyperparameters)
+            losses["loss"].item()
+            phases = {name.removeprefix("seconds/"): value or 0.0 for name, value in actor.metrics().items()}
+            updates.append({"idle": 0.0, **phases, **clock.seconds, "total": time.perf_counter() - began})
+        if not row.overlap:  # its actor never rests
+            ceilings.append(network_seconds(learner, trajectory))
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    result = {name: statistics.median(u[name] for u in updates[5:]) for name in updates[0]}
+    actor.close()
     samples = config.unroll_length * env.num_envs
-    result = {name: statistics.median(p[name] for p in phases) for name in phases[0]}
-    result["steps/s"] = samples / statistics.median(sum(p.values()) for p in phases)
-    result["ceiling"] = ceiling(learner, trajectory, samples, seconds / 3)
+    alone = environment_seconds(env, config.unroll_length)
+    result |= {"steps/s": samples / result["total"], "memory": memory, "environments alone": samples / alone}
+    if ceilings:
+        result["ceiling"] = samples / (statistics.median(ceilings) + alone)
     env.close()
     return result
 
 
-def ceiling(learner, trajectory, samples: int, seconds: float) -> float:
-    """Steps/s of the network alone: T forward steps of [1, B] and one forward and backward of [T + 1, B], nothing else."""
+def network_seconds(learner, trajectory: Trajectory) -> float:
+    """The network alone: T forward steps of [1, B], one forward and backward pass of [T + 1, B]."""
+    began = time.perf_counter()
+    state = trajectory.initial_state
+    with torch.no_grad(), mixed_precision(learner.device):
+        for t in range(trajectory.rewards.shape[0]):
+            _, state = run_network(learner.network, trajectory.inputs[t : t + 1], state)
+    output, _ = run_network(learner.network, trajectory.inputs, trajectory.initial_state)
+    (output.logits.sum() + output.values.sum()).backward()
+    return time.perf_counter() - began
+
+
+def environment_seconds(env, steps: int) -> float:
+    """The environments alone, random actions: seconds of `steps` steps."""
+    rng = np.random.default_rng(0)
     times = []
-    deadline = time.perf_counter() + seconds
-    while time.perf_counter() < deadline or len(times) < 3:
-        started = time.perf_counter()
-        state = trajectory.initial_state
-        with torch.no_grad():
-            for t in range(trajectory.rewards.shape[0]):
-                _, state = learner.network(trajectory.inputs[t : t + 1], state)
-        output, _ = learner.network(trajectory.inputs, trajectory.initial_state)
-        (output.logits.sum() + output.values.sum()).backward()
-        times.append(time.perf_counter() - started)
-    return samples / statistics.median(times)
+    for _ in range(5):
+        actions = rng.integers(0, env.action_space.n, (steps, env.num_envs))
+        began = time.perf_counter()
+        for action in actions:
+            env.step(action)
+        times.append(time.perf_counter() - began)
+    return statistics.median(times)
 
 
-def environment_only(seconds: float) -> float:
-    """Steps/s of the 64 environments alone, random actions."""
-    _, env, _, _ = build(Config("MiniGrid-DoorKey-5x5-v0", network="small", envs_per_task=64))
-    env.reset()
-    actions = np.random.default_rng(0).integers(0, 7, (1000, 64))
-    started, steps = time.perf_counter(), 0
-    while time.perf_counter() - started < seconds:
-        env.step(actions[steps % 1000])
-        steps += 1
-    env.close()
-    return steps * 64 / (time.perf_counter() - started)
+HEADER = (
+    "| workload | precision | teacher | overlap | steps/s | act | environment | label | learn | idle | ceiling | of ceiling "
+    "| environments alone | peak memory |\n|" + "---|" * 14
+)
+
+
+def line(row: Row, r: dict[str, float]) -> str:
+    """One row as Markdown. Shares are of the update's wall time; with overlap those of the actor run beside the learner's."""
+    shares = " | ".join(f"{r[name] / r['total']:.0%}" for name in ("act", "environment", "label", "learn", "idle"))
+    ceiling = f"{r['ceiling']:,.0f} | {r['steps/s'] / r['ceiling']:.0%}" if "ceiling" in r else "- | -"
+    return (
+        f"| {row.name} | {row.precision} | {'same size' if row.teacher else '-'} | {'yes' if row.overlap else '-'} "
+        f"| {r['steps/s']:,.0f} | {shares} | {ceiling} | {r['environments alone']:,.0f} | {r['memory']:,.0f} MiB |"
+    )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=20.0, help="for each row")
-    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--seconds", type=float, default=10.0, help="for each row")
+    parser.add_argument("--only", default="", help="rows whose name starts with this")
+    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
+    parser.add_argument("--out", type=Path, default=HERE / "results" / "throughput.md")
+    parser.add_argument("--row", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    rows = [
-        "| workload | steps/s | act | environment | label | learn | network-only ceiling | of ceiling |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    for lstm, teacher in ((256, False), (256, True), (0, False), (0, True)):
-        r = measure(lstm, teacher, arguments.seconds)
-        total = sum(r[name] for name in ("act", "environment", "label", "learn"))
-        shares = " | ".join(f"{r[name] / total:.0%}" for name in ("act", "environment", "label", "learn"))
-        name = f"W1{'' if lstm else ' without LSTM'}{', teacher of the same size' if teacher else ''}"
-        rows.append(f"| {name} | {r['steps/s']:,.0f} | {shares} | {r['ceiling']:,.0f} | {r['steps/s'] / r['ceiling']:.0%} |")
-        print(rows[-1], flush=True)
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    rows.append("")
-    rows.append(
-        f"Environments alone: {environment_only(arguments.seconds / 3):,.0f} steps/s. Peak memory {memory:.0f} MiB. "
-        f"torch {torch.__version__}, {torch.get_num_threads()} threads, {os.cpu_count()} cores, {_processor()}, float32."
-    )
-    text = "\n".join(rows) + "\n"
-    (HERE / "results").mkdir(exist_ok=True)
-    (HERE / "results" / "throughput.md").write_text(text)
-    print("\n" + text)
+    table = rows(arguments.device)
+    if arguments.row is not None:
+        print(json.dumps(measure(table[arguments.row], arguments.seconds)))
+        return
+    lines = [HEADER]
+    print(HEADER, flush=True)
+    for i, row in enumerate(table):
+        if row.name.startswith(arguments.only):
+            command = [sys.executable, __file__, "--row", str(i), "--seconds", str(arguments.seconds), "--device", row.device]
+            done = subprocess.run(command, cwd=HERE, stdout=subprocess.PIPE, text=True, check=True)
+            lines.append(line(row, json.loads(done.stdout.splitlines()[-1])))
+            print(lines[-1], flush=True)
+    lines += ["", f"torch {torch.__version__}, {os.cpu_count()} cores, {_processor()}. {arguments.seconds:g} s for each row."]
+    arguments.out.parent.mkdir(exist_ok=True)
+    arguments.out.write_text("\n".join(lines) + "\n")
 
 
 def _processor() -> str:
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
     cpuinfo = Path("/proc/cpuinfo")
     names = (
         [line.partition(":")[2].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
