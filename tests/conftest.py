@@ -12,7 +12,15 @@ import torch
 from kickstarting import Config, load_suite
 from kickstarting.checkpoint import Snapshot, save_checkpoint
 from kickstarting.envs import MultiTaskEnv
+from kickstarting.machine import use_machine
 from kickstarting.networks.spec import NetworkSpec
+
+
+@pytest.fixture(autouse=True)
+def fresh_process() -> None:
+    """What a run chose for its process does not reach the next test."""
+    use_machine(0)
+
 
 SUITE = """
 name = "two"

@@ -179,16 +179,16 @@ def test_bad_input_to_evaluate(error, ref, suite_name):
 
 def test_a_loss_that_is_not_finite_keeps_the_last_checkpoint(error, kickstart, tiny, tmp_path, monkeypatch):
     """Rewards turn NaN in the sixth update, after the checkpoint of the fourth. The run then resumes from there."""
-    steps, real = [0], MultiTaskEnv.step
+    steps, real = [0], MultiTaskEnv.recv
 
-    def step(self, actions):
+    def recv(self, group):
         steps[0] += 1
-        result = real(self, actions)
+        result = real(self, group)
         return result._replace(rewards=result.rewards * np.float32(np.nan)) if steps[0] > 5 * 8 else result
 
     config = tiny(checkpoint_every="128")
     with monkeypatch.context() as patch:
-        patch.setattr(MultiTaskEnv, "step", step)
+        patch.setattr(MultiTaskEnv, "recv", recv)
         patch.setattr(cli, "train", lambda: run(config, tmp_path / "run"))
         message = error("train")
     assert "not finite" in message

@@ -158,7 +158,7 @@ def schedules_for(suite: Suite, scores: list[dict[str, float]], **changes) -> Hy
     policies = [SimpleNamespace(ref=str(i), network=None, task_scores=s) for i, s in enumerate(scores)]
     teachers = Teachers([Teacher(policy, columns, len(columns)) for policy in policies], len(columns))
     config = Config("unused", envs_per_task=2, teachers=tuple("x" for _ in scores), **{"schedule": "progress:2", **changes})
-    return HyperparameterSchedules(config, teachers, suite)
+    return HyperparameterSchedules(config, teachers, suite, columns // 2)
 
 
 def lambdas(schedules: HyperparameterSchedules, scores: list[float], frames: int = 0) -> list[list[float]]:

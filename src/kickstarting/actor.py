@@ -47,11 +47,10 @@ class Actor:
         self._greedy = greedy
         self._device = device
         self._generator = torch.Generator(device).manual_seed(seed)
-        self._state = network.initial_state(env.num_envs)
         self._mask = None if env.action_mask is None else env.action_mask.to(device)
-        distribution = env.distribution
-        self._no_action = torch.tensor(distribution.no_action, dtype=distribution.action_dtype, device=device)
-        self._inputs = self._read(env.reset(), self._no_action.expand(env.num_envs, *distribution.action_shape))
+        self._states = [network.initial_state(group.stop - group.start) for group in env.groups]
+        self._inputs = self._empty_inputs(1)
+        self._write(self._inputs, 0, slice(None), env.reset(), torch.zeros_like(self._inputs.last_actions[0]))
         self._episodes: list[Episode] = []
         self._returns = np.zeros(env.num_envs)
         self._lengths = np.zeros(env.num_envs, int)
@@ -59,32 +58,46 @@ class Actor:
     @torch.no_grad()
     def unroll(self) -> Trajectory:
         """T steps of every column; the last inputs of one unroll are the first of the next."""
-        began, environment_seconds = time.perf_counter(), 0.0
-        initial_state = self._state
-        inputs, logits, actions, steps = [self._inputs], [], [], []
+        began, waited = time.perf_counter(), 0.0
+        env, T, B = self.env, self.unroll_length, self.env.num_envs
+        initial_state = tuple(torch.cat(parts) for parts in zip(*self._states, strict=True))
+        inputs = self._empty_inputs(T + 1)
+        actions = torch.empty_like(inputs.last_actions[1:])
+        logits = torch.empty(T, B, env.distribution.size, device=self._device)
+        rewards = np.empty((T, B), np.float32)
+        terminated, truncated, valid = (np.empty((T, B), bool) for _ in range(3))
+        inputs.assign(slice(0, 1), self._inputs[-1:])
         with mixed_precision(self._device):
-            for _ in range(self.unroll_length):
-                output, self._state = run_network(self.network, self._inputs[None], self._state)
-                logits.append(mask_logits(output.logits[0], self._mask))
-                actions.append(self._choose(logits[-1]))
-                started = time.perf_counter()
-                steps.append(self.env.step(actions[-1].cpu().numpy()))
-                environment_seconds += time.perf_counter() - started
-                self._count(steps[-1])
-                self._inputs = self._read(steps[-1], actions[-1])
-                inputs.append(self._inputs)
+            for t in range(T + 1):
+                for g, columns in enumerate(env.groups):
+                    if t > 0:  # what this group's last actions came to
+                        started = time.perf_counter()
+                        step = env.recv(g)
+                        waited += time.perf_counter() - started
+                        self._write(inputs, t, columns, step, actions[t - 1, columns])
+                        rewards[t - 1, columns], valid[t - 1, columns] = step.rewards, step.valid
+                        terminated[t - 1, columns], truncated[t - 1, columns] = step.terminated, step.truncated
+                        self._count(step, columns)
+                    if t < T:  # while it steps, the network turns to the next group
+                        output, self._states[g] = run_network(self.network, inputs[t : t + 1, columns], self._states[g])
+                        logits[t, columns] = mask_logits(output.logits[0], None if self._mask is None else self._mask[columns])
+                        actions[t, columns] = self._choose(logits[t, columns])
+                        started = time.perf_counter()
+                        env.send(actions[t, columns].cpu().numpy(), g)
+                        waited += time.perf_counter() - started
+        self._inputs = inputs
         trajectory = Trajectory(
-            inputs=_stack_inputs(inputs),
-            actions=torch.stack(actions),
-            rewards=self._stack(steps, "rewards"),
-            terminated=self._stack(steps, "terminated"),
-            truncated=self._stack(steps, "truncated"),
-            valid=self._stack(steps, "valid"),
-            behaviour_log_probs=self.env.distribution.log_prob(torch.stack(logits), torch.stack(actions)),
+            inputs=inputs,
+            actions=actions,
+            rewards=self._send(rewards),
+            terminated=self._send(terminated),
+            truncated=self._send(truncated),
+            valid=self._send(valid),
+            behaviour_log_probs=env.distribution.log_prob(logits, actions),
             initial_state=initial_state,
             action_mask=self._mask,
         )
-        self._seconds = {"act": time.perf_counter() - began - environment_seconds, "environment": environment_seconds}
+        self._seconds = {"act": time.perf_counter() - began - waited, "environment": waited}
         return trajectory
 
     def drain_episodes(self) -> list[Episode]:
@@ -103,31 +116,39 @@ class Actor:
         distribution = self.env.distribution
         return distribution.mode(logits) if self._greedy else distribution.sample(logits, self._generator)
 
-    def _read(self, step: TimeStep, actions: torch.Tensor) -> Inputs:
+    def _empty_inputs(self, steps: int) -> Inputs:
+        env, distribution = self.env, self.env.distribution
+
+        def empty(shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
+            return torch.empty(steps, env.num_envs, *shape, dtype=dtype, device=self._device)
+
+        observations = {
+            name: empty(space.shape or (), torch.from_numpy(np.empty(0, space.dtype)).dtype)
+            for name, space in env.observation_space.items()
+        }
+        last_actions = empty(distribution.action_shape, distribution.action_dtype)
+        return Inputs(observations, last_actions, empty((), torch.float32), empty((), torch.bool))
+
+    def _write(self, inputs: Inputs, t: int, columns: slice, step: TimeStep, actions: torch.Tensor) -> None:
+        for name, x in step.observations.items():
+            inputs.observations[name][t, columns] = self._send(x)
         is_first = self._send(step.is_first)
+        inputs.is_first[t, columns] = is_first
+        inputs.last_rewards[t, columns] = self._send(np.where(step.is_first, np.float32(0), step.rewards))
         wide = is_first.view(-1, *[1] * (actions.ndim - 1))
-        rewards = self._send(step.rewards)
-        return Inputs(
-            {name: self._send(x) for name, x in step.observations.items()},
-            torch.where(wide, self._no_action, actions),
-            torch.where(is_first, 0.0, rewards),
-            is_first,
-        )
+        inputs.last_actions[t, columns] = actions.masked_fill(wide, self.env.distribution.no_action)
 
     def _send(self, x: np.ndarray) -> torch.Tensor:
         tensor = torch.from_numpy(x)
         return tensor if self._device == "cpu" else tensor.pin_memory().to(self._device, non_blocking=True)
 
-    def _stack(self, steps: list[TimeStep], field: str) -> torch.Tensor:
-        return self._send(np.stack([getattr(step, field) for step in steps]))
-
-    def _count(self, step: TimeStep) -> None:
-        self._returns += step.rewards
-        self._lengths += step.valid
-        for column in np.flatnonzero(step.terminated | step.truncated):
-            reward = float(step.rewards[column])
+    def _count(self, step: TimeStep, columns: slice) -> None:
+        self._returns[columns] += step.rewards
+        self._lengths[columns] += step.valid
+        for i in np.flatnonzero(step.terminated | step.truncated):
+            reward, column = float(step.rewards[i]), columns.start + int(i)
             task, total = int(self.env.task_of_column[column]), float(self._returns[column])
-            self._episodes.append(Episode(task, int(column), total, int(self._lengths[column]), reward > 0))
+            self._episodes.append(Episode(task, column, total, int(self._lengths[column]), reward > 0))
             self._returns[column] = self._lengths[column] = 0
 
 
@@ -186,9 +207,3 @@ class OverlappedActor:
             trajectory = self._actor.unroll()
             self._stream.synchronize()
         return trajectory
-
-
-def _stack_inputs(inputs: list[Inputs]) -> Inputs:
-    observations = {name: torch.stack([x.observations[name] for x in inputs]) for name in inputs[0].observations}
-    rest = ("last_actions", "last_rewards", "is_first")
-    return Inputs(observations, *(torch.stack([getattr(x, name) for x in inputs]) for name in rest))

@@ -58,10 +58,12 @@ class Config:
     overlap: bool = False
     """Act on the next unroll while the learner steps on the last one, in two threads. The policy that acts is then one update
     behind, which V-trace corrects."""
+    env_groups: int = 1
+    """Step the environments in so many groups: while one steps, the network chooses actions for the next."""
     torch_threads: int = 0
     """0: one for each core; with overlap, of each of the two threads, 0 shares the cores out."""
-    environment_threads: int = 1
-    """Of each task's pool."""
+    environment_threads: int = 0
+    """Of each task's pool; 0: one, or more where there are more cores than tasks."""
 
     def check(self) -> None:
         """Raise ValueError, with the remedy, for what cannot work. Called before any work; not on construction, where a

@@ -22,13 +22,13 @@ class HyperparameterSchedules:
     is not known is measured first, on 32 episodes of each task.
     """
 
-    def __init__(self, config: Config, teachers: Teachers, suite: Suite) -> None:
+    def __init__(self, config: Config, teachers: Teachers, suite: Suite, task_of_column: np.ndarray) -> None:
         self._learning_rate = config.parsed("learning_rate")
         self._entropy_cost = config.parsed("entropy_cost")
         self._alpha = config.parsed("schedule")
         self._teachers = teachers
         self._shares = config.teacher_shares or (1.0,) * len(teachers.teachers)
-        self._columns_per_task = config.envs_per_task
+        self._task_of_column = task_of_column
         self._teacher_scores: list[np.ndarray] = []
         for teacher in teachers.teachers if self._alpha.uses_progress else ():
             policy = teacher.policy
@@ -53,7 +53,7 @@ class HyperparameterSchedules:
                 alpha = self._alpha.at(frames, progress)
             else:
                 alpha = np.full(len(task_scores), self._alpha.at(frames))
-            lambdas.append(share * np.repeat(alpha, self._columns_per_task))
+            lambdas.append(share * np.asarray(alpha)[self._task_of_column])
         values = float(self._learning_rate.at(frames)), float(self._entropy_cost.at(frames))
         return Hyperparameters(*values), lambdas
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -43,7 +44,7 @@ def train(config: Config, snapshot: Snapshot | None = None) -> Iterator[Update]:
     suite, env, spec, learner = build(config)
     teachers = build_teachers(config.teachers, [t.name for t in suite.tasks], env, learner.device)
     scores = ScoreTracker(suite, window=config.score_window, warm_up=config.envs_per_task)
-    schedules = HyperparameterSchedules(config, teachers, suite)
+    schedules = HyperparameterSchedules(config, teachers, suite, env.task_of_column)
     frames_per_update = config.unroll_length * config.envs_per_task * sum(task.action_repeat for task in suite.tasks)
     frames, seam = restore(snapshot, learner, scores) if snapshot else (0, 0)
 
@@ -86,7 +87,13 @@ def build(config: Config) -> tuple[Suite, MultiTaskEnv, NetworkSpec, Learner]:
 
 def make_env(config: Config, suite: Suite, seam: int) -> MultiTaskEnv:
     """The environments between two checkpoints."""
-    return MultiTaskEnv(suite.tasks, config.envs_per_task, seed=_seed(config, seam), num_threads=config.environment_threads)
+    return MultiTaskEnv(
+        suite.tasks,
+        config.envs_per_task,
+        seed=_seed(config, seam),
+        num_threads=config.environment_threads or max(1, (os.cpu_count() or 1) // (len(suite.tasks) * config.env_groups)),
+        groups=config.env_groups,
+    )
 
 
 def _seed(config: Config, seam: int) -> int:

@@ -46,6 +46,13 @@ class Inputs:
         """The same slice of every field: `inputs[:-1]`, `inputs[:, columns]`."""
         return self.map(lambda x: x[index])
 
+    def assign(self, index: Any, other: Inputs) -> None:
+        """Copy another's tensors into a slice of one's own."""
+        for name, x in other.observations.items():
+            self.observations[name][index] = x
+        self.last_actions[index], self.last_rewards[index] = other.last_actions, other.last_rewards
+        self.is_first[index] = other.is_first
+
     def map(self, function: Callable[[Tensor], Tensor]) -> Inputs:
         observations = {name: function(x) for name, x in self.observations.items()}
         return Inputs(observations, function(self.last_actions), function(self.last_rewards), function(self.is_first))

@@ -53,33 +53,50 @@ class MultiTaskEnv:
     """All tasks side by side. `send` reaches every pool before the first `recv`, so that they step concurrently.
 
     Tasks may have fewer actions than the largest; `action_mask` [B, A] says which exist, None if all do everywhere.
+    `groups` of columns, each with its share of every task, can be stepped one beside the other by `send` and `recv`.
     """
 
-    def __init__(self, tasks: Sequence[TaskSpec], envs_per_task: int, *, seed: int, num_threads: int = 1):
-        seeds = np.random.SeedSequence(seed).generate_state(len(tasks)) % 2**30
-        self.parts = [
-            make_task_env(task, envs_per_task, seed=int(s), num_threads=num_threads) for task, s in zip(tasks, seeds, strict=True)
-        ]
+    def __init__(self, tasks: Sequence[TaskSpec], envs_per_task: int, *, seed: int, num_threads: int = 1, groups: int = 1):
+        if envs_per_task % groups:
+            raise ValueError(f"{envs_per_task} environments of a task cannot be split into {groups} equal groups")
+        each = envs_per_task // groups
+        pools = [task for _ in range(groups) for task in tasks]
+        seeds = np.random.SeedSequence(seed).generate_state(len(pools)) % 2**30
+        self.parts = [make_task_env(task, each, seed=int(s), num_threads=num_threads) for task, s in zip(pools, seeds, strict=True)]
         self.num_envs = envs_per_task * len(tasks)
-        self.task_of_column = np.repeat(np.arange(len(tasks)), envs_per_task)
-        self._slices = [slice(i * envs_per_task, (i + 1) * envs_per_task) for i in range(len(tasks))]
+        self.task_of_column = np.tile(np.repeat(np.arange(len(tasks)), each), groups)
+        self.groups = [slice(g * each * len(tasks), (g + 1) * each * len(tasks)) for g in range(groups)]
+        self._tasks, self._each = len(tasks), each
         self.observation_space = self.parts[0].observation_space
-        for task, part in zip(tasks, self.parts, strict=True):
+        for task, part in zip(pools, self.parts, strict=True):
             if part.observation_space != self.observation_space:
                 raise ValueError(
                     f"task {task.name!r} observes {part.observation_space}, task {tasks[0].name!r} {self.observation_space}; "
                     "the tasks of a suite must share their observations"
                 )
-        self.action_space, self.action_mask = _join_actions(tasks, self.parts, envs_per_task)
+        self.action_space, self.action_mask = _join_actions(pools, self.parts, each)
         self.distribution = make_distribution(self.action_space)
 
     def reset(self) -> TimeStep:
         return _concatenate([part.reset() for part in self.parts])
 
     def step(self, actions: np.ndarray) -> TimeStep:
-        for part, columns in zip(self.parts, self._slices, strict=True):
-            part.send(actions[columns])
-        return _concatenate([part.recv() for part in self.parts])
+        """Of all groups together."""
+        for group, columns in enumerate(self.groups):
+            self.send(actions[columns], group)
+        return _concatenate([self.recv(group) for group in range(len(self.groups))])
+
+    def send(self, actions: np.ndarray, group: int) -> None:
+        """Let a group of columns step; returns at once."""
+        for i, part in enumerate(self._parts_of(group)):
+            part.send(actions[i * self._each : (i + 1) * self._each])
+
+    def recv(self, group: int) -> TimeStep:
+        """What the last `send` to a group came to."""
+        return _concatenate([part.recv() for part in self._parts_of(group)])
+
+    def _parts_of(self, group: int) -> list[VectorEnv]:
+        return self.parts[group * self._tasks : (group + 1) * self._tasks]
 
     def close(self) -> None:
         for part in self.parts:
