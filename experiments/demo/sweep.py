@@ -2,6 +2,7 @@
 
     python experiments/demo/sweep.py tune      # learning rate, entropy cost and unroll length: the same cells for both arms
     python experiments/demo/sweep.py final     # the winners, several seeds, and constant lambda
+    python experiments/demo/sweep.py float32   # the winners once more without bfloat16
     python experiments/demo/sweep.py table     # what the runs say, as Markdown and CSV
 
 Everything resumes where it was killed. Results go to runs/experiments/demo.
@@ -26,7 +27,14 @@ from kickstarting.sweep import run_all
 RUNS = Path("runs/experiments/demo")
 HERE = Path(__file__).parent
 TEACHER = f"zoo:{ZOO_TEACHER}"
-CELLS = (("1e-3", "0.003", 10), ("1e-3", "0.01", 10), ("2e-3", "0.003", 10), ("1e-3", "0.01", 20))
+CELLS = (
+    ("1e-3", "0.003", 10),
+    ("1e-3", "0.01", 10),
+    ("2e-3", "0.003", 10),
+    ("1e-3", "0.003", 20),
+    ("1e-3", "0.01", 20),
+    ("6e-4", "0.01", 20),
+)
 """Learning rate (linear to a tenth), entropy cost, unroll length: the same cells for both arms."""
 
 
@@ -50,6 +58,16 @@ def final_runs(seeds: int) -> dict[Path, Config]:
     for seed in range(seeds):
         constant = replace(kickstarted_config(seed, TEACHER), name="constant lambda", schedule="constant:1")
         runs[RUNS / "final" / f"constant-{seed}"] = constant
+    return runs
+
+
+def float32_runs(seeds: int) -> dict[Path, Config]:
+    """Both arms in float32, to be compared with the final runs where those are bfloat16."""
+    runs = {}
+    for seed in range(seeds):
+        for arm in (scratch_config(seed), kickstarted_config(seed, TEACHER)):
+            name = f"{arm.name} float32"
+            runs[RUNS / "float32" / f"{arm.name}-{seed}"] = replace(arm, name=name, precision="float32")
     return runs
 
 
@@ -81,7 +99,7 @@ def _parse(name: str) -> tuple[str, str, str, str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("tune", "final", "table"))
+    parser.add_argument("what", choices=("tune", "final", "float32", "table"))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--jobs", type=int, default=0)
     parser.add_argument("--only", default="", help="runs whose directory starts with this")
@@ -89,7 +107,8 @@ def main() -> None:
     if arguments.what == "table":
         table()
     else:
-        runs = tuning_runs() if arguments.what == "tune" else final_runs(arguments.seeds)
+        sweeps = {"tune": lambda _: tuning_runs(), "final": final_runs, "float32": float32_runs}
+        runs = sweeps[arguments.what](arguments.seeds)
         runs = {out: config for out, config in runs.items() if out.name.startswith(arguments.only)}
         run_all(runs, jobs=arguments.jobs, console=Console())
 

@@ -14,7 +14,7 @@ from kickstarting.teachers import zoo_names
 
 SUITE = "grid-8"
 ZOO_TEACHER = "grid-8-small"
-FRAMES = 1_000_000
+FRAMES = 2_000_000
 TEACHER_FRAMES = 3_000_000
 FULL_SEEDS = (0, 1, 2)
 
@@ -60,7 +60,7 @@ def kickstarted_config(seed: int, teacher: str, frames: int = FRAMES) -> Config:
         learning_rate="linear:2e-3:2e-4:100%",
         entropy_cost="0.003",
         teachers=(teacher,),
-        schedule="linear:1:0:30%",
+        schedule="linear:1:0:15%",
     )
 
 
