@@ -19,7 +19,7 @@ from kickstarting.networks.spec import NetworkSpec
 @pytest.fixture(autouse=True)
 def fresh_process() -> None:
     """What a run chose for its process does not reach the next test."""
-    use_machine(0)
+    use_machine(1)
 
 
 SUITE = """
@@ -62,6 +62,7 @@ def tiny(suite) -> Callable[..., Config]:
             "unroll_length": 8,
             "learning_rate": "3e-3",
             "torch_threads": 1,
+            "precision": "float32",
         }
         return Config(**{**defaults, **changes})
 

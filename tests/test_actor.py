@@ -24,8 +24,8 @@ CONTINUOUS = (Task("pendulum", "Pendulum-v1", options={"max_episode_steps": 7}),
 EXACT = {"rtol": 1e-4, "atol": 1e-5}  # one pass over an unroll adds up in another order than steps do
 
 
-def make_actor(tasks=TASKS, seed: int = 0) -> Actor:
-    env = MultiTaskEnv(tasks, 2, seed=seed)
+def make_actor(tasks=TASKS, seed: int = 0, groups: int = 1) -> Actor:
+    env = MultiTaskEnv(tasks, 2, seed=seed, groups=groups)
     torch.manual_seed(0)
     options = {"hidden": 16, "lstm": 16}
     network = build_network("small", env.observation_space, env.distribution, options)
@@ -35,9 +35,9 @@ def make_actor(tasks=TASKS, seed: int = 0) -> Actor:
     return Actor(env, network, T, seed=seed)
 
 
-@pytest.fixture(scope="module", params=[TASKS, CONTINUOUS], ids=["grid", "continuous"])
+@pytest.fixture(scope="module", params=[(TASKS, 1), (CONTINUOUS, 1), (TASKS, 2)], ids=["grid", "continuous", "in groups"])
 def acted(request) -> tuple[Actor, list[Trajectory]]:
-    actor = make_actor(request.param)
+    actor = make_actor(request.param[0], groups=request.param[1])
     unrolls = [actor.unroll() for _ in range(UNROLLS)]
     actor.env.close()
     return actor, unrolls

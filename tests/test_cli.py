@@ -199,6 +199,18 @@ def test_a_loss_that_is_not_finite_keeps_the_last_checkpoint(error, kickstart, t
     assert (tmp_path / "run" / "finished.json").exists()
 
 
+def test_frames_may_have_a_unit(kickstart, tmp_path):
+    """As in the README: 0.2k, and no share of a run that has no length yet."""
+    kickstart("train", "CartPole-v1", "--out", tmp_path / "run", *QUICK[:-1], "0.2k")
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["total_frames"] == 200
+
+
+def test_a_profile_has_every_phase_and_a_trace(kickstart, tmp_path):
+    output = kickstart("train", "CartPole-v1", "--out", tmp_path / "run", *QUICK[:-1], 16 * 50, "--profile")
+    assert all(phase in output for phase in ("act", "environment", "label", "learn", "frames/s", "trace.json"))
+    assert json.loads((tmp_path / "run" / "trace.json").read_text())["traceEvents"]
+
+
 def test_a_learning_rate_far_too_high_stops_the_run(error, tmp_path):
     message = error("train", "CartPole-v1", "--learning-rate", "1e30", "--out", tmp_path / "run", *QUICK)
     assert "1e+30" in message

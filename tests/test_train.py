@@ -81,8 +81,9 @@ def test_a_teacher_with_weight_changes_the_weights(tiny, alone, make_policy):
     assert not same(consume(train(tiny(teachers=(make_policy(),), schedule="constant:1e-3")))[1], alone[1])
 
 
-def test_resumed_equals_uninterrupted(tiny, make_policy):
-    config = tiny(teachers=(make_policy(),), schedule="linear:1:0:60%", checkpoint_every="96", seed=3)
+@pytest.mark.parametrize("changes", [{}, {"overlap": True}, {"env_groups": 2, "precision": "bfloat16"}])
+def test_resumed_equals_uninterrupted(tiny, make_policy, changes):
+    config = tiny(teachers=(make_policy(),), schedule="linear:1:0:60%", checkpoint_every="96", seed=3, **changes)
     updates, weights = consume(train(config))
     seams = [i for i, u in enumerate(updates) if u.snapshot]
     assert [updates[i].frames for i in seams] == [96, 192, 256]
@@ -92,6 +93,23 @@ def test_resumed_equals_uninterrupted(tiny, make_policy):
         assert [u.frames for u in rest] == [u.frames for u in updates[i + 1 :]]
         for found, expected in zip(rest, updates[i + 1 :], strict=True):
             assert without_times(found.metrics) == without_times(expected.metrics)
+
+
+def test_overlapped_acting_is_one_update_behind_and_corrected(tiny, alone):
+    """The policy that acts is the learner's at each seam and one update old from then on: rho is 1 at lag 0 alone."""
+    config = tiny(overlap=True, checkpoint_every="96")
+    updates, weights = consume(train(config))
+    assert [u.metrics["lag"] for u in updates] == [0, 1, 1, 0, 1, 1, 0, 1]
+    for update in updates:
+        assert (abs(update.metrics["rho"] - 1.0) < 1e-5) == (update.metrics["lag"] == 0)
+    assert same(weights, consume(train(config))[1])
+    assert not same(weights, alone[1])
+
+
+def test_the_weights_stay_float32_under_bfloat16(tiny, alone):
+    _, weights = consume(train(tiny(precision="bfloat16")))
+    assert {x.dtype for x in weights.values()} == {torch.float32}
+    assert not same(weights, alone[1])
 
 
 def test_a_killed_run_resumes_and_ends_with_the_same_bytes(tiny, make_policy, tmp_path):
@@ -129,7 +147,7 @@ def config_arguments(config: Config, out: Path) -> list[str]:
         arguments += ["--network-option", option]
     for teacher in config.teachers:
         arguments += ["--teacher", teacher]
-    for name in ("schedule", "checkpoint_every", "envs_per_task", "unroll_length", "learning_rate", "torch_threads"):
+    for name in ("schedule", "checkpoint_every", "envs_per_task", "unroll_length", "learning_rate", "torch_threads", "precision"):
         arguments += [f"--{name.replace('_', '-')}", getattr(config, name)]
     return [sys.executable, "-m", "kickstarting", "train", *map(str, arguments)]
 

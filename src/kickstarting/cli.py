@@ -13,7 +13,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from kickstarting.config import Config
+from kickstarting.config import Config, Frames
 from kickstarting.learner import TrainingError
 
 console = Console()
@@ -23,6 +23,7 @@ def train(
     config: tyro.conf.OmitArgPrefixes[Config],
     out: Path | None = None,
     resume: Path | None = None,
+    profile: bool = False,
 ) -> None:
     """Train a student, from scratch or kickstarted by teachers.
 
@@ -30,6 +31,7 @@ def train(
         config: What to train.
         out: Directory for the run; runs/SUITE/NAME-SEED unless given.
         resume: Continue the killed run in this directory instead.
+        profile: Print where the time of an update goes, and write a trace of three to trace.json in the run directory.
     """
     from kickstarting import run as runs
 
@@ -42,7 +44,7 @@ def train(
     if not config.suite:
         raise ValueError("name a suite, a .toml file or an environment id (see `kickstart suites`), or --resume DIR")
     out = out or Path("runs") / Path(config.suite).stem / f"{config.group}-{config.seed}"
-    runs.run(config, out)
+    runs.run(config, out, profile=profile)
     console.print(f"finished; the run is in {out}: compare it with `kickstart compare {out} ...`")
 
 
@@ -133,9 +135,7 @@ def suites() -> None:
     console.print("Any EnvPool or Gymnasium environment id, or a .toml file like these, is a suite too.")
 
 
-def demo(
-    full: bool = False, out: Path = Path("runs/demo"), frames: Annotated[int | None, tyro.conf.arg(name="frames")] = None
-) -> None:
+def demo(full: bool = False, out: Path = Path("runs/demo"), frames: Frames | None = None) -> None:
     """The main job: a shipped small teacher kickstarts a large student, beside the same student from scratch.
 
     Args:

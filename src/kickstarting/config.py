@@ -14,7 +14,19 @@ import tyro
 
 from kickstarting.algo.schedules import Schedule, parse_frames, parse_schedule
 from kickstarting.learner import LearnerConfig
-from kickstarting.machine import PRECISIONS, check_device, resolve_device, resolve_precision
+from kickstarting.machine import PRECISIONS, check_device, fastest_threads, resolve_device, resolve_precision
+
+Frames = Annotated[
+    int,
+    tyro.constructors.PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="FRAMES",
+        instance_from_str=lambda words: int(words[0] if words[0].lstrip("+-").isdigit() else parse_frames(words[0], 0)),
+        is_instance=lambda x: isinstance(x, int),
+        str_from_instance=lambda x: [str(x)],
+    ),
+]
+"""A number of frames, on the command line also as 250k or 1.5M."""
 
 
 @dataclass(frozen=True)
@@ -27,8 +39,8 @@ class Config:
     """small, large, or package.module:Class."""
     network_options: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(name="network-option")] = ()
     """KEY=VALUE, override the network's preset: lstm=512, channels=(16,32)."""
-    total_frames: Annotated[int, tyro.conf.arg(name="frames")] = 1_000_000
-    """Simulator frames to train for."""
+    total_frames: Annotated[Frames, tyro.conf.arg(name="frames")] = 1_000_000
+    """Simulator frames to train for: 250000, 250k, 1.5M."""
     seed: int = 0
     name: str = ""
     """Runs of one name are compared as seeds of one experiment; `scratch` or `kickstarted` unless given."""
@@ -61,7 +73,7 @@ class Config:
     env_groups: int = 1
     """Step the environments in so many groups: while one steps, the network chooses actions for the next."""
     torch_threads: int = 0
-    """0: one for each core; with overlap, of each of the two threads, 0 shares the cores out."""
+    """0: as many as are fastest here and now, one a core at most; with overlap, of each of the two threads."""
     environment_threads: int = 0
     """Of each task's pool; 0: one, or more where there are more cores than tasks."""
 
@@ -101,7 +113,9 @@ class Config:
     def on_this_machine(self) -> Config:
         """With what `auto` means here written out, so that a run resumes as it began."""
         device = resolve_device(self.device)
-        return dataclasses.replace(self, device=device, precision=resolve_precision(self.precision, device))
+        threads = self.torch_threads or fastest_threads(self.threads_each())
+        precision = resolve_precision(self.precision, device)
+        return dataclasses.replace(self, device=device, precision=precision, torch_threads=threads)
 
     def parsed(self, name: str) -> Schedule:
         """The schedule in the field `name`."""

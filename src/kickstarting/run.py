@@ -21,6 +21,7 @@ from kickstarting.config import Config, read_config
 from kickstarting.display import Display
 from kickstarting.evaluate import evaluate
 from kickstarting.metrics import MetricsWriter, read_metrics
+from kickstarting.profile import profiled
 from kickstarting.teachers import build_teachers
 from kickstarting.train import build, train
 
@@ -28,8 +29,11 @@ TEACHER_EPISODES = 64
 LOGS_PER_RUN = 200
 
 
-def run(config: Config, out: Path, *, display: Display | None = None) -> None:
-    """Train from the start into a new directory. Raises ValueError if it holds a run already."""
+def run(config: Config, out: Path, *, display: Display | None = None, profile: bool = False) -> None:
+    """Train from the start into a new directory; profile: also print where the time goes and write trace.json.
+
+    Raises ValueError if the directory holds a run already.
+    """
     if (out / "config.json").exists():
         raise ValueError(f"{out} already holds a run; choose another --out, or continue it with --resume {out}")
     config.check()
@@ -38,7 +42,7 @@ def run(config: Config, out: Path, *, display: Display | None = None) -> None:
     out.mkdir(parents=True, exist_ok=True)
     _write_json(out / "teacher_scores.json", teacher_scores)
     _write_json(out / "config.json", {**config.to_json(), "versions": versions()})
-    _consume(config, out, None, display)
+    _consume(config, out, None, display, profile)
 
 
 def resume(out: Path, *, display: Display | None = None) -> None:
@@ -51,7 +55,7 @@ def resume(out: Path, *, display: Display | None = None) -> None:
     _consume(config, out, snapshot, display)
 
 
-def _consume(config: Config, out: Path, snapshot: Snapshot | None, display: Display | None) -> None:
+def _consume(config: Config, out: Path, snapshot: Snapshot | None, display: Display | None, profile: bool = False) -> None:
     start = snapshot.record["frames"] if snapshot else 0
     lines = read_metrics(out / "metrics.jsonl") if snapshot else []
     spent = max((line["seconds"] for line in lines if line["frames"] <= start), default=0.0)
@@ -60,7 +64,8 @@ def _consume(config: Config, out: Path, snapshot: Snapshot | None, display: Disp
     started, logged_at, last_frames, kept = time.perf_counter(), time.perf_counter(), start, []
     try:
         with display or Display(config) as show:
-            for update in train(config, snapshot):
+            updates = train(config, snapshot)
+            for update in profiled(updates, out / "trace.json", show.console) if profile else updates:
                 kept.append(update.metrics)
                 if update.frames // log_every > last_frames // log_every or update.snapshot:
                     now = time.perf_counter()

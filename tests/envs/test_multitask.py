@@ -29,6 +29,24 @@ def test_columns_belong_to_tasks_and_see_their_own_actions():
     assert step.valid.all()
 
 
+def test_groups_have_their_share_of_every_task_and_step_alone():
+    """The second group walks while the first stands; together they are one step."""
+    env = MultiTaskEnv([EMPTY, OBJECT], 4, seed=0, groups=2)
+    assert env.task_of_column.tolist() == [0, 0, 1, 1] * 2
+    before = env.reset().observations["direction"]
+    env.send(np.array([0, 1, 0, 6]), 1)
+    turned = (env.recv(1).observations["direction"] - before[env.groups[1]]) % 4
+    assert turned.tolist() == [3, 1, 3, 0]
+    after = env.step(np.array([0, 6, 6, 6, 6, 6, 6, 6])).observations["direction"]
+    env.close()
+    assert ((after - before) % 4).tolist() == [3, 0, 0, 0, 3, 1, 3, 0]
+
+
+def test_groups_must_be_equal():
+    with pytest.raises(ValueError, match="3 environments of a task cannot be split into 2"):
+        MultiTaskEnv([EMPTY], 3, seed=0, groups=2)
+
+
 def test_the_same_task_twice_has_different_levels():
     env = MultiTaskEnv([OBJECT, OBJECT], 2, seed=0)
     images = env.reset().observations["image"].reshape(4, -1)

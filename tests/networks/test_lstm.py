@@ -34,6 +34,18 @@ def test_values_and_gradients_equal_the_plain_form() -> None:
         torch.testing.assert_close(x, y, **EXACT)
 
 
+def test_bfloat16_products_are_near_and_everything_else_float32() -> None:
+    tensors, reset = inputs()
+    low = [x.detach().float().requires_grad_() for x in tensors]
+    with torch.autocast("cpu", torch.bfloat16):
+        fast = lstm_unroll(low[0].bfloat16(), *low[1:], reset)
+    plain = lstm_unroll_plain(*tensors, reset)
+    gradients = [torch.autograd.grad(sum(x.square().sum() for x in r), t) for r, t in ((fast, low), (plain, tensors))]
+    for x, y in zip((*fast, *gradients[0]), (*plain, *gradients[1]), strict=True):
+        assert x.dtype == torch.float32
+        assert 0 < (x - y).abs().max() < 0.03 * y.abs().max()
+
+
 def test_gradcheck() -> None:
     tensors, reset = inputs(T=3, B=3, H=2)
     assert torch.autograd.gradcheck(lambda *x: lstm_unroll(*x, reset), tensors)

@@ -1,0 +1,78 @@
+"""What a process takes of the machine: exact float32 products, bfloat16 only when asked for, and clear errors."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from kickstarting import Config, Output
+from kickstarting.machine import check_device, mixed_precision, resolve_precision, run_network, use_machine
+from kickstarting.types import Inputs
+
+
+class Linear(nn.Module):
+    """Logits and values are one linear layer's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(64, 3)
+
+    def forward(self, inputs: Inputs, state: tuple) -> tuple[Output, tuple]:
+        x = self.layer(inputs.observations["x"])
+        self.dtype = x.dtype
+        return Output(x[..., :2], x[..., 2]), state
+
+
+def run(precision: str) -> tuple[Linear, Output]:
+    torch.manual_seed(0)
+    network = Linear()
+    inputs = Inputs({"x": torch.randn(5, 4, 64)}, torch.zeros(5, 4), torch.zeros(5, 4), torch.zeros(5, 4, dtype=torch.bool))
+    use_machine(1, precision)
+    return network, run_network(network, inputs, ())[0]
+
+
+def test_float32_products_are_exact_to_float32():
+    """Whatever library multiplies: 1 + 2^-12 is no bfloat16, and sums agree with float64 to float32's rounding."""
+    use_machine(1)
+    generator = torch.Generator().manual_seed(0)
+    x, y = (torch.randn(256, 256, generator=generator) for _ in range(2))
+    error = (x @ y).double() - x.double() @ y.double()
+    assert error.abs().max() < 256 * 2**-23 * 4
+
+
+def test_bfloat16_is_used_when_asked_for_and_the_output_is_float32():
+    (exact, expected), (low, found) = run("float32"), run("bfloat16")
+    assert exact.dtype == torch.float32
+    assert low.dtype == torch.bfloat16
+    for x, y in zip(found, expected, strict=True):
+        assert x.dtype == torch.float32
+        assert 0 < (x - y).abs().max() < 0.02
+
+
+def test_precision_is_the_processs_own_again():
+    run("bfloat16")
+    use_machine(1)
+    with mixed_precision():
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32
+
+
+def test_auto_is_one_of_the_two_and_a_run_keeps_it(tiny):
+    config = tiny(precision="auto").on_this_machine()
+    assert config.precision == resolve_precision("auto") in ("float32", "bfloat16")
+    assert config.device == ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [({"precision": "float16"}, "known: auto, float32"), ({"device": "tpu"}, "known: auto, cpu, cuda")],
+)
+def test_unknown_precision_and_device(changes, message):
+    with pytest.raises(ValueError, match=message):
+        Config("CartPole-v1", **changes).check()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there():
+    with pytest.raises(ValueError, match="no GPU here"):
+        check_device("cuda")
