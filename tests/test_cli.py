@@ -171,6 +171,10 @@ def test_a_damaged_teacher(error, make_policy, suite, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_evaluate_looks_for_the_json_files_directory_first(error, tmp_path):
+    assert "no directory" in error("evaluate", "nowhere", "CartPole-v1", "--json", tmp_path / "missing" / "x.json")
+
+
 @pytest.mark.parametrize(("ref", "suite_name"), [("nowhere", "CartPole-v1"), ("random", "CartPol-v1")])
 def test_bad_input_to_evaluate(error, ref, suite_name):
     message = error("evaluate", ref, suite_name)

@@ -285,6 +285,20 @@ def test_several_teachers_label_their_own_columns(student, suite, make_policy):
     assert (wanted[1, :, 2:] == 2).all()
 
 
+def test_one_reference_for_two_patterns_has_two_names(student, suite, make_policy):
+    ref = make_policy()
+    teachers = build_teachers([f"obj*={ref}", f"obstacles={ref}"], names(suite), student.env)
+    assert [t.name for t in teachers.teachers] == [f"obj*={ref}", f"obstacles={ref}"]
+
+
+def test_an_existing_path_is_no_pattern(student, suite, make_policy, tmp_path):
+    """Sweeps like to name their runs lr=1e-3."""
+    path = tmp_path / "lr=1e-3"
+    path.symlink_to(make_policy())
+    assert [t.name for t in build_teachers([str(path)], names(suite), student.env).teachers] == [str(path)]
+    assert len(build_teachers([f"obj*={path}"], names(suite), student.env).teachers[0].columns) == 2
+
+
 def test_a_pattern_that_matches_nothing_lists_the_tasks(student, suite, make_policy):
     with pytest.raises(ValueError, match="'Pong\\*' matches no task; the suite has object, obstacles"):
         build_teachers([f"Pong*={make_policy()}"], names(suite), student.env)

@@ -68,6 +68,8 @@ def evaluate(
     """
     from kickstarting.evaluate import evaluate_ref
 
+    if json_file and not json_file.absolute().parent.is_dir():
+        raise ValueError(f"--json {json_file}: there is no directory {json_file.parent}; make it first")
     with console.status("evaluating ...") as status:
 
         def progress(done: int, total: int) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -23,9 +24,9 @@ from kickstarting.types import State, Trajectory
 class Teacher:
     """A policy and the columns it teaches."""
 
-    def __init__(self, policy: Policy, columns: np.ndarray, num_envs: int) -> None:
+    def __init__(self, policy: Policy, columns: np.ndarray, num_envs: int, name: str = "") -> None:
         self.policy = policy
-        self.name = policy.ref
+        self.name = name or policy.ref
         self.network: Network = policy.network
         self.columns = torch.from_numpy(columns)
         self._everywhere = len(columns) == num_envs
@@ -93,18 +94,27 @@ def build_teachers(refs: Sequence[str], task_names: Sequence[str], env: MultiTas
 
     Raises ValueError if a pattern matches no task, or a teacher reads or acts in other spaces than the student has.
     """
+    entries = [split_reference(entry) for entry in refs]
     teachers = []
-    for entry in refs:
-        pattern, separator, ref = entry.rpartition("=")
-        pattern = pattern if separator else "*"
+    for pattern, ref in entries:
         tasks = [i for i, name in enumerate(task_names) if fnmatch.fnmatchcase(name, pattern)]
         if not tasks:
             raise ValueError(f"teacher pattern {pattern!r} matches no task; the suite has {', '.join(task_names)}")
         policy = load_policy(ref)
         check_spaces(policy, env)
         policy.network.to(device)
-        teachers.append(Teacher(policy, np.flatnonzero(np.isin(env.task_of_column, tasks)), env.num_envs))
+        alone = sum(other == ref for _, other in entries) == 1
+        columns = np.flatnonzero(np.isin(env.task_of_column, tasks))
+        teachers.append(Teacher(policy, columns, env.num_envs, ref if alone else f"{pattern}={ref}"))
     return Teachers(teachers, env.num_envs)
+
+
+def split_reference(entry: str) -> tuple[str, str]:
+    """Pattern and reference of `[PATTERN=]REF`; a path that exists is a reference, whatever it contains."""
+    if "=" not in entry or Path(entry).exists():
+        return "*", entry
+    pattern, _, ref = entry.partition("=")
+    return pattern, ref
 
 
 def check_spaces(policy: Policy, env: MultiTaskEnv) -> None:
