@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import signal
-import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -30,6 +26,7 @@ from kickstarting.run import resume, run
 from kickstarting.suites import Suite, Task, load_suite
 from kickstarting.teachers import Teacher, Teachers, build_teachers
 from kickstarting.train import make_env
+from resuming import kill_when, without_times
 
 Weights = dict[str, torch.Tensor]
 
@@ -49,10 +46,6 @@ def consume(updates: Iterable[Update]) -> tuple[list[Update], Weights]:
 
 def same(a: Weights, b: Weights) -> bool:
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
-
-
-def without_times(metrics: dict) -> dict:
-    return {k: v for k, v in metrics.items() if not k.startswith(("seconds", "frames_per_second"))}
 
 
 @pytest.fixture(scope="module")
@@ -150,18 +143,6 @@ def config_arguments(config: Config, out: Path) -> list[str]:
     for name in ("schedule", "checkpoint_every", "envs_per_task", "unroll_length", "learning_rate", "torch_threads", "precision"):
         arguments += [f"--{name.replace('_', '-')}", getattr(config, name)]
     return [sys.executable, "-m", "kickstarting", "train", *map(str, arguments)]
-
-
-def kill_when(command: list[str], condition: Callable[[], bool]) -> None:
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    deadline = time.monotonic() + 120
-    while not condition():
-        if process.poll() is not None or time.monotonic() > deadline:
-            process.kill()
-            pytest.fail(f"no checkpoint: {process.communicate()[0].decode()}")
-        time.sleep(0.002)
-    os.kill(process.pid, signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
 
 
 # Schedules

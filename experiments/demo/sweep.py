@@ -34,6 +34,7 @@ CELLS = (
     ("1e-3", "0.003", 20),
     ("1e-3", "0.01", 20),
     ("6e-4", "0.01", 20),
+    ("2e-3", "0.003", 20),
 )
 """Learning rate (linear to a tenth), entropy cost, unroll length: the same cells for both arms."""
 

@@ -9,6 +9,8 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,34 +37,40 @@ class Snapshot:
     optimiser: Tensors
 
 
-def save_checkpoint(directory: Path, snapshot: Snapshot, *, keep: int = 2) -> Path:
-    """Write a snapshot below `directory`, all or nothing, then drop all but the newest `keep`.
+@contextmanager
+def atomic_directory(final: Path) -> Iterator[Path]:
+    """A directory to write into that takes the name `final` when all is written, or leaves no trace.
 
-    Raises CheckpointError (disk full, no permission) and leaves earlier checkpoints untouched.
+    Raises CheckpointError (disk full, no permission); what was there before is untouched then.
     """
-    final = directory / f"{snapshot.number:08d}"
-    temporary = directory / f".{final.name}.partial"
+    temporary = final.parent / f".{final.name}.partial"
     try:
-        directory.mkdir(parents=True, exist_ok=True)
+        final.parent.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir()
-        hashes = {}
-        for name, tensors in (("network", snapshot.network), ("optimiser", snapshot.optimiser)):
-            data = safetensors.torch.save({k: t.detach().cpu().contiguous() for k, t in tensors.items()})
-            hashes[f"{name}.safetensors"] = hashlib.sha256(data).hexdigest()
-            _write(temporary / f"{name}.safetensors", data)
-        state = {"format": FORMAT, "number": snapshot.number, "sha256": hashes, "record": snapshot.record}
-        state["self_sha256"] = _digest(state)
-        _write(temporary / "state.json", json.dumps(state, indent=1).encode())
+        yield temporary
         shutil.rmtree(final, ignore_errors=True)
         temporary.rename(final)
-        _sync(directory)
+        _sync(final.parent)
     except OSError as error:
         shutil.rmtree(temporary, ignore_errors=True)
         raise CheckpointError(
             f"checkpoint {final} cannot be written: {error.strerror or error}; earlier checkpoints are intact: "
             "free space or fix permissions, then resume"
         ) from error
+
+
+def save_checkpoint(directory: Path, snapshot: Snapshot, *, keep: int = 2) -> Path:
+    """Write a snapshot below `directory`, all or nothing, then drop all but the newest `keep`. Raises as `atomic_directory`."""
+    final = directory / f"{snapshot.number:08d}"
+    with atomic_directory(final) as partial:
+        hashes = {}
+        for name, tensors in (("network", snapshot.network), ("optimiser", snapshot.optimiser)):
+            data = safetensors.torch.save({k: t.detach().cpu().contiguous() for k, t in tensors.items()})
+            hashes[f"{name}.safetensors"] = hashlib.sha256(data).hexdigest()
+            _write(partial / f"{name}.safetensors", data)
+        state = {"format": FORMAT, "number": snapshot.number, "sha256": hashes, "record": snapshot.record}
+        write_signed(partial / "state.json", state)
     for old in checkpoints(directory)[:-keep]:
         shutil.rmtree(old, ignore_errors=True)
     return final
@@ -75,22 +83,12 @@ def checkpoints(directory: Path) -> list[Path]:
 
 def load_checkpoint(path: Path, *, with_optimiser: bool = True) -> Snapshot:
     """Read and verify one checkpoint. Raises CheckpointError if a file is missing, truncated or altered."""
-    try:
-        state = json.loads((path / "state.json").read_bytes())
-        claimed = state.pop("self_sha256")
-        hashes = dict(state["sha256"])
-    except OSError as error:
-        raise CheckpointError(
-            f"no checkpoint at {path}: {error.strerror}; give a run directory or one of its checkpoints"
-        ) from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CheckpointError(f"{path / 'state.json'} is damaged ({error}); {_remedy(path)}") from error
+    state = read_signed(path / "state.json")
+    hashes = state.get("sha256", {})
     if state.get("format") != FORMAT:
         raise CheckpointError(
             f"{path} has format {state.get('format')!r}, this version reads {FORMAT}; use the version that wrote it"
         )
-    if claimed != _digest(state):
-        raise CheckpointError(f"{path / 'state.json'} was altered after it was written (its SHA-256 differs); {_remedy(path)}")
     network = _load(path, "network.safetensors", hashes)
     optimiser = _load(path, "optimiser.safetensors", hashes) if with_optimiser else {}
     return Snapshot(state["number"], state["record"], network, optimiser)
@@ -122,6 +120,34 @@ def _remedy(path: Path) -> str:
 
 def _digest(state: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()
+
+
+def write_json(path: Path, data: object) -> None:
+    """Write a JSON file, whole or not at all."""
+    temporary = path.with_suffix(".partial")
+    temporary.write_text(json.dumps(data, indent=1) + "\n")
+    temporary.replace(path)
+
+
+def write_signed(path: Path, data: dict[str, Any]) -> None:
+    """Write a JSON file with its own SHA-256, to the disk."""
+    _write(path, json.dumps({**data, "self_sha256": _digest(data)}, indent=1).encode())
+
+
+def read_signed(path: Path) -> dict[str, Any]:
+    """The inverse of `write_signed`. Raises CheckpointError if the file is missing, truncated or altered."""
+    try:
+        data = json.loads(path.read_bytes())
+        claimed = data.pop("self_sha256")
+    except OSError as error:
+        raise CheckpointError(
+            f"no checkpoint at {path.parent}: {error.strerror}; give a run directory or one of its checkpoints"
+        ) from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{path} is damaged ({error}); {_remedy(path.parent)}") from error
+    if claimed != _digest(data):
+        raise CheckpointError(f"{path} is damaged or was altered (its SHA-256 differs); {_remedy(path.parent)}")
+    return data
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -15,6 +15,7 @@ from rich.table import Table
 
 from kickstarting.config import Config, Frames
 from kickstarting.learner import TrainingError
+from kickstarting.population import PopulationConfig
 
 console = Console()
 
@@ -46,6 +47,33 @@ def train(
     out = out or Path("runs") / Path(config.suite).stem / f"{config.group}-{config.seed}"
     runs.run(config, out, profile=profile)
     console.print(f"finished; the run is in {out}: compare it with `kickstart compare {out} ...`")
+
+
+def population(
+    config: tyro.conf.OmitArgPrefixes[Config],
+    pbt: tyro.conf.OmitArgPrefixes[PopulationConfig],
+    out: Path | None = None,
+    resume: Path | None = None,
+) -> None:
+    """Evolve a population of students in turns on this machine (population based training).
+
+    Args:
+        config: What each member trains. Schedule, shares, learning rate and entropy cost are evolved instead.
+        pbt: How the population evolves.
+        out: Directory for the population; runs/SUITE/population-SEED unless given.
+        resume: Continue the killed population in this directory instead.
+    """
+    from kickstarting.population import resume_population, run_population
+
+    if resume:
+        resume_population(resume, console=console)
+        out = resume
+    else:
+        if not config.suite:
+            raise ValueError("name a suite, a .toml file or an environment id (see `kickstart suites`), or --resume DIR")
+        out = out or Path("runs") / Path(config.suite).stem / f"population-{config.seed}"
+        run_population(config, pbt, out, console=console)
+    console.print(f"finished; the best member is the run {out / 'best'}: its lambda over time is {out / 'best' / 'schedule.json'}")
 
 
 def evaluate(
@@ -152,7 +180,7 @@ def demo(full: bool = False, out: Path = Path("runs/demo"), frames: Frames | Non
 
 def main() -> None:
     """Entry point: one clear line and exit code 1 on an error that a user can mend."""
-    commands = {"train": train, "evaluate": evaluate, "compare": compare, "demo": demo, "suites": suites}
+    commands = {"train": train, "population": population, "evaluate": evaluate, "compare": compare, "demo": demo, "suites": suites}
     try:
         tyro.extras.subcommand_cli_from_dict(commands, prog="kickstart", description=__doc__)
     except (ValueError, TrainingError) as error:

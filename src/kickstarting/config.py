@@ -50,7 +50,7 @@ class Config:
     """rho of each teacher, in lambda_i = alpha * rho_i; 1 each unless given."""
     schedule: str = "linear:1:0:20%"
     """alpha: constant:V, linear:FROM:TO:FRAMES, cosine:FROM:TO:FRAMES, exponential:FROM:HALF_LIFE[:FLOOR],
-    progress:FROM[:FRAMES]; FRAMES may be a share of the run, 20%."""
+    progress:FROM[:FRAMES]; FRAMES may be a share of the run, 20%. Or the schedule.json that a population evolved."""
     learning_rate: str = "6e-4"
     """A number or a schedule."""
     entropy_cost: str = "0.01"
@@ -86,11 +86,13 @@ class Config:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
         if self.teacher_shares and len(self.teacher_shares) != len(self.teachers):
             raise ValueError(f"{len(self.teacher_shares)} teacher_shares for {len(self.teachers)} teachers; give one each, or none")
-        for name in ("schedule", "learning_rate", "entropy_cost"):
-            schedule = self.parsed(name)
+        parsed = {f"schedule of teacher {i}": schedule for i, schedule in enumerate(self.teacher_schedules())}
+        if not self.teachers:
+            parsed["schedule"] = self.parsed("schedule")
+        for name, schedule in {**parsed, **{name: self.parsed(name) for name in ("learning_rate", "entropy_cost")}}.items():
             if min(schedule.start, schedule.end) < 0:
                 raise ValueError(f"{name} {schedule.spec!r} falls below 0; weights, rates and costs are never negative")
-            if name != "schedule" and schedule.uses_progress:
+            if not name.startswith("schedule") and schedule.uses_progress:
                 raise ValueError(f"{name} {schedule.spec!r} follows progress; only the teachers' weight can")
         if self.precision not in PRECISIONS:
             raise ValueError(f"precision is {self.precision!r}; known: {', '.join(PRECISIONS)}")
@@ -120,6 +122,28 @@ class Config:
     def parsed(self, name: str) -> Schedule:
         """The schedule in the field `name`."""
         return parse_schedule(getattr(self, name), self.total_frames)
+
+    def teacher_schedules(self) -> list[Schedule]:
+        """alpha for each teacher: one schedule for all, or each teacher's own from an evolved schedule.json.
+
+        Raises ValueError if the file cannot be read or is about other teachers.
+        """
+        if not self.schedule.endswith(".json"):
+            return [self.parsed("schedule")] * len(self.teachers)
+        try:
+            data = json.loads(Path(self.schedule).read_text())
+            frames, evolved = data["frames"], data["teachers"]
+            steps = {ref: tuple(zip(map(float, frames), map(float, values), strict=True)) for ref, values in evolved.items()}
+        except OSError as error:
+            raise ValueError(f"schedule {self.schedule} cannot be read: {error.strerror}") from error
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"{self.schedule} is no evolved schedule ({error}); give a population's best/schedule.json") from error
+        if sorted(steps) != sorted(self.teachers):
+            raise ValueError(
+                f"schedule {self.schedule} is for teachers {', '.join(sorted(steps))}, this run has "
+                f"{', '.join(sorted(self.teachers)) or 'none'}; give the same --teacher references"
+            )
+        return [Schedule(self.schedule, "steps", steps[ref][0][1], steps=steps[ref]) for ref in self.teachers]
 
     def parsed_network_options(self) -> dict[str, Any]:
         options = {}

@@ -28,8 +28,8 @@ def teacher_config(seed: int = 0) -> Config:
         seed=seed,
         total_frames=TEACHER_FRAMES,
         unroll_length=20,
-        learning_rate="linear:1.5e-3:2e-4:5M",
-        entropy_cost="linear:0.01:0.003:5M",
+        learning_rate="linear:2e-3:2e-4:100%",
+        entropy_cost="0.003",
         checkpoint_every="500k",
     )
 
@@ -43,8 +43,8 @@ def scratch_config(seed: int, frames: int = FRAMES) -> Config:
         seed=seed,
         total_frames=frames,
         unroll_length=20,
-        learning_rate="linear:1e-3:1e-4:100%",
-        entropy_cost="0.01",
+        learning_rate="linear:2e-3:2e-4:100%",
+        entropy_cost="0.003",
     )
 
 

@@ -25,17 +25,15 @@ class HyperparameterSchedules:
     def __init__(self, config: Config, teachers: Teachers, suite: Suite, task_of_column: np.ndarray) -> None:
         self._learning_rate = config.parsed("learning_rate")
         self._entropy_cost = config.parsed("entropy_cost")
-        self._alpha = config.parsed("schedule")
+        self._alphas = config.teacher_schedules()
         self._teachers = teachers
         self._shares = config.teacher_shares or (1.0,) * len(teachers.teachers)
         self._task_of_column = task_of_column
         self._teacher_scores: list[np.ndarray] = []
-        for teacher in teachers.teachers if self._alpha.uses_progress else ():
+        for teacher in teachers.teachers if any(alpha.uses_progress for alpha in self._alphas) else ():
             policy = teacher.policy
             if any(task.reference is None for task in suite.tasks):
-                raise ValueError(
-                    f"schedule {self._alpha.spec!r} needs a random and a reference score of every task of {suite.name}"
-                )
+                raise ValueError(f"schedule {config.schedule!r} needs a random and a reference score of every task of {suite.name}")
             known = policy.task_scores
             if any(task.name not in known for task in suite.tasks):
                 results = evaluate(policy.network, suite, episodes=32, seed=config.seed)
@@ -45,14 +43,14 @@ class HyperparameterSchedules:
     def at(self, frames: int, task_scores: np.ndarray) -> tuple[Hyperparameters, list[np.ndarray]]:
         """Hyperparameters, and lambda [B] of each teacher. task_scores: the student's, [tasks], NaN where unknown."""
         lambdas = []
-        for i, share in enumerate(self._shares):
-            if self._alpha.uses_progress:
+        for i, (share, schedule) in enumerate(zip(self._shares, self._alphas, strict=True)):
+            if schedule.uses_progress:
                 goal = self._teacher_scores[i]
                 progress = np.nan_to_num(task_scores, nan=0.0) / np.maximum(goal, LEAST_TEACHER_SCORE)
                 progress = np.where(goal > LEAST_TEACHER_SCORE, progress, 1.0)
-                alpha = self._alpha.at(frames, progress)
+                alpha = schedule.at(frames, progress)
             else:
-                alpha = np.full(len(task_scores), self._alpha.at(frames))
+                alpha = np.full(len(task_scores), schedule.at(frames))
             lambdas.append(share * np.asarray(alpha)[self._task_of_column])
         values = float(self._learning_rate.at(frames)), float(self._entropy_cost.at(frames))
         return Hyperparameters(*values), lambdas

@@ -99,9 +99,7 @@ class Clock:
 class MetricsWriter:
     """metrics.jsonl and TensorBoard events of a run directory. Resuming drops what was written after `frames`."""
 
-    def __init__(self, directory: Path, *, frames: int = 0) -> None:
-        from torch.utils.tensorboard import SummaryWriter
-
+    def __init__(self, directory: Path, *, frames: int = 0, board: bool = True) -> None:
         self._path = directory / "metrics.jsonl"
         if self._path.exists():
             lines = [line for line in read_metrics(self._path) if line["frames"] <= frames]
@@ -109,18 +107,23 @@ class MetricsWriter:
             temporary.write_text("".join(json.dumps(line) + "\n" for line in lines))
             os.replace(temporary, self._path)
         self._file = self._path.open("a")
-        self._board = SummaryWriter(str(directory / "tensorboard"), purge_step=frames + 1 if frames else None)
+        self._board = None
+        if board:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self._board = SummaryWriter(str(directory / "tensorboard"), purge_step=frames + 1 if frames else None)
 
     def write(self, frames: int, metrics: dict[str, float | None]) -> None:
         self._file.write(json.dumps({"frames": frames, **metrics}) + "\n")
         self._file.flush()
         for name, value in metrics.items():
-            if value is not None:
+            if value is not None and self._board:
                 self._board.add_scalar(name, value, frames)
 
     def close(self) -> None:
         self._file.close()
-        self._board.close()
+        if self._board:
+            self._board.close()
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:

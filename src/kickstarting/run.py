@@ -6,7 +6,6 @@ config.json  metrics.jsonl  tensorboard/  checkpoints/  teacher_scores.json  fin
 from __future__ import annotations
 
 import importlib.metadata
-import json
 import platform
 import subprocess
 import time
@@ -16,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from kickstarting.checkpoint import Snapshot, latest_checkpoint, load_checkpoint, save_checkpoint
+from kickstarting.checkpoint import Snapshot, latest_checkpoint, load_checkpoint, save_checkpoint, write_json
 from kickstarting.config import Config, read_config
 from kickstarting.display import Display
 from kickstarting.evaluate import evaluate
@@ -40,8 +39,8 @@ def run(config: Config, out: Path, *, display: Display | None = None, profile: b
     config = config.on_this_machine()
     teacher_scores = measure_teachers(config)  # and with it every error that can be found before the work
     out.mkdir(parents=True, exist_ok=True)
-    _write_json(out / "teacher_scores.json", teacher_scores)
-    _write_json(out / "config.json", {**config.to_json(), "versions": versions()})
+    write_json(out / "teacher_scores.json", teacher_scores)
+    write_json(out / "config.json", {**config.to_json(), "versions": versions()})
     _consume(config, out, None, display, profile)
 
 
@@ -69,7 +68,7 @@ def _consume(config: Config, out: Path, snapshot: Snapshot | None, display: Disp
                 kept.append(update.metrics)
                 if update.frames // log_every > last_frames // log_every or update.snapshot:
                     now = time.perf_counter()
-                    metrics = _summarise(kept)
+                    metrics = summarise(kept)
                     metrics["seconds"] = spent + now - started
                     metrics["frames_per_second"] = (update.frames - last_frames) / (now - logged_at)
                     writer.write(update.frames, metrics)
@@ -77,12 +76,12 @@ def _consume(config: Config, out: Path, snapshot: Snapshot | None, display: Disp
                     logged_at, last_frames, kept = now, update.frames, []
                 if update.snapshot:
                     save_checkpoint(out / "checkpoints", update.snapshot)
-        _write_json(out / "finished.json", {"frames": last_frames, "seconds": spent + time.perf_counter() - started})
+        write_json(out / "finished.json", {"frames": last_frames, "seconds": spent + time.perf_counter() - started})
     finally:
         writer.close()
 
 
-def _summarise(updates: list[dict[str, float | None]]) -> dict[str, float | None]:
+def summarise(updates: list[dict[str, float | None]]) -> dict[str, float | None]:
     """Losses and times are means over the updates; scores and hyperparameters are the last."""
     last = dict(updates[-1])
     for name, value in last.items():
@@ -124,9 +123,3 @@ def versions() -> dict[str, str]:
         "commit": git.stdout.strip() or "none",
         "torch_threads": str(torch.get_num_threads()),
     }
-
-
-def _write_json(path: Path, data: object) -> None:
-    temporary = path.with_suffix(".partial")
-    temporary.write_text(json.dumps(data, indent=1) + "\n")
-    temporary.replace(path)

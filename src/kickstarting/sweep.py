@@ -38,7 +38,7 @@ def run_all(
     threads = max(1, (os.cpu_count() or 1) // jobs)
     waiting = [out for out in runs if not (out / "finished.json").exists()]
     running: dict[Path, subprocess.Popen] = {}
-    show = _Race(runs, console or Console())
+    show = Race(runs, console or Console())
     try:
         with show:
             while waiting or running:
@@ -74,7 +74,7 @@ def _start(out: Path, config: Config) -> subprocess.Popen:
         )
 
 
-class _Race:
+class Race:
     """One line a run: bar, score, speed, time left; plain lines when not on a terminal."""
 
     def __init__(self, runs: dict[Path, Config], console: Console) -> None:
@@ -83,7 +83,7 @@ class _Race:
         self._live = Live(console=console, refresh_per_second=2) if console.is_terminal else None
         self._printed = 0.0
 
-    def __enter__(self) -> _Race:
+    def __enter__(self) -> Race:
         if self._live:
             self._live.__enter__()
         return self

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,32 +46,26 @@ def train(config: Config, snapshot: Snapshot | None = None) -> Iterator[Update]:
     teachers = build_teachers(config.teachers, [t.name for t in suite.tasks], env, learner.device)
     scores = ScoreTracker(suite, window=config.score_window, warm_up=config.envs_per_task)
     schedules = HyperparameterSchedules(config, teachers, suite, env.task_of_column)
+    env.close()  # it was made for its spaces
     frames_per_update = config.unroll_length * config.envs_per_task * sum(task.action_repeat for task in suite.tasks)
     frames, seam = restore(snapshot, learner, scores) if snapshot else (0, 0)
 
     while frames < config.total_frames:
-        if seam:
-            env.close()
-            env = make_env(config, suite, seam)
-        actor = (OverlappedActor if config.overlap else Actor)(
-            env, learner.network, config.unroll_length, seed=_seed(config, seam), device=learner.device
-        )
-        teachers.forget()
-        seam += 1
-        until = min(config.total_frames, seam * config.checkpoint_frames)
-        while frames < until:
-            clock = Clock()
-            hyperparameters, lambdas = schedules.at(frames, scores.task_scores())
-            trajectory = actor.unroll()
-            trajectory = clock("label", teachers.label, trajectory, lambdas)
-            losses = clock("learn", learner.step, trajectory, hyperparameters)
-            scores.add(actor.drain_episodes())
-            frames += frames_per_update
-            metrics = {name: value.item() for name, value in losses.items()} | scores.metrics()
-            metrics |= schedules.metrics(hyperparameters, lambdas) | actor.metrics() | clock.metrics()
-            yield Update(frames, metrics, take_snapshot(seam, frames, learner, scores, spec) if frames >= until else None)
-        actor.close()
-    env.close()
+        with closing(make_env(config, suite, seam)) as env, closing(make_actor(config, env, learner, seam)) as actor:
+            teachers.forget()
+            seam += 1
+            until = min(config.total_frames, seam * config.checkpoint_frames)
+            while frames < until:
+                clock = Clock()
+                hyperparameters, lambdas = schedules.at(frames, scores.task_scores())
+                trajectory = actor.unroll()
+                trajectory = clock("label", teachers.label, trajectory, lambdas)
+                losses = clock("learn", learner.step, trajectory, hyperparameters)
+                scores.add(actor.drain_episodes())
+                frames += frames_per_update
+                metrics = {name: value.item() for name, value in losses.items()} | scores.metrics()
+                metrics |= schedules.metrics(hyperparameters, lambdas) | actor.metrics() | clock.metrics()
+                yield Update(frames, metrics, take_snapshot(seam, frames, learner, scores, spec) if frames >= until else None)
 
 
 def build(config: Config) -> tuple[Suite, MultiTaskEnv, NetworkSpec, Learner]:
@@ -94,6 +89,12 @@ def make_env(config: Config, suite: Suite, seam: int) -> MultiTaskEnv:
         num_threads=config.environment_threads or max(1, (os.cpu_count() or 1) // (len(suite.tasks) * config.env_groups)),
         groups=config.env_groups,
     )
+
+
+def make_actor(config: Config, env: MultiTaskEnv, learner: Learner, seam: int) -> Actor | OverlappedActor:
+    """Who acts between two checkpoints."""
+    kind = OverlappedActor if config.overlap else Actor
+    return kind(env, learner.network, config.unroll_length, seed=_seed(config, seam), device=learner.device)
 
 
 def _seed(config: Config, seam: int) -> int:

@@ -8,6 +8,8 @@ A schedule is written NAME:NUMBER:...; a horizon is in frames (2e6, 1.5M) or a s
     cosine:1:0:20%                    the same end points along half a cosine
     exponential:1:10%[:FLOOR]         halves every tenth of the run
     progress:1[:HORIZON]              falls as the student's score approaches the teacher's; 0 from HORIZON on
+
+`steps` is the kind of a schedule that a population evolved: piecewise constant, from a file.
 """
 
 from __future__ import annotations
@@ -30,6 +32,8 @@ class Schedule:
     start: float
     end: float = 0.0
     horizon: float = math.inf
+    steps: tuple[tuple[float, float], ...] = ()
+    """(frames, value) of the kind `steps`, rising in frames; each value holds from its frames on."""
 
     def at(self, frames: int, progress: Value = 0.0) -> Value:
         """The value after `frames` frames.
@@ -47,6 +51,8 @@ class Schedule:
                 return max(self.end, self.start * 0.5 ** (frames / self.horizon))
             case "progress":
                 return self.start * np.clip(1.0 - np.asarray(progress), 0.0, 1.0) * (x < 1.0)
+            case "steps":
+                return next((value for since, value in reversed(self.steps) if since <= frames), self.start)
             case _:
                 return self.start
 

@@ -1,0 +1,200 @@
+"""A population evolves, is reproducible, survives a kill, and leaves a run and a schedule behind."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from rich.console import Console
+
+from kickstarting.checkpoint import CheckpointError, Snapshot, checkpoints, latest_checkpoint
+from kickstarting.config import Config
+from kickstarting.population import (
+    Population,
+    PopulationConfig,
+    ancestry,
+    load_population,
+    look_around,
+    parse_range,
+    resume_population,
+    run_population,
+    score_samples,
+)
+from kickstarting.run import run
+from kickstarting.suites import Suite, Task
+from resuming import kill_when, without_times
+
+PBT = PopulationConfig(members=3, slice="64", burn_in="64")
+SUITE = Suite("two", tuple(Task(name, "unused", metric="success", random=0.0, reference=1.0) for name in ("easy", "hard")))
+QUIET = Console(quiet=True)
+
+
+def snapshot(successes: dict[str, list[float]], frames: int = 100) -> Snapshot:
+    windows = {task: [(s, s) for s in values] for task, values in successes.items()}
+    record = {"frames": frames, "scores": {"episodes": 0, "windows": windows}}
+    return Snapshot(1, record, {"w": torch.full((1,), float(sum(map(sum, successes.values()))))}, {})
+
+
+def looked(successes: list[dict[str, list[float]]], frames: int = 100, **changes) -> Population:
+    """One round of a population of two or more, teacherless, windows of four episodes."""
+    config = Config("unused", total_frames=1000, score_window=4)
+    population = replace(PBT, members=len(successes), burn_in="50", **changes)
+    values = [{"learning_rate": 1e-3, "entropy_cost": 0.01} for _ in successes]
+    state = Population(0, values, [snapshot(s, frames) for s in successes])
+    return look_around(state, config, population, SUITE)
+
+
+GOOD, BAD = {"easy": [1, 1, 1, 1], "hard": [1, 0, 1, 1]}, {"easy": [0, 0, 1, 0], "hard": [0, 0, 0, 0]}
+
+
+def test_the_worse_member_goes_on_as_the_better_with_an_empty_window():
+    after = looked([GOOD, BAD])
+    assert [entry["goes_on_as"] for entry in after.lineage] == [0, 0]
+    assert torch.equal(after.snapshots[1].network["w"], after.snapshots[0].network["w"])
+    assert after.snapshots[1].record["scores"]["windows"] == {"easy": [], "hard": []}
+    assert after.snapshots[0].record["scores"]["windows"]["easy"] == [(1, 1)] * 4
+
+
+@pytest.mark.parametrize("short", [0, 1])
+def test_nobody_copies_before_both_windows_are_full(short):
+    successes = [dict(GOOD), dict(BAD)]
+    successes[short]["hard"] = successes[short]["hard"][:3]
+    assert [entry["goes_on_as"] for entry in looked(successes).lineage] == [0, 1]
+
+
+def test_burn_in_and_the_end_leave_everything_as_it_is():
+    for frames in (40, 1000):
+        after = looked([GOOD, BAD], frames, perturb_probability=1.0)
+        assert [entry["goes_on_as"] for entry in after.lineage] == [0, 1]
+        assert after.values == [{"learning_rate": 1e-3, "entropy_cost": 0.01}] * 2
+
+
+def test_values_are_perturbed_whether_or_not_a_member_copied():
+    after = looked([GOOD, BAD], perturb_probability=1.0)
+    for values in after.values:
+        assert values["learning_rate"] in (pytest.approx(1.2e-3), pytest.approx(1e-3 / 1.2))
+
+
+def test_a_sample_is_one_episode_of_every_task():
+    """Weighting by episodes would favour the task whose episodes are short."""
+    assert score_samples(snapshot({"easy": [1, 0, 1, 1], "hard": [0, 0, 1, 0]}), SUITE, 4) == [50.0, 0.0, 100.0, 50.0]
+
+
+def test_ancestry_follows_the_copies():
+    def entry(round_, member, goes_on_as):
+        return {"round": round_, "member": member, "goes_on_as": goes_on_as}
+
+    lineage = [entry(0, 0, 0), entry(0, 1, 0), entry(1, 0, 1), entry(1, 1, 1), entry(2, 0, 0), entry(2, 1, 1)]
+    assert [(e["round"], e["member"]) for e in ancestry(lineage, 0)] == [(0, 0), (1, 1), (2, 0)]
+
+
+@pytest.fixture(scope="module")
+def evolved(tiny, make_policy, tmp_path_factory) -> tuple[Config, Path]:
+    """Six rounds of three members with a teacher."""
+    config = tiny(total_frames=384, teachers=(make_policy(),), score_window=2)
+    out = tmp_path_factory.mktemp("population") / "whole"
+    run_population(config, replace(PBT, test="margin", margin=0.0), out, console=QUIET)
+    return config, out
+
+
+def test_every_member_has_a_history_and_the_best_is_a_run(evolved):
+    config, out = evolved
+    lineage = json.loads((out / "lineage.json").read_text())
+    assert [(e["round"], e["member"]) for e in lineage] == [(r, m) for r in range(6) for m in range(3)]
+    assert len({json.dumps(e["values"]) for e in lineage}) > 3
+    lines = [json.loads(line) for line in (out / "best" / "metrics.jsonl").read_text().splitlines()]
+    assert [line["frames"] for line in lines] == list(range(64, 385, 64))
+    best = json.loads((out / "best" / "finished.json").read_text())["member"]
+    path = ancestry(lineage, best)
+    assert [line[f"lambda/{config.teachers[0]}"] for line in lines] == pytest.approx(
+        [e["values"]["alpha"] * e["values"]["rho/0"] for e in path]
+    )
+
+
+def test_the_evolved_schedule_is_replayed(evolved, tmp_path):
+    config, out = evolved
+    schedule = out / "best" / "schedule.json"
+    data = json.loads(schedule.read_text())
+    assert data["frames"] == list(range(0, 384, 64))
+    run(replace(config, schedule=str(schedule)), tmp_path / "replayed")
+    lines = [json.loads(line) for line in (tmp_path / "replayed" / "metrics.jsonl").read_text().splitlines()]
+    found = {line["frames"]: line[f"lambda/{config.teachers[0]}"] for line in lines}
+    expected = data["teachers"][config.teachers[0]]
+    assert all(found[frames] == pytest.approx(expected[(frames - 32) // 64]) for frames in found)
+
+
+def test_a_schedule_for_other_teachers_is_refused(evolved, make_policy, tmp_path):
+    config, out = evolved
+    other = replace(config, schedule=str(out / "best" / "schedule.json"), teachers=(make_policy(seed=5),))
+    with pytest.raises(ValueError, match=r"is for teachers .* this run has"):
+        run(other, tmp_path / "run")
+
+
+def test_a_killed_population_resumes_to_the_same_bytes(evolved, tmp_path):
+    config, whole = evolved
+    killed = tmp_path / "killed"
+    job = tmp_path / "job.py"
+    job.write_text(
+        "import sys; from pathlib import Path; from dataclasses import replace; from rich.console import Console\n"
+        "from kickstarting.population import *; from kickstarting.config import *; from kickstarting.population import _evolve\n"
+        f"config = config_from_json({config.to_json()!r}); config = replace(config, name={config.name!r})\n"
+        f"pbt = PopulationConfig(members=3, slice='64', burn_in='64', test='margin', margin=0.0)\n"
+        f"run_population(config, pbt, Path({str(killed)!r}), console=Console(quiet=True))\n"
+    )
+    kill_when([sys.executable, str(job)], lambda: (killed / "checkpoints" / "00000002").exists())
+    assert not (killed / "best").exists()
+    resume_population(killed, console=QUIET)
+    assert json.loads((whole / "lineage.json").read_text()) == json.loads((killed / "lineage.json").read_text())
+    for name in ("network.safetensors", "optimiser.safetensors"):
+        a, b = (latest_checkpoint(out / "best") / name for out in (whole, killed))
+        assert a.read_bytes() == b.read_bytes()
+    metrics = [
+        [without_times(json.loads(line)) for line in (out / "best" / "metrics.jsonl").read_text().splitlines()]
+        for out in (whole, killed)
+    ]
+    assert metrics[0] == metrics[1]
+    with pytest.raises(ValueError, match="nothing to resume"):
+        resume_population(killed, console=QUIET)
+
+
+def test_a_corrupt_population_is_refused(evolved):
+    path = checkpoints(evolved[1] / "checkpoints")[-2]
+    state = load_population(path)
+    assert state.round == 5
+    assert len(state.snapshots) == 3
+    text = (path / "state.json").read_text()
+    (path / "state.json").write_text(text.replace('"round": 5', '"round": 4', 1))
+    with pytest.raises(CheckpointError, match="altered"):
+        load_population(path)
+    (path / "state.json").write_text(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("2:1", "LOW <= HIGH"), ("0:1", "0 < LOW"), ("1", "LOW:HIGH"), ("a:b", "LOW:HIGH"), ("0.1:1:2", "outside its range 0.1 to 1")],
+)
+def test_bad_ranges(text, message):
+    with pytest.raises(ValueError, match=message):
+        parse_range("alpha", text)
+
+
+@pytest.mark.parametrize(("changes", "message"), [({"members": 1}, "at least 2"), ({"test": "f"}, "welch, margin")])
+def test_bad_populations(tiny, tmp_path, changes, message):
+    with pytest.raises(ValueError, match=message):
+        run_population(tiny(), replace(PBT, **changes), tmp_path / "out", console=QUIET)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_population_does_not_overwrite_another(evolved, tiny):
+    with pytest.raises(ValueError, match="already holds a population"):
+        run_population(tiny(), PBT, evolved[1], console=QUIET)
+
+
+def test_samples_have_the_windows_length():
+    assert np.shape(score_samples(snapshot(GOOD), SUITE, 4)) == (4,)
+    assert score_samples(snapshot(GOOD), SUITE, 5) == []
