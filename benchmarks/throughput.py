@@ -53,9 +53,11 @@ class Row(NamedTuple):
     envs_per_task: int = 64
     unroll_length: int = 32
     precision: str = "float32"
-    teacher: bool = False
+    teachers: str = ""
+    """None, `one` of the student's size for all columns, or `experts`: one of the student's size for each task."""
     overlap: bool = False
     device: str = "cpu"
+    groups: int = 1
 
 
 class DoorKeyNetwork(nn.Module):
@@ -86,12 +88,10 @@ class DoorKeyNetwork(nn.Module):
 def rows(device: str) -> list[Row]:
     """The table. On a GPU: many more environments, acting overlapped with learning."""
     if device == "cuda":
-        big = dict(precision="bfloat16", overlap=True, device="cuda")
-        return [
-            Row(f"W1, {n} environments{', teacher' if teacher else ''}", DOOR_KEY, W1, (), n, 32, teacher=teacher, **big)
-            for n in (1024, 4096, 16384)
-            for teacher in (False, True)
-        ] + [Row(f"W3, {n} environments", BREAKOUT, "large", (), n, 20, **big) for n in (128, 512)]
+        fast = {"precision": "bfloat16", "overlap": True, "device": "cuda", "groups": 2}
+        doors = [Row(f"W1, {n} environments", DOOR_KEY, W1, (), n, 32, **fast) for n in (1024, 4096, 16384)]
+        pixels = [Row(f"W3, {n} environments", BREAKOUT, "large", (), n, 20, **fast) for n in (128, 512)]
+        return [row._replace(teachers=teachers) for row in doors + pixels for teachers in ("", "one")]
     workloads = [
         Row("W1", DOOR_KEY, W1),
         Row("W1 without LSTM", DOOR_KEY, W1, ("lstm=0",)),
@@ -99,17 +99,17 @@ def rows(device: str) -> list[Row]:
         Row("W3", BREAKOUT, "large", (), 32, 20),
     ]
     table = [
-        row._replace(precision=precision, teacher=teacher)
+        row._replace(precision=precision, teachers=teachers)
         for row in workloads
         for precision in ("float32", "bfloat16")
-        for teacher in (False, True)
+        for teachers in ("", "one")
     ]
     overlapped = [row._replace(precision="bfloat16", overlap=True) for row in workloads]
     tasks = [
         Row("1 task x 240", str(HERE / "one_task.toml"), W1, (), 240, 20, "bfloat16"),
         Row("30 tasks x 8", str(HERE / "thirty_tasks.toml"), W1, (), 8, 20, "bfloat16"),
     ]
-    return table + overlapped + tasks
+    return table + overlapped + tasks + [tasks[1]._replace(teachers=teachers) for teachers in ("one", "experts")]
 
 
 def measure(row: Row, seconds: float) -> dict[str, float]:
@@ -123,14 +123,17 @@ def measure(row: Row, seconds: float) -> dict[str, float]:
         precision=row.precision,
         overlap=row.overlap,
         device=row.device,
+        env_groups=row.groups,
     )
     _, env, spec, learner = build(config)
     actor_class = OverlappedActor if row.overlap else Actor
     actor = actor_class(env, learner.network, config.unroll_length, seed=0, device=row.device)
-    columns = np.arange(env.num_envs)
-    frozen = spec.build(env.distribution).requires_grad_(False).to(row.device)
-    policy = Policy("same size", frozen, spec, env.distribution, {})
-    teachers = Teachers([Teacher(policy, columns, env.num_envs)] if row.teacher else [], env.num_envs)
+    groups = {"": [], "one": [np.arange(env.num_envs)]}
+    groups["experts"] = [np.flatnonzero(env.task_of_column == task) for task in np.unique(env.task_of_column)]
+    frozen = [spec.build(env.distribution).requires_grad_(False).to(row.device) for _ in groups[row.teachers]]
+    policies = [Policy("same size", network, spec, env.distribution, {}) for network in frozen]
+    taught = zip(policies, groups[row.teachers], strict=True)
+    teachers = Teachers([Teacher(policy, columns, env.num_envs) for policy, columns in taught], env.num_envs)
     weights = [np.ones(env.num_envs)] * len(teachers.teachers)
     hyperparameters = Hyperparameters(1e-4, 0.01)
     updates: list[dict[str, float]] = []
@@ -195,7 +198,7 @@ def line(row: Row, r: dict[str, float]) -> str:
     shares = " | ".join(f"{r[name] / r['total']:.0%}" for name in ("act", "environment", "label", "learn", "idle"))
     ceiling = f"{r['ceiling']:,.0f} | {r['steps/s'] / r['ceiling']:.0%}" if "ceiling" in r else "- | -"
     return (
-        f"| {row.name} | {row.precision} | {'same size' if row.teacher else '-'} | {'yes' if row.overlap else '-'} "
+        f"| {row.name} | {row.precision} | {row.teachers or '-'} | {'yes' if row.overlap else '-'} "
         f"| {r['steps/s']:,.0f} | {shares} | {ceiling} | {r['environments alone']:,.0f} | {r['memory']:,.0f} MiB |"
     )
 
