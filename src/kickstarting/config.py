@@ -49,12 +49,15 @@ class Config:
     teacher_shares: tuple[float, ...] = ()
     """rho of each teacher, in lambda_i = alpha * rho_i; 1 each unless given."""
     schedule: str = "linear:1:0:20%"
-    """alpha: constant:V, linear:FROM:TO:FRAMES, cosine:FROM:TO:FRAMES, exponential:FROM:HALF_LIFE[:FLOOR],
+    """alpha: constant:V, step:FROM:TO:FRAMES, linear:FROM:TO:FRAMES, cosine:FROM:TO:FRAMES, exponential:FROM:HALF_LIFE[:FLOOR],
     progress:FROM[:FRAMES]; FRAMES may be a share of the run, 20%. Or the schedule.json that a population evolved."""
     learning_rate: str = "6e-4"
     """A number or a schedule."""
     entropy_cost: str = "0.01"
     """A number or a schedule."""
+    policy_cost: str = "1"
+    """Weight of policy gradient and entropy, a number or a schedule. step:0:1:5% warms up the critic before the rewards may
+    change the policy; 0, with --baseline-cost 0, is policy distillation on the student's own trajectories."""
     envs_per_task: int = 16
     unroll_length: int = 32
     learner: tyro.conf.OmitArgPrefixes[LearnerConfig] = field(default_factory=LearnerConfig)
@@ -89,7 +92,10 @@ class Config:
         parsed = {f"schedule of teacher {i}": schedule for i, schedule in enumerate(self.teacher_schedules())}
         if not self.teachers:
             parsed["schedule"] = self.parsed("schedule")
-        for name, schedule in {**parsed, **{name: self.parsed(name) for name in ("learning_rate", "entropy_cost")}}.items():
+        for name, schedule in {
+            **parsed,
+            **{name: self.parsed(name) for name in ("learning_rate", "entropy_cost", "policy_cost")},
+        }.items():
             if min(schedule.start, schedule.end) < 0:
                 raise ValueError(f"{name} {schedule.spec!r} falls below 0; weights, rates and costs are never negative")
             if not name.startswith("schedule") and schedule.uses_progress:

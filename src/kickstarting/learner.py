@@ -36,6 +36,8 @@ class LearnerConfig:
     vtrace_lambda: float = 1.0
     reward_clip: str = "none"
     """none, abs_one, or soft_asymmetric."""
+    value_distillation_cost: float = 0.0
+    """Weight, times lambda, of the squared distance to the teachers' values; protects an untrained critic."""
 
     def check(self) -> None:
         """Raise ValueError for a value that cannot work."""
@@ -51,6 +53,7 @@ class Hyperparameters:
 
     learning_rate: float
     entropy_cost: float
+    policy_cost: float = 1.0
 
 
 class Learner:
@@ -79,6 +82,8 @@ class Learner:
             clip_pg_rho_threshold=config.clip_pg_rho_threshold,
             vtrace_lambda=config.vtrace_lambda,
             reward_clip=config.reward_clip,
+            policy_cost=hyperparameters.policy_cost,
+            value_distillation_cost=config.value_distillation_cost,
         )
         output, _ = run_network(self.network, trajectory.inputs, trajectory.initial_state)
         loss, metrics = kickstarting_loss(output, trajectory, self.distribution, costs)

@@ -92,9 +92,11 @@ class Trajectory:
     """[K, T, B, A]; None without a teacher, or when none has weight."""
     teacher_weights: Tensor | None = None
     """[K, B] lambda of each label; 0 where a column has fewer than K teachers."""
+    teacher_values: Tensor | None = None
+    """[K, T, B] the teachers' V(x_t)."""
 
-    def labelled(self, teacher_logits: Tensor, teacher_weights: Tensor) -> Trajectory:
-        return replace(self, teacher_logits=teacher_logits, teacher_weights=teacher_weights)
+    def labelled(self, teacher_logits: Tensor, teacher_weights: Tensor, teacher_values: Tensor | None = None) -> Trajectory:
+        return replace(self, teacher_logits=teacher_logits, teacher_weights=teacher_weights, teacher_values=teacher_values)
 
     def map(self, function: Callable[[Tensor], Tensor]) -> Trajectory:
         """The same function of every tensor, as for a transfer to another device."""

@@ -53,7 +53,8 @@ def teach(trajectory: Trajectory, weights: list[list[float]], seed: int = 50) ->
     """Labels of K teachers with weights [K][B]."""
     dtype = trajectory.rewards.dtype
     logits = normal(len(weights), T, B, A, seed=seed, dtype=dtype)
-    return trajectory.labelled(logits, torch.tensor(weights, dtype=dtype))
+    values = normal(len(weights), T, B, seed=seed + 1, dtype=dtype)
+    return trajectory.labelled(logits, torch.tensor(weights, dtype=dtype), values)
 
 
 def loss_and_gradients(output: Output, trajectory: Trajectory, costs: Costs = COSTS) -> tuple[Tensor, Tensor, Tensor]:
@@ -73,7 +74,10 @@ def mean_over(valid: np.ndarray, term: Any) -> float:
 
 def test_whole_loss_is_the_weighted_sum_of_its_terms() -> None:
     """Off-policy, with clipped rewards, ends of episodes and two teachers that know different columns."""
-    output, costs = student(), COSTS._replace(rl_cost=0.6, clip_rho_threshold=2.0, clip_pg_rho_threshold=1.5)
+    output, costs = (
+        student(),
+        COSTS._replace(policy_cost=0.6, value_distillation_cost=0.8, clip_rho_threshold=2.0, clip_pg_rho_threshold=1.5),
+    )
     trajectory = teach(experience(), [[0.5, 0.0, 1.5], [0.2, 0.0, 0.0]])
     weights = trajectory.teacher_weights.numpy()
     valid, actions = trajectory.valid.numpy(), trajectory.actions.numpy()
@@ -102,10 +106,15 @@ def test_whole_loss_is_the_weighted_sum_of_its_terms() -> None:
             [crossed[k, t, b] for k in range(2) for t in range(T) for b in range(B) if weights[k, b] and valid[t, b]]
         ),
     }
+    distances = 0.5 * (trajectory.teacher_values.numpy() - values.numpy()[:-1]) ** 2
+    terms["value_distillation_loss"] = np.mean(
+        [distances[k, t, b] for k in range(2) for t in range(T) for b in range(B) if weights[k, b] and valid[t, b]]
+    )
+    kick_values = mean_over(valid, lambda t, b: sum(weights[k, b] * distances[k, t, b] for k in range(2)))
     kick = mean_over(valid, lambda t, b: sum(weights[k, b] * crossed[k, t, b] for k in range(2)))
-    rl = terms["policy_gradient_loss"] + 0.7 * terms["baseline_loss"] + 0.03 * terms["entropy_loss"]
+    rl = 0.6 * (terms["policy_gradient_loss"] + 0.03 * terms["entropy_loss"]) + 0.7 * terms["baseline_loss"]
     loss, reported = kickstarting_loss(output, trajectory, Categorical(A), costs)
-    assert loss.item() == pytest.approx(0.6 * rl + kick, abs=1e-10)
+    assert loss.item() == pytest.approx(rl + kick + 0.8 * kick_values, abs=1e-10)
     assert {name: term.item() for name, term in reported.items()} == pytest.approx(terms, abs=1e-10)
     assert not any(term.requires_grad for term in reported.values())
 
@@ -201,9 +210,29 @@ def test_two_teachers_add() -> None:
         torch.testing.assert_close(together - base, (x - base) + (y - base), **EXACT)
 
 
-def test_without_rl_cost_distillation_is_left() -> None:
+def test_value_distillation_moves_the_values_alone() -> None:
+    """By lambda times the distance where a column has a teacher, and only on valid transitions before the last input."""
+    output, trajectory = student(), teach(experience(), [[0.5, 0.0, 1.5]])
+    plain = loss_and_gradients(output, trajectory)
+    distilled = loss_and_gradients(output, trajectory, COSTS._replace(value_distillation_cost=2.0))
+    assert torch.equal(plain[1], distilled[1])
+    lambdas = trajectory.teacher_weights[0] * trajectory.valid
+    distance = output.values.detach()[:-1] - trajectory.teacher_values[0]
+    expected = 2.0 * lambdas * distance / trajectory.valid.sum()
+    torch.testing.assert_close((distilled[2] - plain[2])[:-1], expected, **EXACT)
+    assert torch.equal(distilled[2][-1], plain[2][-1])
+
+
+def test_at_policy_cost_0_the_critic_alone_learns_from_rewards() -> None:
+    output, trajectory = student(), experience()
+    _, d_logits, d_values = loss_and_gradients(output, trajectory, COSTS._replace(policy_cost=0.0))
+    assert not d_logits.any()
+    assert torch.equal(d_values, loss_and_gradients(output, trajectory)[2])
+
+
+def test_without_policy_and_baseline_cost_distillation_is_left() -> None:
     output, trajectory = student(), teach(experience(), [[0.5, 1.0, 1.5]])
-    loss, d_logits, d_values = loss_and_gradients(output, trajectory, COSTS._replace(rl_cost=0.0))
+    loss, d_logits, d_values = loss_and_gradients(output, trajectory, COSTS._replace(policy_cost=0.0, baseline_cost=0.0))
     weights = trajectory.teacher_weights[0] * trajectory.valid
     expected = distillation_loss(output.logits[:-1], trajectory.teacher_logits[0], weights)
     torch.testing.assert_close(loss, expected, **EXACT)

@@ -18,6 +18,7 @@ TOTAL = 1_000_000
         ("0.5", {0: 0.5, TOTAL: 0.5}),
         (0.25, {0: 0.25, TOTAL: 0.25}),
         ("constant:2", {0: 2.0, TOTAL: 2.0}),
+        ("step:0:1:5%", {0: 0.0, 49_999: 0.0, 50_000: 1.0, TOTAL: 1.0}),
         ("linear:1:0:20%", {0: 1.0, 50_000: 0.75, 200_000: 0.0, TOTAL: 0.0}),
         ("linear:2:0.5:100k", {0: 2.0, 50_000: 1.25, 100_000: 0.5, TOTAL: 0.5}),
         ("cosine:1:0:20%", {0: 1.0, 50_000: (1 + 0.5**0.5) / 2, 100_000: 0.5, 200_000: 0.0, TOTAL: 0.0}),
@@ -93,7 +94,7 @@ def test_refuses_what_is_no_number_of_frames(text: str) -> None:
     [
         ("liner:1:0:20%", "did you mean linear"),
         ("cos:1:0:20%", "did you mean cosine"),
-        ("zzz:1", "known: constant, linear, cosine, exponential, progress"),
+        ("zzz:1", "known: constant, step, linear, cosine, exponential, progress"),
         ("linear:1:0", "2 numbers; linear takes 3 .*linear:1:0:20%"),
         ("constant:1:2", "2 numbers; constant takes 1 "),
         ("exponential:1", "1 numbers; exponential takes 2 to 3"),

@@ -31,8 +31,10 @@ class Costs(NamedTuple):
     clip_pg_rho_threshold: float = 1.0
     vtrace_lambda: float = 1.0
     reward_clip: str = "none"
-    rl_cost: float = 1.0
-    """Weight of all that is not distillation; 0 is pure policy distillation on the student's trajectories."""
+    policy_cost: float = 1.0
+    """Weight of the policy gradient and the entropy; at 0 the policy follows the teachers alone, and the critic learns."""
+    value_distillation_cost: float = 0.0
+    """Weight, beside lambda, of the distance to the teachers' values."""
 
 
 def masked_mean(x: Float[Tensor, "*batch"], valid: Tensor) -> Float[Tensor, ""]:
@@ -125,8 +127,9 @@ def kickstarting_loss(
         "baseline_loss": baseline_loss(values, targets.vs, valid),
         "entropy_loss": entropy_loss(distribution.entropy(logits), valid),
     }
-    loss = costs.rl_cost * (
-        terms["policy_gradient_loss"] + costs.baseline_cost * terms["baseline_loss"] + costs.entropy_cost * terms["entropy_loss"]
+    loss = (
+        costs.policy_cost * (terms["policy_gradient_loss"] + costs.entropy_cost * terms["entropy_loss"])
+        + costs.baseline_cost * terms["baseline_loss"]
     )
     if trajectory.teacher_logits is not None and trajectory.teacher_weights is not None:
         crossed = cross_entropy(logits, mask_logits(trajectory.teacher_logits, trajectory.action_mask), distribution)
@@ -134,5 +137,10 @@ def kickstarting_loss(
         loss = loss + masked_mean(weighted, valid)
         taught = valid * (trajectory.teacher_weights[:, None] != 0)
         terms["distillation_loss"] = masked_mean(crossed, taught)
+        if costs.value_distillation_cost and trajectory.teacher_values is not None:
+            distances = 0.5 * (trajectory.teacher_values.detach() - values).square()  # of each of a column's K teachers
+            weighted = (trajectory.teacher_weights[:, None] * distances).sum(0)
+            loss = loss + costs.value_distillation_cost * masked_mean(weighted, valid)
+            terms["value_distillation_loss"] = masked_mean(distances, taught)
     terms["rho"] = masked_mean(log_rhos.exp(), valid)
     return loss, {name: term.detach() for name, term in terms.items()}

@@ -4,6 +4,7 @@ A schedule is written NAME:NUMBER:...; a horizon is in frames (2e6, 1.5M) or a s
 
     0.5                               constant
     constant:1
+    step:0:1:5%                       0 for a twentieth of the run, then 1
     linear:1:0:20%                    from 1 to 0 over the first fifth of the run, then 0
     cosine:1:0:20%                    the same end points along half a cosine
     exponential:1:10%[:FLOOR]         halves every tenth of the run
@@ -43,6 +44,8 @@ class Schedule:
         """
         x = min(frames / self.horizon, 1.0)
         match self.kind:
+            case "step":
+                return self.start if x < 1.0 else self.end
             case "linear":
                 return self.start + (self.end - self.start) * x
             case "cosine":
@@ -63,6 +66,7 @@ class Schedule:
 
 _ARGUMENTS = {  # kind: (fewest, most) numbers behind the name
     "constant": (1, 1),
+    "step": (3, 3),
     "linear": (3, 3),
     "cosine": (3, 3),
     "exponential": (2, 3),
@@ -125,6 +129,7 @@ def _number(text: str, spec: str) -> float:
 def _example(name: str) -> str:
     return {
         "constant": "constant:1",
+        "step": "step:0:1:5%",
         "linear": "linear:1:0:20%",
         "cosine": "cosine:1:0:20%",
         "exponential": "exponential:1:10%",

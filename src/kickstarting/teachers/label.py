@@ -18,7 +18,7 @@ from kickstarting.machine import run_network
 from kickstarting.networks import Network
 from kickstarting.networks.spec import describe_space
 from kickstarting.teachers.native import Policy, load_policy
-from kickstarting.types import State, Trajectory
+from kickstarting.types import Output, State, Trajectory
 
 
 class Teacher:
@@ -37,15 +37,15 @@ class Teacher:
         self._state = None
 
     @torch.no_grad()
-    def logits(self, trajectory: Trajectory) -> torch.Tensor:
-        """[T, columns, A] on the first T inputs; carries the recurrent state to the next unroll."""
+    def output(self, trajectory: Trajectory) -> Output:
+        """On the first T inputs of its columns; carries the recurrent state to the next unroll."""
         inputs = trajectory.inputs[:-1]
         if not self._everywhere:
             inputs = inputs[:, self.columns]
         if self._state is None:
             self._state = self.network.initial_state(len(self.columns))
         output, self._state = run_network(self.network, inputs, self._state)
-        return output.logits
+        return output
 
 
 class Teachers:
@@ -65,7 +65,7 @@ class Teachers:
             teacher.forget()
 
     def label(self, trajectory: Trajectory, weights: Sequence[np.ndarray]) -> Trajectory:
-        """The trajectory with `teacher_logits` and `teacher_weights`; itself if no teacher has weight.
+        """The trajectory with the teachers' logits, values and weights; itself if no teacher has weight.
 
         weights: lambda_i of each teacher, [B]. A teacher whose weights are all 0 is not run.
         """
@@ -75,18 +75,17 @@ class Teachers:
         if not active:
             return trajectory
         (T, B), device = trajectory.rewards.shape, trajectory.rewards.device
-        if len(self.teachers) == 1 and len(self.teachers[0].columns) == B:
-            return trajectory.labelled(
-                self.teachers[0].logits(trajectory)[None], torch.from_numpy(weights[0]).float().to(device)[None]
-            )
         size = self.teachers[active[0]].policy.distribution.size
-        all_logits = torch.zeros(self._num_labels, T, B, size, device=device)
-        all_weights = torch.zeros(self._num_labels, B)
+        logits = torch.zeros(self._num_labels, T, B, size, device=device)
+        values = torch.zeros(self._num_labels, T, B, device=device)
+        lambdas = torch.zeros(self._num_labels, B)
         for i in active:
             teacher, slots = self.teachers[i], self._slots[i]
-            all_logits[slots, :, teacher.columns] = teacher.logits(trajectory).transpose(0, 1)
-            all_weights[slots, teacher.columns] = torch.from_numpy(weights[i][teacher.columns]).float()
-        return trajectory.labelled(all_logits, all_weights.to(device))
+            output = teacher.output(trajectory)
+            logits[slots, :, teacher.columns] = output.logits.transpose(0, 1)
+            values[slots, :, teacher.columns] = output.values.T
+            lambdas[slots, teacher.columns] = torch.from_numpy(weights[i][teacher.columns]).float()
+        return trajectory.labelled(logits, lambdas.to(device), values)
 
 
 def build_teachers(refs: Sequence[str], task_names: Sequence[str], env: MultiTaskEnv, device: str = "cpu") -> Teachers:
