@@ -134,7 +134,7 @@ def main() -> None:
         }
         argv = [f"--{key}={value}" for key, value in settings.items()]
         sf_parser, _ = parse_sf_args(argv)
-        cfg, runner = make_runner(parse_full_cfg(sf_parser, argv))
+        _, runner = make_runner(parse_full_cfg(sf_parser, argv))
         stopwatch = Stopwatch(arguments.seconds)
         runner.register_observer(Laps(stopwatch))
         status = runner.init()

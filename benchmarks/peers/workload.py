@@ -2,6 +2,9 @@
 
 It imports nothing of `kickstarting`, because each script runs in its peer's own virtual environment. The network is the one of
 `DoorKeyNetwork` in benchmarks/throughput.py; the LSTM and the two linear heads are the peer's own where it has them.
+
+The scripts' default numbers of threads and processes are plausible, not measured to be the best: which are depends on the
+machine, so run.py tries several and keeps the fastest.
 """
 
 from __future__ import annotations
