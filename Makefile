@@ -5,7 +5,7 @@ STAMP := .venv/.installed
 # Searched in this order for the first Python >= 3.11; `make install PYTHON=/path/to/python` puts one in front.
 PYTHONS := $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11
 
-.PHONY: help install test test-learning check format demo demo-full bench clean
+.PHONY: help install test test-learning check format demo demo-full bench bench-peers clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -53,6 +53,9 @@ demo-full: install ## The same with the teacher's own training and several seeds
 
 bench: install ## Measure steps per second and where the time goes
 	$(BIN)/python benchmarks/throughput.py
+
+bench-peers: install ## The same workload with other trainers, each in an environment of its own
+	$(BIN)/python benchmarks/peers/run.py
 
 clean: ## Remove caches and build products; .venv and runs/ stay
 	rm -rf build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
