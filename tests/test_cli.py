@@ -203,6 +203,11 @@ def test_a_loss_that_is_not_finite_keeps_the_last_checkpoint(error, kickstart, t
     assert (tmp_path / "run" / "finished.json").exists()
 
 
+def test_tasks_without_a_teacher_are_named(kickstart, suite, make_policy, tmp_path):
+    output = kickstart("train", suite, "--teacher", f"obj*={make_policy()}", "--out", tmp_path / "run", *QUICK)
+    assert "no teacher for obstacles" in output
+
+
 def test_frames_may_have_a_unit(kickstart, tmp_path):
     """As in the README: 0.2k, and no share of a run that has no length yet."""
     kickstart("train", "CartPole-v1", "--out", tmp_path / "run", *QUICK[:-1], "0.2k")

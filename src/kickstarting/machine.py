@@ -79,7 +79,8 @@ def resolve_precision(precision: str, device: str = "cpu") -> str:
         return precision
     if device != "cpu":
         return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
-    return "bfloat16" if torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported() else "float32"
+    probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # private, so they may go
+    return "bfloat16" if any(getattr(torch.cpu, probe, bool)() for probe in probes) else "float32"
 
 
 def mixed_precision(device: str = "cpu") -> Any:

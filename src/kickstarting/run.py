@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from rich.console import Console
 
 from kickstarting.checkpoint import Snapshot, latest_checkpoint, load_checkpoint, save_checkpoint, write_json
 from kickstarting.config import Config, read_config
@@ -96,6 +97,9 @@ def measure_teachers(config: Config) -> dict[str, dict]:
     suite, env, _, _ = build(config)
     env.close()
     teachers = build_teachers(config.teachers, [task.name for task in suite.tasks], env)
+    taught = {int(env.task_of_column[column]) for teacher in teachers.teachers for column in teacher.columns}
+    if taught and (alone := [task.name for i, task in enumerate(suite.tasks) if i not in taught]):
+        Console().print(f"no teacher for {', '.join(alone)}: learned from rewards alone", highlight=False)
     scores = {}
     for teacher in teachers.teachers:
         tasks = np.unique(env.task_of_column[teacher.columns.numpy()])
