@@ -14,17 +14,8 @@ from rich.console import Console
 
 from kickstarting.checkpoint import CheckpointError, Snapshot, checkpoints, latest_checkpoint
 from kickstarting.config import Config
-from kickstarting.population import (
-    Population,
-    PopulationConfig,
-    ancestry,
-    load_population,
-    look_around,
-    parse_range,
-    resume_population,
-    run_population,
-    score_samples,
-)
+from kickstarting.evolution import Population, PopulationConfig, ancestry, look_around, parse_range, score_samples
+from kickstarting.population import load_population, resume_population, run_population
 from kickstarting.run import run
 from kickstarting.suites import Suite, Task
 from resuming import kill_when, without_times
@@ -141,7 +132,7 @@ def test_a_killed_population_resumes_to_the_same_bytes(evolved, tmp_path):
     job = tmp_path / "job.py"
     job.write_text(
         "import sys; from pathlib import Path; from dataclasses import replace; from rich.console import Console\n"
-        "from kickstarting.population import *; from kickstarting.config import *; from kickstarting.population import _evolve\n"
+        "from kickstarting.population import *; from kickstarting.evolution import *; from kickstarting.config import *\n"
         f"config = config_from_json({config.to_json()!r}); config = replace(config, name={config.name!r})\n"
         f"pbt = PopulationConfig(members=3, slice='64', burn_in='64', test='margin', margin=0.0)\n"
         f"run_population(config, pbt, Path({str(killed)!r}), console=Console(quiet=True))\n"

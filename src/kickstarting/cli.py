@@ -14,8 +14,8 @@ from rich.console import Console
 from rich.table import Table
 
 from kickstarting.config import Config, Frames
+from kickstarting.evolution import PopulationConfig
 from kickstarting.learner import TrainingError
-from kickstarting.population import PopulationConfig
 
 console = Console()
 
