@@ -121,9 +121,7 @@ def main() -> None:
     for part in (activations, lstms, torsos):
         print()
         part()
-    print(
-        f"\n{arguments.threads} threads; fastest here and now: {fastest_threads(arguments.threads)}. torch {torch.__version__}"
-    )
+    print(f"\n{arguments.threads} threads; fastest here and now: {fastest_threads(arguments.threads)}. torch {torch.__version__}")
 
 
 if __name__ == "__main__":

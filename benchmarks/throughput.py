@@ -109,7 +109,8 @@ def rows(device: str) -> list[Row]:
         Row("1 task x 240", str(HERE / "one_task.toml"), W1, (), 240, 20, "bfloat16"),
         Row("30 tasks x 8", str(HERE / "thirty_tasks.toml"), W1, (), 8, 20, "bfloat16"),
     ]
-    return table + overlapped + tasks + [tasks[1]._replace(teachers=teachers) for teachers in ("one", "experts")]
+    experts = [tasks[1]._replace(teachers=teachers) for teachers in ("one", "experts")]
+    return table + overlapped + tasks + [row._replace(overlap=True) for row in tasks] + experts
 
 
 def measure(row: Row, seconds: float) -> dict[str, float]:

@@ -50,12 +50,16 @@ def error(kickstart) -> Callable[..., str]:
     return call
 
 
-@pytest.mark.parametrize("command", ["", "train", "evaluate", "compare", "demo", "suites"])
+@pytest.mark.parametrize("command", ["", "train", "population", "evaluate", "compare", "demo", "suites"])
 def test_help(kickstart, capsys, command):
     with pytest.raises(SystemExit) as stop:
         kickstart(*command.split(), "--help")
     assert stop.value.code == 0
-    words = {"train": ["--teacher", "--schedule", "--resume", "--checkpoint-every"], "evaluate": ["--episodes", "--json"]}
+    words = {
+        "population": ["--members", "--slice", "--alpha-range"],
+        "train": ["--teacher", "--schedule", "--resume", "--checkpoint-every"],
+        "evaluate": ["--episodes", "--json"],
+    }
     printed = capsys.readouterr().out
     for word in words.get(command, ["usage"]):
         assert word in printed
@@ -206,6 +210,21 @@ def test_a_loss_that_is_not_finite_keeps_the_last_checkpoint(error, kickstart, t
 def test_tasks_without_a_teacher_are_named(kickstart, suite, make_policy, tmp_path):
     output = kickstart("train", suite, "--teacher", f"obj*={make_policy()}", "--out", tmp_path / "run", *QUICK)
     assert "no teacher for obstacles" in output
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("CartPole-v1", "--members", 1), "at least 2 members"),
+        (("CartPole-v1", "--learning-rate-range", "1e-3:1e-2:1"), "outside its range"),
+        ((), "name a suite"),
+        (("--resume", "nowhere"), "no population at nowhere"),
+    ],
+)
+def test_bad_input_to_population(error, tmp_path, options, message):
+    out = () if "--resume" in options else ("--out", tmp_path / "population")
+    assert message in error("population", *options, *out)
+    assert not (tmp_path / "population").exists()
 
 
 def test_frames_may_have_a_unit(kickstart, tmp_path):
