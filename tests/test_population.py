@@ -186,6 +186,13 @@ def test_a_population_does_not_overwrite_another(evolved, tiny):
         run_population(tiny(), PBT, evolved[1], console=QUIET)
 
 
+def test_a_slice_shorter_than_an_update_is_one_update(tiny, tmp_path):
+    """There are then fewer rounds than slices in the budget."""
+    run_population(tiny(total_frames=128), replace(PBT, members=2, slice="10"), tmp_path / "out", console=QUIET)
+    lineage = json.loads((tmp_path / "out" / "lineage.json").read_text())
+    assert [e["frames"] for e in lineage if e["member"] == 0] == [32, 64, 96, 128]
+
+
 def test_samples_have_the_windows_length():
     assert np.shape(score_samples(snapshot(GOOD), SUITE, 4)) == (4,)
     assert score_samples(snapshot(GOOD), SUITE, 5) == []

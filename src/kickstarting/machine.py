@@ -105,7 +105,7 @@ def _use_onednn_if_exact() -> None:
     switch as "bf16 allowed", and on processors with AMX that is what it does; the probe is a product that bfloat16 cannot
     represent.
     """
-    matmul = getattr(torch.backends.mkldnn, "matmul", None)  # torch >= 2.9
+    matmul = getattr(torch.backends.mkldnn, "matmul", None)  # older versions of torch have none
     if matmul is None:
         return
     matmul.fp32_precision = "bf16"

@@ -71,7 +71,6 @@ def _evolve(out: Path, state: Population | None, console: Console) -> None:
     suite = load_suite(config.suite)
     directories = [out / "members" / f"{i:02d}" for i in range(population.members)]
     slice_frames = max(1, int(parse_frames(population.slice, config.total_frames)))
-    rounds = -(-config.total_frames // slice_frames)
     for i, directory in enumerate(directories):
         directory.mkdir(parents=True, exist_ok=True)
         write_json(directory / "config.json", {**config.to_json(), "name": f"member {i}", "seed": member_seed(config, i)})
@@ -81,10 +80,11 @@ def _evolve(out: Path, state: Population | None, console: Console) -> None:
     race = Race({d: replace(config, name=f"member {i}", seed=member_seed(config, i)) for i, d in enumerate(directories)}, console)
     try:
         with race:
-            while state.round < rounds:
+            while frames < config.total_frames:
                 for i, writer in enumerate(writers):
                     member = member_config(config, i, state.values[i], slice_frames)
-                    state.snapshots[i] = _advance(member, state.snapshots[i], writer, race.refresh)
+                    state.snapshots[i] = snapshot = _advance(member, state.snapshots[i], writer, race.refresh)
+                    frames = snapshot.record["frames"]  # the same of all members
                 state = look_around(state, config, population, suite)
                 _save(out, state)
         _write_best(out, state, config, data["teacher_scores"])

@@ -20,14 +20,14 @@ def profiled(updates: Iterator[Update], trace: Path, console: Console) -> Iterat
     """The same updates; prints the split and writes `trace` (for chrome://tracing or Perfetto) on the way."""
     profiler = torch.profiler.profile(activities=_activities())
     seconds: dict[str, float] = {}
-    began, count, steps = 0.0, 0, 0.0
+    began, count, start = 0.0, 0, 0
     for i, update in enumerate(updates):
         if i == WARM_UP:
             profiler.start()
         elif i == WARM_UP + TRACED:
             profiler.stop()
             profiler.export_chrome_trace(str(trace))
-            began, steps = time.perf_counter(), update.frames
+            began, start = time.perf_counter(), update.frames
         elif WARM_UP + TRACED < i <= WARM_UP + TRACED + TIMED:
             count += 1
             for name, value in update.metrics.items():
@@ -35,7 +35,7 @@ def profiled(updates: Iterator[Update], trace: Path, console: Console) -> Iterat
                     seconds[name[8:]] = seconds.get(name[8:], 0.0) + value
             if count == TIMED:
                 total = time.perf_counter() - began
-                console.print(split(seconds, total, count, update.frames - steps))
+                console.print(split(seconds, total, count, update.frames - start))
                 console.print(f"trace of {TRACED} updates: {trace}")
         yield update
     if count < TIMED:
