@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -44,7 +45,7 @@ def train(
         return
     if not config.suite:
         raise ValueError("name a suite, a .toml file or an environment id (see `kickstart suites`), or --resume DIR")
-    out = out or Path("runs") / Path(config.suite).stem / f"{config.group}-{config.seed}"
+    out = out or _default_out(config, config.group)
     runs.run(config, out, profile=profile)
     console.print(f"finished; the run is in {out}: compare it with `kickstart compare {out} ...`")
 
@@ -71,9 +72,14 @@ def population(
     else:
         if not config.suite:
             raise ValueError("name a suite, a .toml file or an environment id (see `kickstart suites`), or --resume DIR")
-        out = out or Path("runs") / Path(config.suite).stem / f"population-{config.seed}"
+        out = out or _default_out(config, "population")
         run_population(config, pbt, out, console=console)
     console.print(f"finished; the best member is the run {out / 'best'}: its lambda over time is {out / 'best' / 'schedule.json'}")
+
+
+def _default_out(config: Config, name: str) -> Path:
+    suite = re.sub(r"[^\w.-]+", "-", config.suite.rpartition("/")[2].replace(".toml", ""))
+    return Path("runs") / suite.strip("-") / f"{name}-{config.seed}"
 
 
 def evaluate(

@@ -34,7 +34,7 @@ class Config:
     """Everything that determines a run."""
 
     suite: tyro.conf.Positional[str] = ""
-    """A suite's name, a .toml file, or an environment id."""
+    """A suite's name or .toml file, with :TASK,PATTERN behind it only those tasks; or an environment id."""
     network: str = "large"
     """small, large, or package.module:Class."""
     network_options: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(name="network-option")] = ()

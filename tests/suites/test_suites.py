@@ -97,3 +97,21 @@ def test_an_unknown_suite_suggests_the_nearest():
         load_suite("MiniGrid-DorKey-5x5-v0")
     with pytest.raises(ValueError, match=r"no suite file at nowhere\.toml"):
         load_suite("nowhere.toml")
+
+
+def test_a_part_of_a_suite_keeps_names_scores_and_order():
+    whole = {task.name: task for task in load_suite("grid-30").tasks}
+    part = load_suite("grid-30:unlock,memory_*,memory_7")
+    assert [task.name for task in part.tasks] == ["memory_7", "memory_9", "memory_13", "unlock"]
+    assert all(task == whole[task.name] for task in part.tasks)
+
+
+def test_a_part_that_matches_nothing_suggests_the_nearest():
+    with pytest.raises(ValueError, match=r"no task of grid-30 matches 'dor_key'; did you mean door_key"):
+        load_suite("grid-30:unlock,dor_key")
+
+
+def test_a_part_of_a_file(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text(TASK + TASK.replace('env_id', 'name = "other"\nenv_id'))
+    assert [task.name for task in load_suite(f"{path}:oth*").tasks] == ["other"]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import fnmatch
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -63,8 +64,13 @@ def builtin_suites() -> list[str]:
 def load_suite(name: str) -> Suite:
     """A suite by name, by the path of a TOML file, or any single EnvPool or Gymnasium environment id as a suite of one.
 
+    SUITE:PATTERN,PATTERN is the part of a suite whose tasks match one of the glob patterns: `grid-30:door_key,memory_*`.
+
     Raises ValueError with the nearest names if there is none, or with the key at fault if the file does not fit.
     """
+    suite, colon, patterns = name.partition(":")
+    if colon and (suite in builtin_suites() or suite.endswith(".toml")):
+        return _part(load_suite(suite), patterns)
     if name in builtin_suites():
         return _read(_HERE / f"{name}.toml")
     if name.endswith(".toml"):
@@ -83,6 +89,15 @@ def load_suite(name: str) -> Suite:
     if hint.startswith("known"):
         hint = f"known: {', '.join(builtin_suites())}, a .toml file, or any EnvPool or Gymnasium environment id"
     raise ValueError(f"unknown suite {name!r}; {hint}")
+
+
+def _part(suite: Suite, patterns: str) -> Suite:
+    names = [task.name for task in suite.tasks]
+    for pattern in patterns.split(","):
+        if not any(fnmatch.fnmatchcase(name, pattern) for name in names):
+            raise ValueError(f"no task of {suite.name} matches {pattern!r}; {nearest(pattern, names)}")
+    tasks = tuple(task for task in suite.tasks if any(fnmatch.fnmatchcase(task.name, p) for p in patterns.split(",")))
+    return replace(suite, name=f"{suite.name}:{patterns}", tasks=tasks)
 
 
 def _single(env_id: str, backend: str) -> Task:
