@@ -74,7 +74,16 @@ def test_a_teacher_with_weight_changes_the_weights(tiny, alone, make_policy):
     assert not same(consume(train(tiny(teachers=(make_policy(),), schedule="constant:1e-3")))[1], alone[1])
 
 
-@pytest.mark.parametrize("changes", [{}, {"overlap": True}, {"env_groups": 2, "precision": "bfloat16"}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"overlap": True},
+        {"env_groups": 2, "precision": "bfloat16"},
+        {"teacher_acts": "linear:1:0:80%"},
+        {"teacher_acts": "0.5", "overlap": True, "env_groups": 2},
+    ],
+)
 def test_resumed_equals_uninterrupted(tiny, make_policy, changes):
     config = tiny(teachers=(make_policy(),), schedule="linear:1:0:60%", checkpoint_every="96", seed=3, **changes)
     updates, weights = consume(train(config))

@@ -14,6 +14,7 @@ from kickstarting.algo.losses import mask_logits
 from kickstarting.envs import MultiTaskEnv, TimeStep
 from kickstarting.machine import mixed_precision, run_network
 from kickstarting.networks import Network
+from kickstarting.teachers import ActingTeachers
 from kickstarting.types import Inputs, Trajectory
 
 
@@ -28,17 +29,28 @@ class Episode(NamedTuple):
     """Agent steps."""
     success: bool
     """The last reward was positive."""
+    by_teacher: bool = False
+    """A teacher acted, not the student."""
 
 
 class Actor:
     """One vector environment loop.
 
     The network may be the learner's own: it is read, never changed. Sampling is seeded; the same seed, weights and
-    environments give the same unrolls. greedy: take the most likely action instead (for evaluation).
+    environments give the same unrolls. greedy: take the most likely action instead (for evaluation). teachers: who acts in
+    the student's place, in a share of the episodes; the student's recurrent state follows these too.
     """
 
     def __init__(
-        self, env: MultiTaskEnv, network: Network, unroll_length: int, *, seed: int, greedy: bool = False, device: str = "cpu"
+        self,
+        env: MultiTaskEnv,
+        network: Network,
+        unroll_length: int,
+        *,
+        seed: int,
+        greedy: bool = False,
+        device: str = "cpu",
+        teachers: ActingTeachers | None = None,
     ) -> None:
         self.env = env
         self.network = network
@@ -46,6 +58,7 @@ class Actor:
         self._seconds = {"act": 0.0, "environment": 0.0}
         self._greedy = greedy
         self._device = device
+        self._teachers = teachers
         self._generator = torch.Generator(device).manual_seed(seed)
         self._mask = None if env.action_mask is None else env.action_mask.to(device)
         self._states = [network.initial_state(group.stop - group.start) for group in env.groups]
@@ -80,7 +93,10 @@ class Actor:
                         self._count(step, columns)
                     if t < T:  # while it steps, the network turns to the next group
                         output, self._states[g] = run_network(self.network, inputs[t : t + 1, columns], self._states[g])
-                        logits[t, columns] = mask_logits(output.logits[0], None if self._mask is None else self._mask[columns])
+                        behaviour = output.logits[0]
+                        if self._teachers:
+                            behaviour = self._teachers(behaviour, inputs[t : t + 1, columns], columns)
+                        logits[t, columns] = mask_logits(behaviour, None if self._mask is None else self._mask[columns])
                         actions[t, columns] = self._choose(logits[t, columns])
                         started = time.perf_counter()
                         env.send(actions[t, columns].cpu().numpy(), g)
@@ -106,8 +122,9 @@ class Actor:
         return episodes
 
     def metrics(self) -> dict[str, float | None]:
-        """Where the last unroll's time went."""
-        return {f"seconds/{phase}": seconds for phase, seconds in self._seconds.items()}
+        """Where the last unroll's time went, and how much of it was acted by teachers, if any may act."""
+        seconds: dict[str, float | None] = {f"seconds/{phase}": seconds for phase, seconds in self._seconds.items()}
+        return seconds | self._teachers.metrics() if self._teachers else seconds
 
     def close(self) -> None:
         """Nothing is left running."""
@@ -148,7 +165,8 @@ class Actor:
         for i in np.flatnonzero(step.terminated | step.truncated):
             reward, column = float(step.rewards[i]), columns.start + int(i)
             task, total = int(self.env.task_of_column[column]), float(self._returns[column])
-            self._episodes.append(Episode(task, column, total, int(self._lengths[column]), reward > 0))
+            by_teacher = self._teachers is not None and self._teachers.acts(column)
+            self._episodes.append(Episode(task, column, total, int(self._lengths[column]), reward > 0, by_teacher))
             self._returns[column] = self._lengths[column] = 0
 
 
@@ -159,10 +177,19 @@ class OverlappedActor:
     seed, same run. On a GPU it works in a stream of its own.
     """
 
-    def __init__(self, env: MultiTaskEnv, network: Any, unroll_length: int, *, seed: int, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        env: MultiTaskEnv,
+        network: Any,
+        unroll_length: int,
+        *,
+        seed: int,
+        device: str = "cpu",
+        teachers: ActingTeachers | None = None,
+    ) -> None:
         self._network = network
         self._copy = copy.deepcopy(network)
-        self._actor = Actor(env, self._copy, unroll_length, seed=seed, device=device)
+        self._actor = Actor(env, self._copy, unroll_length, seed=seed, device=device, teachers=teachers)
         self._stream = torch.cuda.Stream() if device == "cuda" else None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="actor")
         self._metrics: dict[str, float | None] = {}

@@ -58,6 +58,9 @@ class Config:
     policy_cost: str = "1"
     """Weight of policy gradient and entropy, a number or a schedule. step:0:1:5% warms up the critic before the rewards may
     change the policy; 0, with --baseline-cost 0, is policy distillation on the student's own trajectories."""
+    teacher_acts: str = "0"
+    """Probability, a number or a schedule, that an episode is acted by a teacher of its task instead of the student; V-trace
+    corrects for it. One environment of every task is always left to the student, whose score counts its own episodes only."""
     envs_per_task: int = 16
     unroll_length: int = 32
     learner: tyro.conf.OmitArgPrefixes[LearnerConfig] = field(default_factory=LearnerConfig)
@@ -94,17 +97,32 @@ class Config:
             parsed["schedule"] = self.parsed("schedule")
         for name, schedule in {
             **parsed,
-            **{name: self.parsed(name) for name in ("learning_rate", "entropy_cost", "policy_cost")},
+            **{name: self.parsed(name) for name in ("learning_rate", "entropy_cost", "policy_cost", "teacher_acts")},
         }.items():
             if min(schedule.start, schedule.end) < 0:
                 raise ValueError(f"{name} {schedule.spec!r} falls below 0; weights, rates and costs are never negative")
             if not name.startswith("schedule") and schedule.uses_progress:
                 raise ValueError(f"{name} {schedule.spec!r} follows progress; only the teachers' weight can")
+        self._check_teacher_acts(self.parsed("teacher_acts"))
         if self.precision not in PRECISIONS:
             raise ValueError(f"precision is {self.precision!r}; known: {', '.join(PRECISIONS)}")
         check_device(self.device)
         parse_frames(self.checkpoint_every, self.total_frames)
         self.parsed_network_options()
+
+    def _check_teacher_acts(self, probability: Schedule) -> None:
+        highest = max(probability.start, probability.end)
+        if highest > 1:
+            raise ValueError(f"teacher_acts {probability.spec!r} rises to {highest:g}; it is a probability, at most 1")
+        if highest > 0 and not self.teachers:
+            raise ValueError(
+                f"teacher_acts is {probability.spec!r}, but there is no teacher to act; give --teacher REF, or leave it at 0"
+            )
+        if highest > 0 and self.envs_per_task < 2:
+            raise ValueError(
+                f"teacher_acts is {probability.spec!r}, but envs_per_task is {self.envs_per_task}, and one environment of every "
+                "task is left to the student; give at least 2"
+            )
 
     @property
     def group(self) -> str:

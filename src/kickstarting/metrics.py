@@ -20,7 +20,9 @@ R = TypeVar("R")
 
 
 class ScoreTracker:
-    """The training score: for each task the mean metric of its last `window` episodes, as a score.
+    """The training score: for each task the mean metric of the student's last `window` episodes, as a score.
+
+    What teachers acted is counted among the episodes, but says nothing about the student.
 
     A task has no score before `warm_up` of its episodes ended, and the suite none before every task has one: the first
     episodes to end are the short ones, and in a goal task those are the successes.
@@ -34,7 +36,8 @@ class ScoreTracker:
 
     def add(self, episodes: Sequence[Episode]) -> None:
         for episode in episodes:
-            self._windows[episode.task].append((episode.episode_return, float(episode.success)))
+            if not episode.by_teacher:
+                self._windows[episode.task].append((episode.episode_return, float(episode.success)))
         self.episodes += len(episodes)
 
     def task_scores(self) -> np.ndarray:

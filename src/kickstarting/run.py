@@ -83,10 +83,10 @@ def _consume(config: Config, out: Path, snapshot: Snapshot | None, display: Disp
 
 
 def summarise(updates: list[dict[str, float | None]]) -> dict[str, float | None]:
-    """Losses and times are means over the updates; scores and hyperparameters are the last."""
+    """Losses, times and the share that teachers acted are means over the updates; scores and hyperparameters are the last."""
     last = dict(updates[-1])
     for name, value in last.items():
-        averaged = name.endswith(("_loss", "loss", "rho", "grad_norm")) or name.startswith("seconds/")
+        averaged = name.endswith(("_loss", "loss", "rho", "grad_norm", "teacher_acts")) or name.startswith("seconds/")
         if averaged and value is not None:
             last[name] = float(np.mean([value for u in updates if (value := u.get(name)) is not None]))
     return last

@@ -20,7 +20,7 @@ from kickstarting.machine import resolve_device, use_machine
 from kickstarting.metrics import Clock, ScoreTracker
 from kickstarting.networks.spec import NetworkSpec
 from kickstarting.suites import Suite, load_suite
-from kickstarting.teachers import build_teachers, load_weights
+from kickstarting.teachers import ActingTeachers, Teachers, build_teachers, load_weights
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,10 @@ def train(config: Config, snapshot: Snapshot | None = None) -> Iterator[Update]:
     frames, seam = restore(snapshot, learner, scores) if snapshot else (0, 0)
 
     while frames < config.total_frames:
-        with closing(make_env(config, suite, seam)) as env, closing(make_actor(config, env, learner, seam)) as actor:
+        with (
+            closing(make_env(config, suite, seam)) as env,
+            closing(make_actor(config, suite, env, learner, teachers, frames, seam)) as actor,
+        ):
             teachers.forget()
             seam += 1
             until = min(config.total_frames, seam * config.checkpoint_frames)
@@ -91,10 +94,16 @@ def make_env(config: Config, suite: Suite, seam: int) -> MultiTaskEnv:
     )
 
 
-def make_actor(config: Config, env: MultiTaskEnv, learner: Learner, seam: int) -> Actor | OverlappedActor:
-    """Who acts between two checkpoints."""
+def make_actor(
+    config: Config, suite: Suite, env: MultiTaskEnv, learner: Learner, teachers: Teachers, frames: int, seam: int
+) -> Actor | OverlappedActor:
+    """Who acts between two checkpoints: the student, and teachers if `teacher_acts` is not 0 throughout."""
+    seed, acting, probability = _seed(config, seam), None, config.parsed("teacher_acts")
+    if max(probability.start, probability.end) > 0:
+        per_step = float(np.mean([task.action_repeat for task in suite.tasks]))
+        acting = ActingTeachers(teachers, env, probability, frames=frames, frames_per_step=per_step, seed=seed)
     kind = OverlappedActor if config.overlap else Actor
-    return kind(env, learner.network, config.unroll_length, seed=_seed(config, seam), device=learner.device)
+    return kind(env, learner.network, config.unroll_length, seed=seed, device=learner.device, teachers=acting)
 
 
 def _seed(config: Config, seam: int) -> int:

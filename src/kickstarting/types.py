@@ -85,7 +85,7 @@ class Trajectory:
     behaviour_log_probs: Tensor
     """[T, B] log mu(a_t | x_t) of the policy that acted."""
     initial_state: State
-    """The behaviour policy's recurrent state before x_0."""
+    """The student's recurrent state before x_0, as it was when it acted."""
     action_mask: Tensor | None = None
     """[B, A] bool: the actions that exist in the column's task; None where all do."""
     teacher_logits: Tensor | None = None
