@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -139,6 +141,7 @@ def test_a_killed_population_resumes_to_the_same_bytes(evolved, tmp_path):
     )
     kill_when([sys.executable, str(job)], lambda: (killed / "checkpoints" / "00000002").exists())
     assert not (killed / "best").exists()
+    (killed / "lineage.json").write_text("[{")  # it is written anew from the checkpoint
     resume_population(killed, console=QUIET)
     assert json.loads((whole / "lineage.json").read_text()) == json.loads((killed / "lineage.json").read_text())
     for name in ("network.safetensors", "optimiser.safetensors"):
@@ -165,6 +168,88 @@ def test_a_corrupt_population_is_refused(evolved):
     (path / "state.json").write_text(text)
 
 
+@pytest.fixture
+def unfinished(evolved, tmp_path) -> Path:
+    """A copy of the population as it was when its last round but one was saved."""
+    out = tmp_path / "unfinished"
+    shutil.copytree(evolved[1], out)
+    shutil.rmtree(out / "best")
+    shutil.rmtree(checkpoints(out / "checkpoints")[-1])
+    return out
+
+
+def refused(out: Path, monkeypatch) -> str:
+    """The one line with which resuming ends, before anything is trained or written."""
+    monkeypatch.setattr("kickstarting.population.train", lambda *_: pytest.fail("training began"))
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
+    with pytest.raises(ValueError, match=r"\w") as error:
+        resume_population(out, console=QUIET)
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == before
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def put(data: dict, dotted: str, value: object) -> None:
+    """Set a nested key; None takes it away."""
+    *parents, last = dotted.split(".")
+    for name in parents:
+        data = data[name]
+    if value is None:
+        del data[last]
+    else:
+        data[last] = value
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("population.members", 4, ["3 members", "says 4"]),
+        ("population.patience", 3, ["patience", "does not fit"]),
+        ("config.patience", 3, ["patience", "does not fit"]),
+        ("population.members", "three", ["three|'str'", "was altered"]),
+        ("population.alpha_range", "0.001:2:3", ["starts at 3", "0.001 to 2"]),
+        ("population.slice", "often", ["often"]),
+        ("config.teachers", [], ["rho/0", "entropy_cost, learning_rate"]),
+        ("config.network_options", ["hidden=9"], ["member 0", "of shape", "the network has shape"]),
+        ("teacher_scores", None, ["lacks 'teacher_scores'"]),
+    ],
+)
+def test_an_altered_configuration_is_refused(unfinished, monkeypatch, key, value, words):
+    path = unfinished / "population.json"
+    data = json.loads(path.read_text())
+    put(data, key, value)
+    path.write_text(json.dumps(data))
+    message = refused(unfinished, monkeypatch)
+    assert all(re.search(word, message) for word in words), message
+
+
+def test_a_truncated_configuration_is_refused(unfinished, monkeypatch):
+    path = unfinished / "population.json"
+    path.write_text(path.read_text()[:100])
+    assert re.search("population.json is damaged.*restore the file", refused(unfinished, monkeypatch))
+
+
+def test_a_damaged_checkpoint_names_the_round_to_fall_back_to(evolved, tmp_path, monkeypatch):
+    out = tmp_path / "damaged"
+    shutil.copytree(evolved[1], out)
+    shutil.rmtree(out / "best")
+    older, newest = checkpoints(out / "checkpoints")
+    weights = next((newest / "member-01").glob("*/network.safetensors"))
+    weights.write_bytes(weights.read_bytes()[:-1])
+    for damage in (lambda: None, lambda: shutil.rmtree(newest / "member-01"), lambda: (newest / "state.json").write_text("{")):
+        damage()
+        assert f"remove {newest} to fall back to {older.name}" in refused(out, monkeypatch)
+    shutil.rmtree(newest)
+    monkeypatch.undo()
+    resume_population(out, console=QUIET)
+    assert (out / "lineage.json").read_bytes() == (evolved[1] / "lineage.json").read_bytes()
+
+
+def test_lost_metrics_of_a_member_are_found_before_the_work(unfinished, monkeypatch):
+    (unfinished / "members" / "02" / "metrics.jsonl").unlink()
+    assert re.search(r"02/metrics.jsonl has 0 rounds, the checkpoint 5", refused(unfinished, monkeypatch))
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [("2:1", "LOW <= HIGH"), ("0:1", "0 < LOW"), ("1", "LOW:HIGH"), ("a:b", "LOW:HIGH"), ("0.1:1:2", "outside its range 0.1 to 1")],
@@ -174,7 +259,15 @@ def test_bad_ranges(text, message):
         parse_range("alpha", text)
 
 
-@pytest.mark.parametrize(("changes", "message"), [({"members": 1}, "at least 2"), ({"test": "f"}, "welch, margin")])
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"members": 1}, "at least 2"),
+        ({"test": "f"}, "welch, margin"),
+        ({"slice": "often"}, "slice: 'often'"),
+        ({"burn_in": "0%"}, "burn_in: '0%'"),
+    ],
+)
 def test_bad_populations(tiny, tmp_path, changes, message):
     with pytest.raises(ValueError, match=message):
         run_population(tiny(), replace(PBT, **changes), tmp_path / "out", console=QUIET)
@@ -191,6 +284,15 @@ def test_a_slice_shorter_than_an_update_is_one_update(tiny, tmp_path):
     run_population(tiny(total_frames=128), replace(PBT, members=2, slice="10"), tmp_path / "out", console=QUIET)
     lineage = json.loads((tmp_path / "out" / "lineage.json").read_text())
     assert [e["frames"] for e in lineage if e["member"] == 0] == [32, 64, 96, 128]
+
+
+def test_teachers_act_in_every_members_slices(tiny, make_policy, tmp_path):
+    """By the schedule of the whole run: 1 in the first slice, 0 in the second, and seeds of its own for each member."""
+    config = tiny(total_frames=64, teachers=(make_policy(),), teacher_acts="step:1:0:50%")
+    run_population(config, replace(PBT, members=2, slice="32"), tmp_path / "out", console=QUIET)
+    for member in ("00", "01"):
+        lines = (tmp_path / "out" / "members" / member / "metrics.jsonl").read_text().splitlines()
+        assert [json.loads(line)["teacher_acts"] for line in lines] == [0.5, 0.0]
 
 
 def test_samples_have_the_windows_length():

@@ -142,6 +142,13 @@ def test_a_killed_run_resumes_and_ends_with_the_same_bytes(tiny, make_policy, tm
         resume(killed)
 
 
+def test_a_snapshot_of_other_tasks_is_refused(tiny, suite, alone, tmp_path):
+    path = tmp_path / "edited.toml"
+    path.write_text(Path(suite).read_text().replace('name = "obstacles"', 'name = "hurdles"'))
+    with pytest.raises(ValueError, match="scores of object, obstacles, suite two has hurdles, object"):
+        next(train(tiny(suite=str(path)), alone[0][-1].snapshot))
+
+
 def config_arguments(config: Config, out: Path) -> list[str]:
     """The command line of a configuration made by `tiny`."""
     arguments = [config.suite, "--out", out, "--network", config.network, "--frames", config.total_frames]

@@ -107,15 +107,18 @@ def _load(path: Path, name: str, hashes: dict[str, str]) -> Tensors:
     try:
         data = (path / name).read_bytes()
     except OSError as error:
-        raise CheckpointError(f"{path / name} cannot be read: {error.strerror}; {_remedy(path)}") from error
+        raise CheckpointError(f"{path / name} cannot be read: {error.strerror}; {remedy(path)}") from error
     if hashlib.sha256(data).hexdigest() != hashes.get(name):
-        raise CheckpointError(f"{path / name} is truncated or was altered (its SHA-256 differs from state.json); {_remedy(path)}")
+        raise CheckpointError(f"{path / name} is truncated or was altered (its SHA-256 differs from state.json); {remedy(path)}")
     return safetensors.torch.load(data)
 
 
-def _remedy(path: Path) -> str:
+def remedy(path: Path) -> str:
+    """What to do about a damaged checkpoint."""
+    if path.parent.name.startswith("member-"):  # the members of a population stay together
+        path = path.parent.parent
     others = [p.name for p in checkpoints(path.parent) if p != path]
-    return f"remove this directory to fall back to {others[-1]}" if others else "there is no other checkpoint beside it"
+    return f"remove {path} to fall back to {others[-1]}" if others else "there is no other checkpoint beside it"
 
 
 def _digest(state: dict[str, Any]) -> str:
@@ -144,9 +147,9 @@ def read_signed(path: Path) -> dict[str, Any]:
             f"no checkpoint at {path.parent}: {error.strerror}; give a run directory or one of its checkpoints"
         ) from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CheckpointError(f"{path} is damaged ({error}); {_remedy(path.parent)}") from error
+        raise CheckpointError(f"{path} is damaged ({error}); {remedy(path.parent)}") from error
     if claimed != _digest(data):
-        raise CheckpointError(f"{path} is damaged or was altered (its SHA-256 differs); {_remedy(path.parent)}")
+        raise CheckpointError(f"{path} is damaged or was altered (its SHA-256 differs); {remedy(path.parent)}")
     return data
 
 

@@ -38,8 +38,8 @@ class PopulationConfig:
     learning_rate_range: str = "3e-4:4e-3"
     entropy_cost_range: str = "1e-3:2e-2"
 
-    def check(self) -> None:
-        """Raise ValueError, with the remedy, for what cannot work."""
+    def check(self, total_frames: int) -> None:
+        """Raise ValueError, with the remedy, for what cannot work in a run of so many frames."""
         if self.members < 2:
             raise ValueError(f"a population of {self.members} cannot evolve; give at least 2 members, or use `kickstart train`")
         if self.test not in ("welch", "margin"):
@@ -51,6 +51,11 @@ class PopulationConfig:
             )
         for name in ("alpha_range", "rho_range", "learning_rate_range", "entropy_cost_range"):
             parse_range(name, getattr(self, name))
+        for name in ("slice", "burn_in"):
+            try:
+                parse_frames(getattr(self, name), total_frames)
+            except ValueError as error:
+                raise ValueError(f"{name}: {error}; give frames or a share of the run, as 2%") from None
 
 
 def parse_range(name: str, text: str) -> tuple[Range, float | None]:

@@ -76,6 +76,12 @@ class ScoreTracker:
         return {"episodes": self.episodes, "windows": windows}
 
     def load(self, state: dict[str, Any]) -> None:
+        """The inverse of `state`. Raises ValueError if it is of other tasks."""
+        theirs, ours = (", ".join(sorted(names)) for names in (state["windows"], [task.name for task in self.suite.tasks]))
+        if theirs != ours:
+            raise ValueError(
+                f"the checkpoint has scores of {theirs}, suite {self.suite.name} has {ours}; give back its tasks to resume"
+            )
         self.episodes = state["episodes"]
         for task, window in zip(self.suite.tasks, self._windows, strict=True):
             window.clear()

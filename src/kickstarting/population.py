@@ -22,28 +22,33 @@ from rich.console import Console
 
 from kickstarting.algo.schedules import parse_frames
 from kickstarting.checkpoint import (
+    CheckpointError,
     Snapshot,
     atomic_directory,
     checkpoints,
     load_checkpoint,
     read_signed,
+    remedy,
     save_checkpoint,
     write_json,
     write_signed,
 )
 from kickstarting.config import Config, config_from_json
-from kickstarting.evolution import Population, PopulationConfig, ancestry, first_round, look_around, member_seed
+from kickstarting.evolution import Population, PopulationConfig, ancestry, first_round, look_around, member_seed, ranges_of
 from kickstarting.metrics import MetricsWriter, read_metrics
 from kickstarting.run import measure_teachers, summarise, versions
 from kickstarting.suites import load_suite
 from kickstarting.sweep import Race
-from kickstarting.train import train
+from kickstarting.teachers import load_weights
+from kickstarting.train import build, train
+
+REMEDY = "restore the file, or start anew with another --out"
 
 
 def run_population(config: Config, population: PopulationConfig, out: Path, *, console: Console) -> None:
     """Evolve a population in a new directory. Raises ValueError if it holds one already, or anything does not fit."""
-    population.check()
     config.check()
+    population.check(config.total_frames)
     config = replace(config.on_this_machine(), schedule="constant:1", name=config.name or "population")
     if (out / "population.json").exists():
         raise ValueError(f"{out} already holds a population; choose another --out, or continue it with --resume {out}")
@@ -56,17 +61,59 @@ def run_population(config: Config, population: PopulationConfig, out: Path, *, c
 
 def resume_population(out: Path, *, console: Console) -> None:
     """Continue a killed population from its newest checkpoint."""
-    if not (out / "population.json").exists():
-        raise ValueError(f"no population at {out}; start one with `kickstart population SUITE --out {out}`")
+    config, population, _ = read_population(out)
     if (out / "best" / "finished.json").exists():
         raise ValueError(f"{out} is finished; there is nothing to resume")
     found = checkpoints(out / "checkpoints")
-    _evolve(out, load_population(found[-1]) if found else None, console)
+    state = load_population(found[-1]) if found else None
+    if state:
+        check_fits(state, config, population, out)
+    _evolve(out, state, console)
+
+
+def read_population(out: Path) -> tuple[Config, PopulationConfig, dict]:
+    """Configuration of members and population, and the teachers' scores. Raises ValueError if there are none that fit."""
+    path = out / "population.json"
+    try:
+        data = json.loads(path.read_text())
+        config, population = config_from_json(data["config"]), PopulationConfig(**data["population"])
+        config.check()
+        population.check(config.total_frames)
+        return config, population, data["teacher_scores"]
+    except OSError as error:
+        raise ValueError(
+            f"no population at {out} ({error.strerror}); start one with `kickstart population SUITE --out {out}`"
+        ) from error
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path} is damaged: {error}; {REMEDY}") from error
+    except KeyError as error:
+        raise ValueError(f"{path} lacks {error}; {REMEDY}") from error
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path} does not fit this version or was altered: {error}; {REMEDY}") from error
+
+
+def check_fits(state: Population, config: Config, population: PopulationConfig, out: Path) -> None:
+    """Raise CheckpointError if a checkpoint is of another population than population.json says: by its number of members,
+    what they tune, their weights' shapes, or their metrics."""
+    ours = f"{out / 'population.json'} says"
+    if len(state.values) != population.members:
+        raise CheckpointError(f"the checkpoint has {len(state.values)} members, {ours} {population.members}; {REMEDY}")
+    tuned, found = sorted(ranges_of(config, population)[0]), sorted(state.values[0])
+    if tuned != found:
+        raise CheckpointError(f"the checkpoint tunes {', '.join(found)}, {ours} {', '.join(tuned)}; {REMEDY}")
+    _, env, _, learner = build(config)
+    env.close()
+    for i, snapshot in enumerate(state.snapshots):
+        assert snapshot is not None
+        load_weights(learner.network, snapshot, f"member {i} of the checkpoint")
+        lines = out / "members" / f"{i:02d}" / "metrics.jsonl"
+        rounds = len(read_metrics(lines)) if lines.exists() else 0
+        if rounds < state.round:
+            raise CheckpointError(f"{lines} has {rounds} rounds, the checkpoint {state.round}; {REMEDY}")
 
 
 def _evolve(out: Path, state: Population | None, console: Console) -> None:
-    data = json.loads((out / "population.json").read_text())
-    config, population = config_from_json(data["config"]), PopulationConfig(**data["population"])
+    config, population, teacher_scores = read_population(out)
     state = state or first_round(config, population)
     suite = load_suite(config.suite)
     directories = [out / "members" / f"{i:02d}" for i in range(population.members)]
@@ -74,7 +121,7 @@ def _evolve(out: Path, state: Population | None, console: Console) -> None:
     for i, directory in enumerate(directories):
         directory.mkdir(parents=True, exist_ok=True)
         write_json(directory / "config.json", {**config.to_json(), "name": f"member {i}", "seed": member_seed(config, i)})
-        write_json(directory / "teacher_scores.json", data["teacher_scores"])
+        write_json(directory / "teacher_scores.json", teacher_scores)
     frames = state.snapshots[0].record["frames"] if state.snapshots[0] else 0
     writers = [MetricsWriter(directory, frames=frames, board=False) for directory in directories]
     race = Race({d: replace(config, name=f"member {i}", seed=member_seed(config, i)) for i, d in enumerate(directories)}, console)
@@ -87,7 +134,7 @@ def _evolve(out: Path, state: Population | None, console: Console) -> None:
                     frames = snapshot.record["frames"]  # the same of all members
                 state = look_around(state, config, population, suite)
                 _save(out, state)
-        _write_best(out, state, config, data["teacher_scores"])
+        _write_best(out, state, config, teacher_scores)
     finally:
         for writer in writers:
             writer.close()
@@ -132,8 +179,12 @@ def _save(out: Path, state: Population) -> None:
 def load_population(path: Path) -> Population:
     """Read and verify a population's checkpoint. Raises CheckpointError if anything in it is missing or altered."""
     data = read_signed(path / "state.json")
-    members = range(len(data["values"]))
-    snapshots: list[Snapshot | None] = [load_checkpoint(checkpoints(path / f"member-{i:02d}")[-1]) for i in members]
+    snapshots: list[Snapshot | None] = []
+    for i in range(len(data["values"])):
+        found = checkpoints(path / f"member-{i:02d}")
+        if not found:
+            raise CheckpointError(f"{path} lacks member {i}; {remedy(path)}")
+        snapshots.append(load_checkpoint(found[0]))
     return Population(data["round"], data["values"], snapshots, data["lineage"])
 
 
