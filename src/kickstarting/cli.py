@@ -17,6 +17,7 @@ from rich.table import Table
 from kickstarting.config import Config, Frames
 from kickstarting.evolution import PopulationConfig
 from kickstarting.learner import TrainingError
+from kickstarting.sweep import SweepError
 
 console = Console()
 
@@ -184,12 +185,43 @@ def demo(full: bool = False, out: Path = Path("runs/demo"), frames: Frames | Non
     run_demo(out, full=full, frames=frames, console=console)
 
 
+def reproduce(
+    name: tyro.conf.Positional[str] = "",
+    scale: str = "cpu",
+    seeds: int | None = None,
+    out: Path | None = None,
+    resume: bool = False,
+    jobs: int = 0,
+) -> None:
+    """Run one of the paper's experiments to its end and write its table, figures and page. Without a name: list them.
+
+    Args:
+        name: Of the experiment.
+        scale: tiny (minutes, tests the machinery), cpu (hours on two cores) or gpu.
+        seeds: Runs of each arm; the scale's number unless given.
+        out: Directory for all runs of this scale; runs/reproduce/SCALE unless given. Experiments share runs there.
+        resume: Go on with an experiment that was begun.
+        jobs: Runs at a time; one a core unless given.
+    """
+    from kickstarting.reproduce import experiments
+    from kickstarting.reproduce import reproduce as run_experiment
+
+    if name:
+        run_experiment(name, scale=scale, seeds=seeds, out=out, resume=resume, jobs=jobs, console=console)
+        return
+    table = Table("experiment", "question", show_lines=True)
+    for known, experiment in experiments().items():
+        table.add_row(known, " ".join((experiment.__doc__ or "").split()))
+    console.print(table)
+
+
 def main() -> None:
     """Entry point: one clear line and exit code 1 on an error that a user can mend."""
-    commands = {"train": train, "population": population, "evaluate": evaluate, "compare": compare, "demo": demo, "suites": suites}
+    functions = (train, population, evaluate, compare, reproduce, demo, suites)
+    commands = {function.__name__: function for function in functions}
     try:
         tyro.extras.subcommand_cli_from_dict(commands, prog="kickstart", description=__doc__)
-    except (ValueError, TrainingError) as error:
+    except (ValueError, TrainingError, SweepError) as error:
         sys.exit(f"kickstart: error: {error}")
     except KeyboardInterrupt:
         sys.exit("kickstart: interrupted; what was checkpointed is kept: continue with `kickstart train --resume DIR`")

@@ -29,6 +29,10 @@ Frames = Annotated[
 """A number of frames, on the command line also as 250k or 1.5M."""
 
 
+SCHEDULED = ("learning_rate", "entropy_cost", "policy_cost", "baseline_cost")
+"""What is a number or a schedule, in the order of the learner's `Hyperparameters`."""
+
+
 @dataclass(frozen=True)
 class Config:
     """Everything that determines a run."""
@@ -61,6 +65,8 @@ class Config:
     teacher_acts: str = "0"
     """Probability, a number or a schedule, that an episode is acted by a teacher of its task instead of the student; V-trace
     corrects for it. One environment of every task is always left to the student, whose score counts its own episodes only."""
+    baseline_cost: str = "0.5"
+    """Weight of the critic's loss, a number or a schedule."""
     envs_per_task: int = 16
     unroll_length: int = 32
     learner: tyro.conf.OmitArgPrefixes[LearnerConfig] = field(default_factory=LearnerConfig)
@@ -97,7 +103,7 @@ class Config:
             parsed["schedule"] = self.parsed("schedule")
         for name, schedule in {
             **parsed,
-            **{name: self.parsed(name) for name in ("learning_rate", "entropy_cost", "policy_cost", "teacher_acts")},
+            **{name: self.parsed(name) for name in (*SCHEDULED, "teacher_acts")},
         }.items():
             if min(schedule.start, schedule.end) < 0:
                 raise ValueError(f"{name} {schedule.spec!r} falls below 0; weights, rates and costs are never negative")

@@ -1,8 +1,10 @@
-"""Progress: a live panel on a terminal, plain lines elsewhere."""
+"""Progress of one run or of many: a live panel on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
+import json
 import time
+from pathlib import Path
 from types import TracebackType
 
 from rich.console import Console, Group
@@ -97,3 +99,81 @@ def short(x: float) -> str:
 
 def number(x: float | None, digits: int = 1) -> str:
     return "-" if x is None else f"{x:.{digits}f}"
+
+
+class Race:
+    """One line a run: bar, score, speed, time left; plain lines when not on a terminal."""
+
+    def __init__(self, runs: dict[Path, Config], console: Console) -> None:
+        self.runs = runs
+        self.console = console
+        self._live = Live(console=console, refresh_per_second=2) if console.is_terminal else None
+        self._printed = 0.0
+
+    def __enter__(self) -> Race:
+        if self._live:
+            self._live.__enter__()
+        return self
+
+    def __exit__(self, *error) -> None:
+        self.refresh(last=True)
+        if self._live:
+            self._live.__exit__(*error)
+
+    def refresh(self, last: bool = False) -> None:
+        states = {out: _state(out) for out in self.runs}
+        if self._live:
+            self._live.update(self._table(states))
+        elif last or time.monotonic() - self._printed > 15.0:
+            self._printed = time.monotonic()
+            for out, metrics in states.items():
+                if metrics and (last or not finished(out)):
+                    self.console.print(plain_line(self.runs[out], metrics["frames"], metrics), soft_wrap=True, highlight=False)
+
+    def _table(self, states: dict[Path, dict]) -> Table:
+        table = Table.grid(padding=(0, 2))
+        for out, config in self.runs.items():
+            metrics = states[out]
+            frames = metrics.get("frames", 0)
+            lambdas = [number(v, 2) for k, v in metrics.items() if k.startswith("lambda/")]
+            table.add_row(
+                f"{config.group}:{config.seed}",
+                ProgressBar(total=config.total_frames, completed=min(frames, config.total_frames), width=30),
+                f"{short(frames)} frames",
+                f"score [bold]{number(metrics.get('score'))}[/]",
+                f"lambda {' '.join(lambdas)}" if lambdas else "",
+                f"{short(metrics.get('frames_per_second') or 0)}/s",
+                "done" if finished(out) else f"left {left(config, frames, metrics)}" if frames else "waiting",
+            )
+        return table
+
+
+def _state(out: Path) -> dict:
+    """The last metrics of a run; of a population, frames and speed of all members and the best one's score."""
+    members = [line for path in sorted(out.glob("members/*")) if (line := _last_line(path))]
+    if not members:
+        return _last_line(out)
+    best = max(members, key=lambda line: line.get("score") or -1e9)
+    return {**best, "frames": sum(line["frames"] for line in members) / len(list(out.glob("members/*")))}
+
+
+def _last_line(out: Path) -> dict:
+    path = out / "metrics.jsonl"
+    if not path.exists():
+        return {}
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - 20_000))
+        tail = file.read().decode(errors="replace")
+    for line in reversed(tail.splitlines()):
+        try:
+            data = json.loads(line)
+        except json.JSONDecodeError:
+            continue
+        if isinstance(data, dict):
+            return data
+    return {}
+
+
+def finished(out: Path) -> bool:
+    """Whether the run or population in this directory came to its end."""
+    return (out / "finished.json").exists() or (out / "best" / "finished.json").exists()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import numpy as np
 
-from kickstarting.config import Config
+from kickstarting.config import SCHEDULED, Config
 from kickstarting.evaluate import evaluate
 from kickstarting.learner import Hyperparameters
 from kickstarting.suites import Suite
@@ -23,9 +25,7 @@ class HyperparameterSchedules:
     """
 
     def __init__(self, config: Config, teachers: Teachers, suite: Suite, task_of_column: np.ndarray) -> None:
-        self._learning_rate = config.parsed("learning_rate")
-        self._entropy_cost = config.parsed("entropy_cost")
-        self._policy_cost = config.parsed("policy_cost")
+        self._scheduled = {name: config.parsed(name) for name in SCHEDULED}
         self._alphas = config.teacher_schedules()
         self._teachers = teachers
         self._shares = config.teacher_shares or (1.0,) * len(teachers.teachers)
@@ -53,16 +53,11 @@ class HyperparameterSchedules:
             else:
                 alpha = np.full(len(task_scores), schedule.at(frames))
             lambdas.append(share * np.asarray(alpha)[self._task_of_column])
-        scheduled = (self._learning_rate, self._entropy_cost, self._policy_cost)
-        return Hyperparameters(*(float(schedule.at(frames)) for schedule in scheduled)), lambdas
+        return Hyperparameters(**{name: float(schedule.at(frames)) for name, schedule in self._scheduled.items()}), lambdas
 
     def metrics(self, hyperparameters: Hyperparameters, lambdas: list[np.ndarray]) -> dict[str, float | None]:
-        """Learning rate, entropy cost, and each teacher's mean lambda over the columns that it teaches."""
-        result: dict[str, float | None] = {
-            "learning_rate": hyperparameters.learning_rate,
-            "entropy_cost": hyperparameters.entropy_cost,
-            "policy_cost": hyperparameters.policy_cost,
-        }
+        """Learning rate and costs, and each teacher's mean lambda over the columns that it teaches."""
+        result: dict[str, float | None] = asdict(hyperparameters)
         for teacher, weight in zip(self._teachers.teachers, lambdas, strict=True):
             result[f"lambda/{teacher.name}"] = float(weight[teacher.columns].mean())
         return result

@@ -30,7 +30,6 @@ class LearnerConfig:
     max_grad_norm: float = 1.0
     """Clip the gradient's global norm; the loss is a mean over transitions."""
     discount: float = 0.99
-    baseline_cost: float = 0.5
     clip_rho_threshold: float = 1.0
     clip_pg_rho_threshold: float = 1.0
     vtrace_lambda: float = 1.0
@@ -54,6 +53,7 @@ class Hyperparameters:
     learning_rate: float
     entropy_cost: float
     policy_cost: float = 1.0
+    baseline_cost: float = 0.5
 
 
 class Learner:
@@ -75,7 +75,7 @@ class Learner:
         """
         config = self.config
         costs = Costs(
-            baseline_cost=config.baseline_cost,
+            baseline_cost=hyperparameters.baseline_cost,
             entropy_cost=hyperparameters.entropy_cost,
             discount=config.discount,
             clip_rho_threshold=config.clip_rho_threshold,

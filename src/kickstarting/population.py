@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -34,11 +35,11 @@ from kickstarting.checkpoint import (
     write_signed,
 )
 from kickstarting.config import Config, config_from_json
+from kickstarting.display import Race
 from kickstarting.evolution import Population, PopulationConfig, ancestry, first_round, look_around, member_seed, ranges_of
 from kickstarting.metrics import MetricsWriter, read_metrics
 from kickstarting.run import measure_teachers, summarise, versions
 from kickstarting.suites import load_suite
-from kickstarting.sweep import Race
 from kickstarting.teachers import load_weights
 from kickstarting.train import build, train
 
@@ -142,11 +143,12 @@ def _evolve(out: Path, state: Population | None, console: Console) -> None:
 
 def _advance(config: Config, snapshot: Snapshot | None, writer: MetricsWriter, show: Callable[[], None]) -> Snapshot:
     """One slice of one member: the backend. A cluster would run this elsewhere."""
-    kept = []
+    kept, began, start = [], time.perf_counter(), snapshot.record["frames"] if snapshot else 0
     for update in train(config, snapshot):
         kept.append(update.metrics)
         if update.snapshot:
-            writer.write(update.frames, summarise(kept))
+            speed = (update.frames - start) / (time.perf_counter() - began)
+            writer.write(update.frames, {**summarise(kept), "frames_per_second": speed})
             show()
             return update.snapshot
     raise AssertionError("training ended without a checkpoint")

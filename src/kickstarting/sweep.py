@@ -7,17 +7,20 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
-from rich.live import Live
-from rich.progress_bar import ProgressBar
-from rich.table import Table
 
-from kickstarting.config import Config
-from kickstarting.display import left, number, plain_line, short
+from kickstarting.checkpoint import write_json
+from kickstarting.config import Config, config_from_json
+from kickstarting.display import Race, finished
+from kickstarting.evolution import PopulationConfig
+from kickstarting.population import resume_population, run_population
+from kickstarting.run import resume, run
+from kickstarting.teachers.label import split_reference
 
 POLL = 1.0
 
@@ -26,29 +29,41 @@ class SweepError(RuntimeError):
     """A run of a sweep failed; the message holds its last words."""
 
 
-def run_all(
-    runs: dict[Path, Config], *, jobs: int = 0, console: Console | None = None, poll: Callable[[], None] | None = None
-) -> None:
-    """Bring every run to its end: start what is missing, resume what was killed, skip what is finished.
+@dataclass(frozen=True)
+class Evolution:
+    """A population as one job of a sweep."""
+
+    config: Config
+    population: PopulationConfig
+
+
+def run_all(runs: Mapping[Path, Config | Evolution], *, jobs: int = 0, console: Console | None = None) -> None:
+    """Bring every run to its end: start what is missing, resume what was killed, skip what is finished. A run whose teachers
+    are runs of the same sweep waits for them.
 
     jobs: processes at a time, 0 for one a core. Each gets its share of the cores, and its output goes to `log.txt` in its
     directory. When one fails the others are stopped (their checkpoints stay) and SweepError is raised.
+
+    Raises ValueError before any work if a directory holds a run of another configuration.
     """
     jobs = min(jobs or os.cpu_count() or 1, len(runs))
     threads = max(1, (os.cpu_count() or 1) // jobs)
-    waiting = [out for out in runs if not (out / "finished.json").exists()]
+    for out, job in runs.items():
+        _check_same(out, job)
+    waiting = [out for out in runs if not finished(out)]
     running: dict[Path, subprocess.Popen] = {}
-    show = Race(runs, console or Console())
+    show = Race({out: _config(job) for out, job in runs.items()}, console or Console())
     try:
         with show:
             while waiting or running:
-                while waiting and len(running) < jobs:
-                    out = waiting.pop(0)
-                    running[out] = _start(out, replace(runs[out], torch_threads=runs[out].torch_threads or threads))
+                ready = [
+                    out for out in waiting if not any(teacher in waiting or teacher in running for teacher in _needs(runs, out))
+                ]
+                for out in ready[: jobs - len(running)]:
+                    waiting.remove(out)
+                    running[out] = _start(out, runs[out], threads)
                 time.sleep(POLL)
                 show.refresh()
-                if poll:
-                    poll()
                 for out, process in list(running.items()):
                     if process.poll() is not None:
                         del running[out]
@@ -64,91 +79,61 @@ def run_all(
             process.wait()
 
 
-def _start(out: Path, config: Config) -> subprocess.Popen:
+def _config(job: Config | Evolution) -> Config:
+    return job.config if isinstance(job, Evolution) else job
+
+
+def _needs(runs: Mapping[Path, Config | Evolution], out: Path) -> list[Path]:
+    refs = [Path(split_reference(teacher)[1]) for teacher in _config(runs[out]).teachers]
+    return [ref for ref in refs if ref in runs]
+
+
+def _to_json(job: Config | Evolution) -> dict[str, Any]:
+    population = asdict(job.population) if isinstance(job, Evolution) else None
+    return json.loads(json.dumps({"config": _config(job).to_json(), "population": population}))
+
+
+def _check_same(out: Path, job: Config | Evolution) -> None:
+    """Raise ValueError if `out` was begun as another job."""
+    if not (out / "job.json").exists():
+        return
+    began, wanted = json.loads((out / "job.json").read_text()), _to_json(job)
+    for part in ("config", "population"):
+        old, new = began.get(part) or {}, wanted[part] or {}
+        for name in sorted(old.keys() | new.keys()):
+            if name != "torch_threads" and old.get(name) != new.get(name):
+                raise ValueError(
+                    f"{out} was begun with {name} {old.get(name)!r}, now it is {new.get(name)!r}; "
+                    "choose another directory, or move that run away"
+                )
+
+
+def _start(out: Path, job: Config | Evolution, threads: int) -> subprocess.Popen:
     out.mkdir(parents=True, exist_ok=True)
-    job = out / "job.json"
-    job.write_text(json.dumps(config.to_json()))
+    data = _to_json(job)
+    data["config"]["torch_threads"] = data["config"]["torch_threads"] or threads
+    write_json(out / "job.json", data)
     with (out / "log.txt").open("a") as log:
         return subprocess.Popen(
-            [sys.executable, "-m", "kickstarting.sweep", str(job)], stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL
+            [sys.executable, "-m", "kickstarting.sweep", str(out / "job.json")],
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
         )
-
-
-class Race:
-    """One line a run: bar, score, speed, time left; plain lines when not on a terminal."""
-
-    def __init__(self, runs: dict[Path, Config], console: Console) -> None:
-        self.runs = runs
-        self.console = console
-        self._live = Live(console=console, refresh_per_second=2) if console.is_terminal else None
-        self._printed = 0.0
-
-    def __enter__(self) -> Race:
-        if self._live:
-            self._live.__enter__()
-        return self
-
-    def __exit__(self, *error) -> None:
-        self.refresh(last=True)
-        if self._live:
-            self._live.__exit__(*error)
-
-    def refresh(self, last: bool = False) -> None:
-        states = {out: _last_line(out) for out in self.runs}
-        if self._live:
-            self._live.update(self._table(states))
-        elif last or time.monotonic() - self._printed > 15.0:
-            self._printed = time.monotonic()
-            for out, metrics in states.items():
-                if metrics and (last or not (out / "finished.json").exists()):
-                    self.console.print(plain_line(self.runs[out], metrics["frames"], metrics), soft_wrap=True, highlight=False)
-
-    def _table(self, states: dict[Path, dict]) -> Table:
-        table = Table.grid(padding=(0, 2))
-        for out, config in self.runs.items():
-            metrics = states[out]
-            frames = metrics.get("frames", 0)
-            lambdas = [number(v, 2) for k, v in metrics.items() if k.startswith("lambda/")]
-            table.add_row(
-                f"{config.group}:{config.seed}",
-                ProgressBar(total=config.total_frames, completed=min(frames, config.total_frames), width=30),
-                f"{short(frames)} frames",
-                f"score [bold]{number(metrics.get('score'))}[/]",
-                f"lambda {' '.join(lambdas)}" if lambdas else "",
-                f"{short(metrics.get('frames_per_second') or 0)}/s",
-                "done" if (out / "finished.json").exists() else f"left {left(config, frames, metrics)}" if frames else "waiting",
-            )
-        return table
-
-
-def _last_line(out: Path) -> dict:
-    path = out / "metrics.jsonl"
-    if not path.exists():
-        return {}
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - 20_000))
-        tail = file.read().decode(errors="replace")
-    for line in reversed(tail.splitlines()):
-        try:
-            data = json.loads(line)
-        except json.JSONDecodeError:
-            continue
-        if isinstance(data, dict):
-            return data
-    return {}
 
 
 def main() -> None:
     """One run of a sweep, in its own process: `python -m kickstarting.sweep JOB`."""
-    from kickstarting.config import config_from_json
-    from kickstarting.run import resume, run
-
-    job = Path(sys.argv[1])
+    out = Path(sys.argv[1]).parent
+    data = json.loads(Path(sys.argv[1]).read_text())
+    config = config_from_json(data["config"])
     try:
-        if (job.parent / "config.json").exists():
-            resume(job.parent)
+        if data["population"] is None:
+            resume(out) if (out / "config.json").exists() else run(config, out)
+        elif (out / "population.json").exists():
+            resume_population(out, console=Console())
         else:
-            run(config_from_json(json.loads(job.read_text())), job.parent)
+            run_population(config, PopulationConfig(**data["population"]), out, console=Console())
     except (ValueError, RuntimeError) as error:
         sys.exit(f"error: {error}")
 

@@ -1,0 +1,72 @@
+"""The experiments of the paper's section 5 as commands: `kickstart reproduce NAME`. One file each: question, sweep, analysis."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from pathlib import Path
+from typing import Protocol
+
+from rich.console import Console
+
+from kickstarting.algo.schedules import nearest
+from kickstarting.checkpoint import write_json
+from kickstarting.report import Comparison, compare_runs, to_rich
+from kickstarting.reproduce.lab import SCALES, Lab
+from kickstarting.run import versions
+from kickstarting.sweep import run_all
+
+__all__ = ["experiments", "reproduce"]
+
+
+class Experiment(Protocol):
+    """What the module of an experiment holds; its docstring is the question."""
+
+    __doc__: str
+    BASELINE: str
+
+    def sweep(self, lab: Lab) -> None:
+        """Register the runs."""
+        ...
+
+
+def experiments() -> dict[str, Experiment]:
+    """Every experiment by its name on the command line."""
+    names = [module.name for module in pkgutil.iter_modules(__path__) if module.name != "lab"]
+    return {name.replace("_", "-"): importlib.import_module(f"{__name__}.{name}") for name in names}  # type: ignore[misc]
+
+
+def reproduce(
+    name: str, *, scale: str, seeds: int | None, out: Path | None, resume: bool, jobs: int, console: Console
+) -> Comparison:
+    """Bring an experiment to its end and write its report to OUT/NAME.
+
+    Raises ValueError if there is no such experiment or scale, or OUT holds it already and `resume` is not set.
+    """
+    known = experiments()
+    if name not in known:
+        raise ValueError(f"no experiment is called {name!r}; {nearest(name, known)}")
+    if scale not in SCALES:
+        raise ValueError(f"no scale is called {scale!r}; {nearest(scale, SCALES)}")
+    if seeds is not None and seeds < 1:
+        raise ValueError(f"seeds is {seeds}; it must be at least 1")
+    experiment, out = known[name], out or Path("runs/reproduce") / scale
+    report, wanted = out / name, {"scale": scale, "seeds": seeds or SCALES[scale].seeds}
+    if (report / "experiment.json").exists() and not resume:
+        raise ValueError(f"{report} was begun already; add --resume to go on with it, or choose another --out")
+    lab = Lab(SCALES[scale], out, wanted["seeds"])
+    experiment.sweep(lab)
+    report.mkdir(parents=True, exist_ok=True)
+    write_json(report / "experiment.json", {**wanted, "versions": versions()})
+    console.print(f"[bold]{name}[/]: {' '.join((experiment.__doc__ or '').split())}", highlight=False)
+    console.print(f"{len(lab.runs)} runs in {out}, of which {len(lab.compared)} are compared", highlight=False)
+    run_all(dict(sorted(lab.runs.items(), key=lambda item: _seed_of(item[0]))), jobs=jobs, console=console)
+    comparison = compare_runs(lab.compared, out=report, baseline=experiment.BASELINE)
+    console.print(to_rich(comparison))
+    console.print(f"open {(report / 'report.html').resolve()}")
+    return comparison
+
+
+def _seed_of(path: Path) -> int:
+    """Runs of one seed together, so that an unfinished sweep says something about all arms."""
+    return int(path.name.rpartition("-")[2])

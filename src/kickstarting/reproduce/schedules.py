@@ -1,0 +1,18 @@
+"""How should lambda fall? Constant, linear over 10, 20 and 40 % of the frames, by progress, and by population based training.
+(Schmitt et al. 2018, table 2 and figure 3.)"""
+
+from kickstarting.reproduce.lab import Lab
+
+BASELINE = "scratch"
+
+
+def sweep(lab: Lab) -> None:
+    teacher = (lab.teacher(),)
+    lab.students("scratch")
+    lab.populations("kickstarted, PBT", teachers=teacher)
+    lab.students("kickstarted", teachers=teacher)  # linear 1 to 0 over 20 %
+    for start in (1, 2):
+        lab.students(f"constant {start}", teachers=teacher, schedule=f"constant:{start}")
+        for share in (10, 20, 40):
+            if (start, share) != (1, 20):
+                lab.students(f"linear {start} to 0 over {share}%", teachers=teacher, schedule=f"linear:{start}:0:{share}%")
