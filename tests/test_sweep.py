@@ -7,8 +7,10 @@ import io
 import pytest
 from rich.console import Console
 
+from kickstarting.display import finished
+from kickstarting.evolution import PopulationConfig
 from kickstarting.metrics import read_metrics
-from kickstarting.sweep import SweepError, run_all
+from kickstarting.sweep import Evolution, SweepError, run_all
 
 
 def test_runs_finish_and_are_skipped_afterwards(tiny, tmp_path) -> None:
@@ -27,3 +29,27 @@ def test_runs_finish_and_are_skipped_afterwards(tiny, tmp_path) -> None:
 def test_a_failing_run_stops_the_sweep_with_its_own_words(tiny, tmp_path) -> None:
     with pytest.raises(SweepError, match="did you mean small"):
         run_all({tmp_path / "bad": tiny(network="smal")}, console=Console(file=io.StringIO()))
+
+
+def test_a_student_waits_for_its_teacher(tiny, tmp_path) -> None:
+    teacher = tmp_path / "teacher"
+    runs = {tmp_path / "student": tiny(teachers=(f"*={teacher}",)), teacher: tiny(seed=1)}
+    run_all(runs, console=Console(file=io.StringIO()))
+    assert (tmp_path / "student" / "finished.json").stat().st_mtime_ns > (teacher / "finished.json").stat().st_mtime_ns
+
+
+def test_a_population_is_a_job_and_its_best_member_a_run(tiny, tmp_path) -> None:
+    job = Evolution(tiny(score_window=2), PopulationConfig(members=2, slice="50%", burn_in="50%"))
+    shown = io.StringIO()
+    run_all({tmp_path / "population": job}, console=Console(file=shown, width=200))
+    assert finished(tmp_path / "population")
+    best = read_metrics(tmp_path / "population" / "best" / "metrics.jsonl")
+    assert best[-1]["frames"] == job.config.total_frames
+    assert best[-1]["frames_per_second"] > 0
+
+
+def test_a_directory_with_another_run_is_left_alone(tiny, tmp_path) -> None:
+    runs = {tmp_path / "run": tiny()}
+    run_all(runs, console=Console(file=io.StringIO()))
+    with pytest.raises(ValueError, match=r"was begun with unroll_length \d+, now it is 7; choose another directory"):
+        run_all({tmp_path / "run": tiny(unroll_length=7)}, console=Console(file=io.StringIO()))

@@ -113,5 +113,5 @@ def test_a_part_that_matches_nothing_suggests_the_nearest():
 
 def test_a_part_of_a_file(tmp_path):
     path = tmp_path / "mine.toml"
-    path.write_text(TASK + TASK.replace('env_id', 'name = "other"\nenv_id'))
+    path.write_text(TASK + TASK.replace("env_id", 'name = "other"\nenv_id'))
     assert [task.name for task in load_suite(f"{path}:oth*").tasks] == ["other"]

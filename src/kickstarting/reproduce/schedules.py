@@ -16,3 +16,4 @@ def sweep(lab: Lab) -> None:
         for share in (10, 20, 40):
             if (start, share) != (1, 20):
                 lab.students(f"linear {start} to 0 over {share}%", teachers=teacher, schedule=f"linear:{start}:0:{share}%")
+    lab.students("progress", teachers=teacher, schedule="progress:1:40%")
