@@ -5,7 +5,7 @@ STAMP := .venv/.installed
 # Searched in this order for the first Python >= 3.11; `make install PYTHON=/path/to/python` puts one in front.
 PYTHONS := $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11
 
-.PHONY: help install test test-learning check format demo demo-full bench bench-peers clean
+.PHONY: help install test test-learning check format demo demo-full reproduce-tiny bench bench-peers clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -44,6 +44,9 @@ check: install ## Format, lint, types, import order, spelling; changes nothing
 format: install ## Format, and mend what the linter can mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+reproduce-tiny: install ## Every experiment of the paper at the scale `tiny`, to its report; for a nightly run
+	$(BIN)/pytest -m slow tests/test_reproduce.py
 
 demo: install ## The main job: a shipped teacher kickstarts a larger student, beside the same student from scratch
 	$(BIN)/kickstart demo

@@ -37,7 +37,7 @@ class Scale:
     """Of the students."""
     expert_envs: int = 64
     score_window: int = 50
-    slice: str = "2%"
+    slice: str = "4%"
     """Of a population."""
 
 
