@@ -217,8 +217,8 @@ def reproduce(
 
 def main() -> None:
     """Entry point: one clear line and exit code 1 on an error that a user can mend."""
-    functions = (train, population, evaluate, compare, reproduce, demo, suites)
-    commands = {function.__name__: function for function in functions}
+    commands = {"train": train, "population": population, "evaluate": evaluate, "compare": compare}
+    commands |= {"reproduce": reproduce, "demo": demo, "suites": suites}
     try:
         tyro.extras.subcommand_cli_from_dict(commands, prog="kickstart", description=__doc__)
     except (ValueError, TrainingError, SweepError) as error:
