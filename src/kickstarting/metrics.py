@@ -24,14 +24,14 @@ class ScoreTracker:
 
     What teachers acted is counted among the episodes, but says nothing about the student.
 
-    A task has no score before `warm_up` of its episodes ended, and the suite none before every task has one: the first
-    episodes to end are the short ones, and in a goal task those are the successes.
+    A task has no score before `warm_up` of its episodes ended (or the window is full, if it is shorter), and the suite none
+    before every task has one: the first episodes to end are the short ones, and in a goal task those are the successes.
     """
 
     def __init__(self, suite: Suite, *, window: int = 100, warm_up: int = 16) -> None:
         self.suite = suite
         self.episodes = 0
-        self._warm_up = warm_up
+        self._warm_up = min(warm_up, window)
         self._windows: list[deque[tuple[float, float]]] = [deque(maxlen=window) for _ in suite.tasks]
 
     def add(self, episodes: Sequence[Episode]) -> None:
