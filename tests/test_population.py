@@ -18,6 +18,7 @@ from kickstarting.checkpoint import CheckpointError, Snapshot, checkpoints, late
 from kickstarting.config import Config
 from kickstarting.evolution import Population, PopulationConfig, ancestry, look_around, parse_range, score_samples
 from kickstarting.population import load_population, resume_population, run_population
+from kickstarting.report import compare_runs
 from kickstarting.run import run
 from kickstarting.suites import Suite, Task
 from resuming import kill_when, without_times
@@ -277,6 +278,15 @@ def test_bad_populations(tiny, tmp_path, changes, message):
 def test_a_population_does_not_overwrite_another(evolved, tiny):
     with pytest.raises(ValueError, match="already holds a population"):
         run_population(tiny(), PBT, evolved[1], console=QUIET)
+
+
+def test_a_population_is_compared_by_its_best_member_and_shown_with_its_lineage(evolved):
+    config, out = evolved
+    comparison = compare_runs([out], out=None, bootstrap=50)
+    assert [run.directory for run in comparison.runs] == ["whole/best"]
+    (lineage,) = comparison.lineages
+    assert lineage.ancestry[-1] == json.loads((out / "best" / "finished.json").read_text())["member"]
+    assert set(lineage.values) == {"alpha", "learning_rate", "entropy_cost", f"rho of {Path(config.teachers[0]).name}"}
 
 
 def test_a_slice_shorter_than_an_update_is_one_update(tiny, tmp_path):

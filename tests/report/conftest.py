@@ -82,3 +82,63 @@ def two_groups(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
         )
         for seed, s in enumerate((0.9, 1.0, 1.1))
     ]
+
+
+@pytest.fixture(scope="session")
+def experts(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Six tasks with an expert each, another one for every seed; `progress` lets each go at its own time.
+
+    The student ends at 95, experts score 40, 50, ... 90. A group from scratch ends at 47.5.
+    """
+    write_run = writer(tmp_path_factory.mktemp("experts"))
+    names = [f"task_{k}" for k in range(6)]
+    tasks = dict.fromkeys(names, 0.0)
+    paths = [write_run("scratch", seed, line_curve(slope=0.5), tasks=tasks) for seed in range(2)]
+    for name in ("together", "progress"):
+        for seed in range(2):
+            folders = [f"/somewhere/private/runs/expert-{task}-{seed}" for task in names]
+            lengths = [500 if name == "together" else 100 * (k + 1) for k in range(6)]
+            paths.append(
+                write_run(
+                    name,
+                    seed,
+                    line_curve(),
+                    tasks=tasks,
+                    lambdas={f: lambda x, n=n: max(0.0, 1.0 - x / n) for f, n in zip(folders, lengths, strict=True)},
+                    teacher_scores={f: {"score": 40.0 + 10 * k, "tasks": {names[k]: 40.0 + 10 * k}} for k, f in enumerate(folders)},
+                    teachers=[f"{task}={folder}" for task, folder in zip(names, folders, strict=True)],
+                )
+            )
+    return paths
+
+
+@pytest.fixture(scope="session")
+def population(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three members, four rounds of 250 frames: 0 goes on as 1 after the first, 2 as 0 after the third; 2 is the best.
+
+    Members score 10 * (member + 1) * (round + 1), nothing in the first round of member 2.
+    """
+    root = tmp_path_factory.mktemp("population")
+    folder = root / "runs" / "evolved-0"
+    copies = {(0, 0): 1, (2, 2): 0}
+    lineage = [
+        {
+            "round": turn,
+            "frames": 250 * (turn + 1),
+            "member": member,
+            "values": {"alpha": 1.0 / (turn + 1), "rho/0": 1.0, "learning_rate": 1e-3 * (member + 1), "entropy_cost": 0.01},
+            "score": None if (turn, member) == (0, 2) else 10.0 * (member + 1) * (turn + 1),
+            "goes_on_as": copies.get((turn, member), member),
+        }
+        for turn in range(4)
+        for member in range(3)
+    ]
+    curve = {250 * (turn + 1): 30.0 * (turn + 1) for turn in range(4)}
+    lambdas = {"zoo:old": lambda frames: 250.0 / frames}
+    options = {"tasks": {"easy": 10.0, "hard": -10.0}, "lambdas": lambdas, "teachers": ["zoo:old"]}
+    best = writer(root)("evolved", 0, curve, folder="evolved-0/best", **options)
+    (best / "finished.json").write_text(json.dumps({"frames": 1000, "member": 2}))
+    writer(root)("member 0", 0, curve, folder="evolved-0/members/00", **options)
+    (folder / "population.json").write_text("{}")
+    (folder / "lineage.json").write_text(json.dumps(lineage))
+    return folder

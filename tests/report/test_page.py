@@ -9,7 +9,8 @@ import pytest
 from matplotlib.collections import PolyCollection
 
 from kickstarting.report import compare_runs, headline
-from kickstarting.report.figures import colour, curves_figure, tasks_figure
+from kickstarting.report.figures import curves_figure, tasks_figure
+from kickstarting.report.figures.legend import colour
 from kickstarting.report.look import COLOURS, PALETTE, TEACHER_DASH
 
 from .conftest import line_curve

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from kickstarting.report.compare import compare
 from kickstarting.report.comparison import Comparison
-from kickstarting.report.figures import curves_figure, save, tasks_figure
+from kickstarting.report.figures import draw, save
 from kickstarting.report.groups import group_runs
 from kickstarting.report.page import to_page
 from kickstarting.report.runs import load_runs
 from kickstarting.report.tables import to_markdown, to_rich
+from kickstarting.report.teachers import name_teachers
 from kickstarting.report.wording import headline
 
 __all__ = ["Comparison", "compare_runs", "headline", "to_markdown", "to_rich"]
@@ -31,15 +32,16 @@ def compare_runs(
 ) -> Comparison:
     """Compare the runs in or below `directories`, grouped by name over seeds, and write a report to `out`.
 
-    out: gets comparison.json, table.md, curves.png and .svg, tasks.png and .svg (if tasks are logged) and report.html;
-        None writes nothing.
+    directories: of a population the best member is compared, and its lineage is shown.
+    out: gets comparison.json, table.md, report.html, and as .png and .svg the figures curves, teachers (if many teachers have
+        weights of their own), tasks (if tasks are logged) and lineage (for every population); None writes nothing.
     baseline: name of the group to compare with; `scratch` where there is one, else the first.
     at_frames, levels, bootstrap, seed: as in `compare`.
     smooth_frames: length of a trailing mean over the scores of each run, none by default.
 
     Raises ValueError if the runs cannot be read or compared.
     """
-    groups = group_runs(load_runs([Path(directory) for directory in directories]), smooth_frames)
+    groups = group_runs(name_teachers(load_runs([Path(directory) for directory in directories])), smooth_frames)
     comparison = compare(groups, baseline=baseline, at_frames=at_frames, levels=levels, bootstrap=bootstrap, seed=seed)
     if out is not None:
         _write(comparison, Path(out))
@@ -48,10 +50,8 @@ def compare_runs(
 
 def _write(comparison: Comparison, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
-    curves = save(curves_figure(comparison), out / "curves")
-    figure = tasks_figure(comparison)
-    tasks = save(figure, out / "tasks") if figure else None
+    figures = {stem: save(figure, out / stem) for stem, figure in draw(comparison).items()}
     numbers = json.dumps(comparison.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
     (out / "comparison.json").write_text(numbers + "\n", encoding="utf-8")
     (out / "table.md").write_text(to_markdown(comparison), encoding="utf-8")
-    (out / "report.html").write_text(to_page(comparison, curves, tasks), encoding="utf-8")
+    (out / "report.html").write_text(to_page(comparison, figures), encoding="utf-8")

@@ -14,15 +14,16 @@ from kickstarting.report.comparison import (
     Estimate,
     GroupResult,
     Level,
-    Passing,
     TeacherResult,
     Versus,
 )
 from kickstarting.report.defaults import default_frames, default_levels
 from kickstarting.report.groups import Group
+from kickstarting.report.lineage import read_lineage
 from kickstarting.report.provenance import notes, run_results, short_reference
-from kickstarting.report.resampled import Sample, estimate, frames_to_reach, improvement, over_tasks, ratio
-from kickstarting.report.runs import LAMBDA, TeacherScore
+from kickstarting.report.resampled import Sample, estimate, improvement, over_tasks, ratio
+from kickstarting.report.runs import LAMBDA
+from kickstarting.report.teachers import measured_teachers, passing, yardsticks
 
 PLOTTED_POINTS = 201  # finer than a phone's screen, coarse enough for a small comparison.json
 
@@ -53,16 +54,20 @@ def compare(
     points = _frame_points(groups, at_frames)
     to_reach = default_levels([sample.averages[0] for sample in samples]) if levels is None else tuple(map(float, levels))
     all_levels = (*(Level(score) for score in to_reach), Level(float(samples[0].final[0]), baseline_final=True))
-    teachers = _teachers([sample.group for sample in samples])
+    teachers = measured_teachers([sample.group for sample in samples])
+    lineages = tuple(filter(None, (read_lineage(run) for sample in samples for run in sample.group.runs)))
+    compared = yardsticks(teachers, groups[0].tasks)
     return Comparison(
         suite=short_reference(groups[0].runs[0].suite),
         baseline=baseline,
         at_frames=points,
         levels=all_levels,
-        groups=tuple(_group_result(sample, samples[0], points, all_levels, teachers) for sample in samples),
+        groups=tuple(_group_result(sample, samples[0], points, all_levels, compared) for sample in samples),
         teachers=teachers,
+        yardsticks=compared,
+        lineages=lineages,
         runs=tuple(row for sample in samples for row in run_results(sample.group)),
-        notes=notes([sample.group for sample in samples]),
+        notes=notes([sample.group for sample in samples], lineages),
         bootstrap=bootstrap,
         bootstrap_seed=seed,
         smooth_frames=groups[0].smooth_frames,
@@ -80,7 +85,7 @@ def _frame_points(groups: Sequence[Group], at_frames: Sequence[int] | None) -> t
 
 
 def _group_result(
-    sample: Sample, base: Sample, points: Sequence[int], levels: Sequence[Level], teachers: Sequence[TeacherResult]
+    sample: Sample, base: Sample, points: Sequence[int], levels: Sequence[Level], compared: Sequence[TeacherResult]
 ) -> GroupResult:
     group = sample.group
     reached = [_reach(sample, base, level) for level in levels]
@@ -95,7 +100,7 @@ def _group_result(
         median=over_tasks(scores.median, sample),
         iqm=over_tasks(scores.iqm, sample),
         tasks={task: estimate(task_finals[:, k]) for k, task in enumerate(group.tasks)},
-        passing=tuple(_passing(sample, teacher) for teacher in teachers),
+        passing=tuple(passing(sample, teacher) for teacher in compared),
         versus=None if sample is base else _versus(sample, base, points, levels),
         curve=_curve(group.frames, sample.averages),
         lambdas=_lambda_curves(group),
@@ -121,35 +126,6 @@ def _speedup(sample: Sample, base: Sample, level: Level) -> Estimate:
     if (above and base_above) or not np.isfinite([frames[0], base_frames[0]]).all():
         return Estimate(None)
     return estimate(ratio(base_frames, frames), lowest=0.0, bound="≥" if above else "≤" if base_above else "")
-
-
-def _teachers(groups: Sequence[Group]) -> tuple[TeacherResult, ...]:
-    """Every teacher that a run has measured, averaged over the runs; one measured on no task of the suite is left out."""
-    measured: dict[str, list[TeacherScore]] = {}
-    for group in groups:
-        for run in group.runs:
-            for name, score in run.teacher_scores.items():
-                measured.setdefault(name, []).append(score)
-    results = []
-    for name, several in measured.items():
-        known = [task for task in groups[0].tasks if all(task in score.tasks for score in several)]
-        if any(score.tasks for score in several) and not known:
-            continue
-        tasks = {task: float(np.mean([score.tasks[task] for score in several])) for task in known}
-        score = float(np.mean([score.score for score in several]))
-        results.append(TeacherResult(name, score, tasks, whole_suite=len(tasks) in (0, len(groups[0].tasks))))
-    return tuple(results)
-
-
-def _passing(sample: Sample, teacher: TeacherResult) -> Passing:
-    group, averages, final = sample.group, sample.averages, sample.final
-    if not teacher.whole_suite:
-        taught = [group.tasks.index(task) for task in teacher.tasks]
-        averages = sample.weights @ sample.tasks[taught].mean(axis=0)
-        final = group.final(averages)
-    frames = frames_to_reach(group.frames, averages, teacher.score)
-    bound = "≤" if sample.starts_above(frames) else ""
-    return Passing(teacher.name, float(final[0]), estimate(frames, bound=bound), bool(final[0] > teacher.score))
 
 
 def _curve(frames: np.ndarray, averages: np.ndarray) -> Curve:

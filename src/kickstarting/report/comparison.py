@@ -67,6 +67,10 @@ class Passing:
     """Until the group first came to the teacher's score."""
     passed: bool
     """It ended above the teacher."""
+    tasks: int
+    """How many the teacher was measured on; 0 if only its mean is known."""
+    tasks_passed: int
+    """On how many of these the group ended above it."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +100,33 @@ class TeacherResult:
     tasks: dict[str, float]
     whole_suite: bool
     """Measured on every task, so that its score can be held against the suite's."""
+    experts: int = 1
+    """More: this is the union of so many teachers, the best of them on each task."""
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """A population. What is indexed by member and round holds one tuple of rounds for each member."""
+
+    name: str
+    seed: int
+    frames: tuple[int, ...]
+    """Of a member at the end of each round."""
+    scores: tuple[tuple[float | None, ...], ...]
+    """None while a window of episodes fills."""
+    goes_on_as: tuple[tuple[int, ...], ...]
+    """Whose weights a member has after the round: its own, or those of the member that it copied."""
+    values: dict[str, tuple[tuple[float, ...], ...]]
+    """Every hyperparameter, in force during the round."""
+    ancestry: tuple[int, ...]
+    """For each round the member whose weights led to the best one, which is the last."""
+
+    @property
+    def copies(self) -> tuple[tuple[int, int, int], ...]:
+        """(round, member, whom it copied at the round's end)"""
+        rounds = range(len(self.frames))
+        pairs = ((turn, member, row[turn]) for turn in rounds for member, row in enumerate(self.goes_on_as))
+        return tuple(copy for copy in pairs if copy[1] != copy[2])
 
 
 @dataclass(frozen=True)
@@ -103,7 +134,7 @@ class RunResult:
     name: str
     seed: int
     directory: str
-    """Its last part only, so that a report can be shown to others."""
+    """Its last part only (of a population's best run the last two), so that a report can be shown to others."""
     teachers: tuple[str, ...]
     frames: int
     total_frames: int
@@ -122,6 +153,10 @@ class Comparison:
     groups: tuple[GroupResult, ...]
     """The baseline first."""
     teachers: tuple[TeacherResult, ...]
+    yardsticks: tuple[TeacherResult, ...]
+    """What the groups are held against: teachers, or many experts as one; `GroupResult.passing` is in this order."""
+    lineages: tuple[Lineage, ...]
+    """One for each run that is the best of a population."""
     runs: tuple[RunResult, ...]
     notes: tuple[str, ...]
     """What a reader must know before trusting the numbers: unfinished runs, few seeds, unequal budgets."""

@@ -11,7 +11,7 @@ INK, FAINT, GRID, PAPER = "#24292f", "#6e7681", "#e4e7eb", "#ffffff"
 BASELINE = "#767d86"
 # after Okabe and Ito, told apart by the colour-blind; dark enough for thin lines on white
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#b0609a", "#b8860b")
-DASHES = ("-", (0, (7, 2.5)), (0, (1.5, 1.5)), (0, (7, 2, 1.5, 2)))  # points
+DASHES: tuple[Any, ...] = ("-", (0, (7, 2.5)), (0, (1.5, 1.5)), (0, (7, 2, 1.5, 2)))  # points
 TEACHER_DASH = (0, (4, 3))
 MARKERS = ("D", "o", "^", "s")
 WIDTH = 5.4  # inches; 9-point type is still readable when a phone shows it three inches wide

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from html import escape
 
-from kickstarting.report.comparison import Comparison, RunResult
+from kickstarting.report.comparison import Comparison, Lineage, RunResult
+from kickstarting.report.figures import lineage_stem
+from kickstarting.report.figures.teachers import voices
 from kickstarting.report.look import PALETTE
 from kickstarting.report.tables import to_html
+from kickstarting.report.teachers import NAMED
 from kickstarting.report.wording import NEVER, frames_text, headline, score_text
 
 STYLE = """
@@ -39,12 +43,13 @@ tr.teacher th, tr.teacher td { color: var(--faint); font-weight: 400; }
 tr.teacher { border-top: 1px solid var(--grid); }
 table.runs td, table.runs th { text-align: left; }
 table.runs td.number { text-align: right; }
+summary { cursor: pointer; }
 small { display: block; color: var(--faint); font-size: .75rem; }
 """
 
 
-def to_page(comparison: Comparison, curves: str, tasks: str | None) -> str:
-    """curves, tasks: the figures as SVG files' text."""
+def to_page(comparison: Comparison, figures: Mapping[str, str]) -> str:
+    """figures: by their stems, as SVG files' text."""
     title = " and ".join(group.name for group in comparison.groups) if len(comparison.groups) < 4 else comparison.suite
     title = f"{title}: {comparison.suite}" if title != comparison.suite else title
     sentences = "\n".join(f'<p class="headline">{escape(sentence)}</p>' for sentence in headline(comparison))
@@ -53,10 +58,12 @@ def to_page(comparison: Comparison, curves: str, tasks: str | None) -> str:
         f"<h1>{escape(title)}</h1>",
         sentences,
         f'<ul class="notes">{notes}</ul>' if notes else "",
-        _figure(curves, _curves_caption(comparison), "curves"),
+        _figure(figures["curves"], _curves_caption(comparison), "curves"),
         "<h2>How fast, and how far</h2>",
         to_html(comparison),
-        "<h2>Every task</h2>" + _figure(tasks, _tasks_caption(comparison), "tasks") if tasks else "",
+        *_section("Who was listened to, when", figures.get("teachers"), _teachers_caption(), "teachers"),
+        *_section("Every task", figures.get("tasks"), _tasks_caption(comparison), "tasks"),
+        *(part for lineage in comparison.lineages for part in _lineage_section(comparison, lineage, figures)),
         "<h2>Runs</h2>",
         _runs_table(comparison.runs),
         f"<footer><p>Percentile bootstrap, {comparison.bootstrap} resamples, seed {comparison.bootstrap_seed}. "
@@ -75,6 +82,18 @@ def _style_sheet() -> str:
     light = " ".join(f"--{name}: {shade};" for name, (shade, _) in PALETTE.items())
     dark = " ".join(f"--{name}: {shade};" for name, (_, shade) in PALETTE.items())
     return STYLE % {"light": light, "dark": dark}
+
+
+def _section(title: str, svg: str | None, caption: str, name: str) -> tuple[str, ...]:
+    return (f"<h2>{escape(title)}</h2>", _figure(svg, caption, name)) if svg else ()
+
+
+def _lineage_section(comparison: Comparison, lineage: Lineage, figures: Mapping[str, str]) -> tuple[str, ...]:
+    stem = lineage_stem(comparison, lineage)
+    title = "How the population evolved"
+    if len(comparison.lineages) > 1:
+        title += f": {lineage.name}, seed {lineage.seed}"
+    return _section(title, figures.get(stem), _lineage_caption(lineage), stem)
 
 
 def _figure(svg: str, caption: str, name: str) -> str:
@@ -102,6 +121,8 @@ def _curves_caption(comparison: Comparison) -> str:
         caption += "; dashed: what a teacher scores alone"
     if any(group.lambdas for group in comparison.groups):
         caption += ". Below: the weight λ of the teachers in the student's loss, mean over seeds"
+        if any(len(voices(group)) > NAMED for group in comparison.groups if group.lambdas):
+            caption += "; of teachers with many different weights their mean and range"
     return f"{caption}."
 
 
@@ -112,6 +133,20 @@ def _tasks_caption(comparison: Comparison) -> str:
     if any(teacher.tasks for teacher in comparison.teachers):
         caption += "; markers: what a teacher scores alone"
     return f"{caption}."
+
+
+def _teachers_caption() -> str:
+    return (
+        "The weight λ of every teacher in the student's loss, mean over seeds: the stronger the colour, the more it was heard. "
+        "Sorted by how much that was altogether."
+    )
+
+
+def _lineage_caption(lineage: Lineage) -> str:
+    return (
+        f"{len(lineage.scores)} members, {len(lineage.copies)} copies. From the top: the score of every member, which goes on from "
+        "where the copied one was; who copied whom; every hyperparameter, in force from one look at another member to the next."
+    )
 
 
 def _runs_table(runs: tuple[RunResult, ...]) -> str:

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from kickstarting.report.comparison import RunResult
+from kickstarting.report.comparison import Lineage, RunResult
 from kickstarting.report.groups import Group
+from kickstarting.report.runs import Run
+from kickstarting.report.teachers import split_reference
 from kickstarting.report.wording import frames_text
 
 ENOUGH_SEEDS = 5
@@ -16,8 +18,15 @@ FINISHED = 0.98  # of total_frames: scores are logged every few updates, not at 
 
 def short_reference(reference: str) -> str:
     """'PATTERN=REF' or 'REF' with the last part of the path only: a report must not carry its writer's folders."""
-    pattern, equals, path = reference.rpartition("=")
-    return pattern + equals + path.rstrip("/").rpartition("/")[2]
+    pattern, path = split_reference(reference)
+    short = path.rstrip("/").rpartition("/")[2]
+    return short if path == reference else f"{pattern}={short}"
+
+
+def _place(run: Run) -> str:
+    """The run's directory, or POPULATION/best, since every population's is called so."""
+    parts = run.directory.resolve().parts
+    return "/".join(parts[-2:] if run.population else parts[-1:])
 
 
 def run_results(group: Group) -> tuple[RunResult, ...]:
@@ -28,7 +37,7 @@ def run_results(group: Group) -> tuple[RunResult, ...]:
             RunResult(
                 name=run.name,
                 seed=run.seed,
-                directory=run.directory.resolve().name,
+                directory=_place(run),
                 teachers=tuple(short_reference(teacher) for teacher in run.teachers),
                 frames=int(run.frames[-1]),
                 total_frames=run.total_frames,
@@ -40,7 +49,7 @@ def run_results(group: Group) -> tuple[RunResult, ...]:
     return tuple(rows)
 
 
-def notes(groups: Sequence[Group]) -> tuple[str, ...]:
+def notes(groups: Sequence[Group], lineages: Sequence[Lineage] = ()) -> tuple[str, ...]:
     """Sentences about few seeds, unfinished runs, unequal budgets, and what frames do not count."""
     found = []
     few = [f"{group.name} ({len(group.runs)})" for group in groups if len(group.runs) < ENOUGH_SEEDS]
@@ -60,6 +69,27 @@ def notes(groups: Sequence[Group]) -> tuple[str, ...]:
     if min(group.budget for group in groups) < FINISHED * max(group.budget for group in groups):
         budgets = ", ".join(f"{group.name} {frames_text(group.budget)}" for group in groups)
         found.append(f"Unequal budgets: {budgets} frames. Final scores are each at the end of the group's own budget.")
+    for lineage in {(lineage.name, len(lineage.scores)): lineage for lineage in lineages}.values():
+        found.append(
+            f"{lineage.name} is the best of {len(lineage.scores)} members, chosen by its last score. "
+            f"Frames are those of its ancestry; all members together took {len(lineage.scores)} times as many."
+        )
+    if differing := _differing_teachers(groups):
+        found.append(f"Not every run has the same teacher for {_few(differing)}; its score is the mean of theirs.")
     if any(run.teachers for group in groups for run in group.runs):
         found.append("Frames are the student's own; what its teachers were trained for is not counted.")
     return tuple(found)
+
+
+def _differing_teachers(groups: Sequence[Group]) -> list[str]:
+    """Names that stand for several references, such as experts of one task that were trained anew for every seed."""
+    references: dict[str, set[str]] = {}
+    for group in groups:
+        for run in group.runs:
+            for name, entry in zip(run.teacher_names, run.teachers, strict=False):
+                references.setdefault(name, set()).add(split_reference(entry)[1])
+    return [name for name, several in references.items() if len(several) > 1]
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names) if len(names) <= 3 else f"{', '.join(names[:2])} and {len(names) - 2} more"

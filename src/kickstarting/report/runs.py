@@ -1,6 +1,6 @@
 """Read run directories: config.json, metrics.jsonl and, where there is one, teacher_scores.json.
 
-A population's lineage.jsonl would be read by `load_run` into a further field of `Run`, and followed in `Run.curve`.
+A population is the run in its `best/`, whose metrics follow the ancestry of its best member; its lineage is read elsewhere.
 """
 
 from __future__ import annotations
@@ -28,7 +28,11 @@ class TeacherScore:
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """One run of one seed. frames: [N], rising; columns: every number of metrics.jsonl as [N], nan where a line has none."""
+    """One run of one seed. frames: [N], rising; columns: every number of metrics.jsonl as [N], nan where a line has none.
+
+    teachers: `[PATTERN=]REF` as they were given; teacher_names: the short name of each, once they are named.
+    population: the directory of the population whose best member this is.
+    """
 
     directory: Path
     name: str
@@ -39,6 +43,8 @@ class Run:
     frames: np.ndarray
     columns: Mapping[str, np.ndarray]
     teacher_scores: Mapping[str, TeacherScore]
+    teacher_names: tuple[str, ...] = ()
+    population: Path | None = None
 
     def curve(self, column: str) -> tuple[np.ndarray, np.ndarray]:
         """Frames [M] and values [M] of the lines that hold a number for this column."""
@@ -77,12 +83,19 @@ def load_runs(directories: Sequence[Path]) -> tuple[Run, ...]:
 
 
 def _find(directory: Path) -> list[Path]:
-    """Directories with a config.json at or below this one; a run's own folders (checkpoints) are not searched."""
+    """Directories with a config.json at or below this one; of a population the best member only.
+
+    A run's own folders (checkpoints) are not searched.
+    """
     if not directory.is_dir():
         raise ValueError(f"there is no directory {directory}; name a run directory or a folder that holds some")
     found = []
     for folder, below, files in os.walk(directory):
         below.sort()
+        if "population.json" in files:
+            if "best" not in below:
+                raise ValueError(f"the population in {folder} has no best member yet; let it finish, or leave it out")
+            below[:] = ["best"]
         if "config.json" in files:
             found.append(Path(folder))
             below.clear()
@@ -109,6 +122,7 @@ def load_run(directory: Path) -> Run:
         frames=frames,
         columns=_columns(lines),
         teacher_scores=_read_teacher_scores(directory / "teacher_scores.json"),
+        population=directory.parent if (directory.parent / "population.json").is_file() else None,
     )
     if not len(run.curve("score")[0]):
         raise ValueError(

@@ -23,6 +23,7 @@ from kickstarting.report.wording import (
     probability_text,
     score_text,
     speedup_text,
+    tasks_passed_text,
     value_text,
 )
 
@@ -88,11 +89,11 @@ def final_table(comparison: Comparison) -> Table:
     columns = [Column("", "seeds"), Column("Final score", "mean")]
     columns += [Column("Final score", "median"), Column("Final score", "IQM")] if with_tasks else []
     columns += [Column("", f"beats {comparison.baseline}")] if with_tasks and several else []
-    columns += [Column("Passes", f"{t.name} ({score_text(t.score)})") for t in comparison.teachers]
+    columns += [Column("Passes", f"{t.name} ({score_text(t.score)})") for t in comparison.yardsticks]
     rows = [Row(group.name, _final_cells(group, with_tasks, several)) for group in comparison.groups]
-    for teacher in comparison.teachers:
+    for teacher in comparison.yardsticks:
         cells = (Cell(""), Cell(score_text(teacher.score)))
-        label = f"teacher {teacher.name}"
+        label = teacher.name if teacher.experts > 1 else f"teacher {teacher.name}"
         if not teacher.whole_suite:
             label += f" ({len(teacher.tasks)} of {len(comparison.tasks)} tasks)"
         rows.append(Row(label, cells + (Cell(""),) * (len(columns) - 2), "teacher"))
@@ -101,8 +102,10 @@ def final_table(comparison: Comparison) -> Table:
         caption += " Median over tasks; IQM: mean of the middle half of all seeds and tasks."
     if with_tasks and several:
         caption += f" 'Beats {comparison.baseline}': chance that a random seed is above a random one of it on a random task."
-    if comparison.teachers:
+    if comparison.yardsticks:
         caption += " 'Passes': ends above the teacher on the teacher's tasks."
+    if any(teacher.experts > 1 for teacher in comparison.yardsticks):
+        caption += " Experts: the mean over the tasks that they teach, of several for one task the best."
     return Table(caption, tuple(columns), tuple(rows))
 
 
@@ -111,7 +114,30 @@ def _final_cells(group: GroupResult, with_tasks: bool, several: bool) -> tuple[C
     cells += [_cell(group.median, score_text), _cell(group.iqm, score_text)] if with_tasks else []
     if with_tasks and several:
         cells.append(_cell(group.versus.probability_of_improvement, probability_text) if group.versus else Cell(""))
-    return (*cells, *(Cell(passing_text(passing)) for passing in group.passing))
+    return (*cells, *(Cell(passing_text(passing), tasks_passed_text(passing)) for passing in group.passing))
+
+
+def experts_table(comparison: Comparison) -> Table | None:
+    """What each teacher scores alone, and what the groups end at on its tasks; None where `final_table` says it already."""
+    if all(teacher in comparison.yardsticks for teacher in comparison.teachers):
+        return None
+    columns = [Column("", "tasks"), Column("Final score", "alone")]
+    columns += [Column("Final score", group.name) for group in comparison.groups]
+    rows = []
+    for teacher in comparison.teachers:
+        tasks = tuple(teacher.tasks) or comparison.tasks
+        taught = ", ".join(tasks) if len(tasks) < 3 else f"{len(tasks)} tasks"
+        ends = [_mean_over(group, tasks) for group in comparison.groups]
+        rows.append(Row(teacher.name, (Cell(taught), Cell(score_text(teacher.score)), *(Cell(score_text(end)) for end in ends))))
+    if all(row.label == row.cells[0].text for row in rows):  # experts of one task each, called by it
+        columns, rows = columns[1:], [Row(row.label, row.cells[1:]) for row in rows]
+    return Table("Each teacher alone on the tasks that it teaches, and what the groups end at there.", tuple(columns), tuple(rows))
+
+
+def _mean_over(group: GroupResult, tasks: Sequence[str]) -> float:
+    """The final score on these tasks; without tasks, on the suite."""
+    scores = [group.tasks[task].value for task in tasks] or [group.final.value]
+    return sum(score or 0.0 for score in scores) / len(scores)
 
 
 def _cell(estimate: Estimate | None, text: Callable[[float], str], *, budget: int | None = None) -> Cell:
@@ -123,7 +149,7 @@ def _level_text(level: Level, baseline: str) -> str:
 
 
 def to_markdown(comparison: Comparison) -> str:
-    return "\n".join(_markdown(table) for table in tables(comparison))
+    return "\n".join(_markdown(table) for table in (*tables(comparison), experts_table(comparison)) if table)
 
 
 def _markdown(table: Table) -> str:
@@ -140,7 +166,10 @@ def _markdown(table: Table) -> str:
 
 def to_html(comparison: Comparison) -> str:
     """Tables in scrolling boxes, without style: page.py has the style sheet for the classes."""
-    return "\n".join(_html(table) for table in tables(comparison))
+    parts = [_html(table) for table in tables(comparison)]
+    if experts := experts_table(comparison):
+        parts.append(f"<details><summary>Each of the {len(experts.rows)} teachers</summary>\n{_html(experts)}</details>")
+    return "\n".join(parts)
 
 
 def _html(table: Table) -> str:

@@ -63,6 +63,11 @@ def passing_text(passing: Passing) -> str:
     return "no" if passing.frames.value is None else f"reached at {value_text(passing.frames, frames_text)}, not held"
 
 
+def tasks_passed_text(passing: Passing) -> str:
+    """'above on 22 of 30 tasks'; '' for one task, of which all is said."""
+    return f"above on {passing.tasks_passed} of {passing.tasks} tasks" if passing.tasks > 1 else ""
+
+
 def headline(comparison: Comparison) -> tuple[str, ...]:
     """One sentence for each group but the baseline, or one for the baseline alone."""
     base = comparison.baseline_result

@@ -1,0 +1,116 @@
+"""Teachers in a report: short names, what each scores, and what students are held against."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from kickstarting.report.comparison import Passing, TeacherResult
+from kickstarting.report.groups import Group
+from kickstarting.report.resampled import Sample, estimate, frames_to_reach
+from kickstarting.report.runs import LAMBDA, Run, TeacherScore
+
+NAMED = 4  # teachers with a marker, a line, a column of their own; what is more is drawn together
+
+
+def name_teachers(runs: Sequence[Run]) -> tuple[Run, ...]:
+    """The runs with short names for their teachers, in `teacher_names`, columns and scores, instead of references.
+
+    A teacher of some tasks is called by its pattern, so that the experts of one task are one teacher of the group even
+    where each seed has its own. Another is called by the end of its path, as much as tells it from the others: a report
+    must not carry its writer's folders.
+    """
+    tails = _tails(split_reference(entry)[1] for run in runs for entry in (*run.teachers, *_logged(run)))
+    return tuple(_renamed(run, tails) for run in runs)
+
+
+def _renamed(run: Run, tails: Mapping[str, str]) -> Run:
+    patterns = [split_reference(entry)[0] for entry in run.teachers]
+
+    def name(entry: str) -> str:
+        pattern, reference = split_reference(entry)
+        if pattern == "*":
+            return tails[reference]
+        return pattern if patterns.count(pattern) < 2 else f"{pattern}={tails[reference]}"
+
+    names = {logged: name(logged) for logged in _logged(run)}
+    for entry in run.teachers:  # a run logs the whole entry, or the reference alone where that is given once
+        names[entry] = names[split_reference(entry)[1]] = name(entry)
+    columns = {f"{LAMBDA}{names[c.removeprefix(LAMBDA)]}" if c.startswith(LAMBDA) else c: v for c, v in run.columns.items()}
+    scores = {names[logged]: score for logged, score in run.teacher_scores.items()}
+    return replace(run, teacher_names=tuple(map(name, run.teachers)), columns=columns, teacher_scores=scores)
+
+
+def split_reference(entry: str) -> tuple[str, str]:
+    """Pattern and reference of `[PATTERN=]REF`; a '=' behind a '/' belongs to a path."""
+    pattern, equals, reference = entry.partition("=")
+    return (pattern, reference) if equals and "/" not in pattern else ("*", entry)
+
+
+def _logged(run: Run) -> tuple[str, ...]:
+    return (*run.names(LAMBDA), *run.teacher_scores)
+
+
+def _tails(references: Iterable[str]) -> dict[str, str]:
+    """For each reference the shortest end of its path that no other one has."""
+    parts = {reference: reference.rstrip("/").split("/") for reference in references}
+    tails = {}
+    for reference, own in parts.items():
+        others = [other for other in parts.values() if other != own]
+        length = next((n for n in range(1, len(own)) if all(other[-n:] != own[-n:] for other in others)), len(own))
+        tails[reference] = "/".join(own[-length:])
+    return tails
+
+
+def measured_teachers(groups: Sequence[Group]) -> tuple[TeacherResult, ...]:
+    """Every teacher that a run has measured, averaged over the runs; one measured on no task of the suite is left out."""
+    measured: dict[str, list[TeacherScore]] = {}
+    for group in groups:
+        for run in group.runs:
+            for name, score in run.teacher_scores.items():
+                measured.setdefault(name, []).append(score)
+    results = []
+    for name, several in measured.items():
+        known = [task for task in groups[0].tasks if all(task in score.tasks for score in several)]
+        if any(score.tasks for score in several) and not known:
+            continue
+        tasks = {task: float(np.mean([score.tasks[task] for score in several])) for task in known}
+        score = float(np.mean([score.score for score in several]))
+        results.append(TeacherResult(name, score, tasks, whole_suite=len(tasks) in (0, len(groups[0].tasks))))
+    return tuple(results)
+
+
+def yardsticks(teachers: Sequence[TeacherResult], tasks: Sequence[str]) -> tuple[TeacherResult, ...]:
+    """What groups are held against: the teachers of the whole suite (of many the best), and the experts of some tasks as one."""
+    whole = [teacher for teacher in teachers if teacher.whole_suite]
+    experts = [teacher for teacher in teachers if not teacher.whole_suite]
+    if len(whole) > NAMED:
+        best = max(whole, key=lambda teacher: teacher.score)
+        whole = [replace(best, name=f"{best.name}, best of {len(whole)}")]
+    if len(experts) > 1:
+        best_of = {task: [e.tasks[task] for e in experts if task in e.tasks] for task in tasks}
+        taught = {task: max(scores) for task, scores in best_of.items() if scores}
+        union = float(np.mean(list(taught.values())))
+        experts = [TeacherResult(f"{len(experts)} experts", union, taught, len(taught) == len(tasks), experts=len(experts))]
+    return (*whole, *experts)
+
+
+def passing(sample: Sample, teacher: TeacherResult) -> Passing:
+    """On the tasks of the teacher; on the suite's score where it was measured on all of them."""
+    group, averages, final = sample.group, sample.averages, sample.final
+    taught = [group.tasks.index(task) for task in teacher.tasks]
+    if not teacher.whole_suite:
+        averages = sample.weights @ sample.tasks[taught].mean(axis=0)
+        final = group.final(averages)
+    frames = frames_to_reach(group.frames, averages, teacher.score)
+    ends = (sample.weights[0] @ sample.task_finals)[taught] if taught else np.empty(0)
+    return Passing(
+        teacher=teacher.name,
+        final=float(final[0]),
+        frames=estimate(frames, bound="≤" if sample.starts_above(frames) else ""),
+        passed=bool(final[0] > teacher.score),
+        tasks=len(taught),
+        tasks_passed=int((ends > list(teacher.tasks.values())).sum()) if taught else 0,
+    )
