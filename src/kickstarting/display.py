@@ -54,8 +54,17 @@ def plain_line(config: Config, frames: int, metrics: dict[str, float | None]) ->
         f"{short(metrics.get('frames_per_second') or 0)} frames/s",
         f"left {left(config, frames, metrics)}",
     ]
-    parts += [f"lambda {number(value, 3)} ({name[7:]})" for name, value in metrics.items() if name.startswith("lambda/")]
+    parts += [f"lambda {value} ({teacher})" for teacher, value in lambdas(metrics)]
     return "  ".join(parts)
+
+
+def lambdas(metrics: dict[str, float | None]) -> list[tuple[str, str]]:
+    """Teacher and lambda of each; of more than three, their number and the range."""
+    found = {name[7:]: value for name, value in metrics.items() if name.startswith("lambda/") and value is not None}
+    if len(found) <= 3:
+        return [(name, number(value, 3)) for name, value in found.items()]
+    low, high = number(min(found.values()), 3), number(max(found.values()), 3)
+    return [(f"{len(found)} teachers", low if low == high else f"{low} to {high}")]
 
 
 def panel(config: Config, frames: int, metrics: dict[str, float | None]) -> Group:
@@ -73,9 +82,7 @@ def panel(config: Config, frames: int, metrics: dict[str, float | None]) -> Grou
         if name.startswith("task_success/") and value is not None:
             tasks.add_row(name[13:], ProgressBar(total=1.0, completed=value, width=24), f"{value:.0%}")
     rows.append(tasks)
-    for name, value in metrics.items():
-        if name.startswith("lambda/"):
-            rows.append(Text(f"lambda {number(value, 3)}  teacher {name[7:]}", style="cyan"))
+    rows += [Text(f"lambda {value}  {teacher}", style="cyan") for teacher, value in lambdas(metrics)]
     return Group(*rows)
 
 
@@ -135,13 +142,12 @@ class Race:
         for out, config in self.runs.items():
             metrics = states[out]
             frames = metrics.get("frames", 0)
-            lambdas = [number(v, 2) for k, v in metrics.items() if k.startswith("lambda/")]
             table.add_row(
                 f"{config.group}:{config.seed}",
                 ProgressBar(total=config.total_frames, completed=min(frames, config.total_frames), width=30),
                 f"{short(frames)} frames",
                 f"score [bold]{number(metrics.get('score'))}[/]",
-                f"lambda {' '.join(lambdas)}" if lambdas else "",
+                " ".join(["lambda", *(value for _, value in lambdas(metrics))]) if lambdas(metrics) else "",
                 f"{short(metrics.get('frames_per_second') or 0)}/s",
                 "done" if finished(out) else f"left {left(config, frames, metrics)}" if frames else "waiting",
             )

@@ -12,8 +12,8 @@ def sweep(lab: Lab) -> None:
     lab.populations("kickstarted, PBT", teachers=teacher)
     lab.students("kickstarted", teachers=teacher)  # linear 1 to 0 over 20 %
     for start in (1, 2):
-        lab.students(f"constant {start}", teachers=teacher, schedule=f"constant:{start}")
         for share in (10, 20, 40):
             if (start, share) != (1, 20):
                 lab.students(f"linear {start} to 0 over {share}%", teachers=teacher, schedule=f"linear:{start}:0:{share}%")
+        lab.students(f"constant {start}", teachers=teacher, schedule=f"constant:{start}")
     lab.students("progress", teachers=teacher, schedule="progress:1:40%")
