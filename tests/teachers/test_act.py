@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from kickstarting import Config, train
-from kickstarting.actor import Actor
+from kickstarting.actor import Actor, Episode
 from kickstarting.algo.losses import mask_logits
 from kickstarting.algo.schedules import parse_schedule
 from kickstarting.metrics import ScoreTracker
@@ -144,6 +144,16 @@ def test_only_the_students_episodes_count_in_its_score(act, make_policy, suite):
     own = [[(e.episode_return, e.success) for e in episodes if e.column == column] for column in (0, EACH)]
     assert list(scores.state()["windows"].values()) == own
     assert scores.episodes == len(episodes)
+
+
+def test_a_short_window_is_full_before_the_warm_up(suite):
+    """One environment a task takes long to end as many episodes as there are environments."""
+    scores = ScoreTracker(load_suite(suite), window=2, warm_up=16)
+    episodes = [Episode(task, 0, 1.0, 5, True) for task in (0, 1)]
+    scores.add(episodes)
+    assert np.isnan(scores.task_scores()).all()
+    scores.add(episodes)
+    assert scores.task_scores().tolist() == [100.0, 100.0]
 
 
 # In training
