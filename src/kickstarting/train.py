@@ -44,7 +44,7 @@ def train(config: Config, snapshot: Snapshot | None = None) -> Iterator[Update]:
     """
     suite, env, spec, learner = build(config)
     teachers = build_teachers(config.teachers, [t.name for t in suite.tasks], env, learner.device)
-    scores = ScoreTracker(suite, window=config.score_window, warm_up=min(config.envs_per_task, config.score_window))
+    scores = ScoreTracker(suite, window=config.score_window, warm_up=config.envs_per_task)
     schedules = HyperparameterSchedules(config, teachers, suite, env.task_of_column)
     env.close()  # it was made for its spaces
     frames_per_update = config.unroll_length * config.envs_per_task * sum(task.action_repeat for task in suite.tasks)
