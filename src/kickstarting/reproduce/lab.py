@@ -104,7 +104,7 @@ class Lab:
     def teacher(self, network: str = "small") -> str:
         """The reference of an agent trained on all tasks from scratch."""
         name, frames = f"{network} teacher", self.scale.teacher_frames
-        config = self._config(suite=self.suite(), name=name, network=network, total_frames=frames)
+        config = self._config(suite=self.suite(), name=name, network=network, total_frames=frames, **TEACHER)
         return self._register("teachers", config)
 
     def expert(self, task: str, network: str = "small", **changes: Any) -> str:
@@ -168,6 +168,7 @@ KICKSTARTED: dict[str, Any] = {
 }
 """What won the tuning (experiments/tuning)."""
 
+TEACHER: dict[str, Any] = {"learning_rate": "linear:2e-3:2e-4:100%", "entropy_cost": "0.003", "unroll_length": 20}
 EXPERT: dict[str, Any] = {"learning_rate": "linear:2e-3:2e-4:100%", "entropy_cost": "0.01", "unroll_length": 20}
 
 PBT: dict[str, Any] = {
