@@ -159,11 +159,11 @@ class Lab:
         return str(path)
 
 
-SCRATCH: dict[str, Any] = {"learning_rate": "linear:2e-3:2e-4:100%", "entropy_cost": "0.003", "unroll_length": 20}
+SCRATCH: dict[str, Any] = {"learning_rate": "linear:1e-3:1e-4:100%", "entropy_cost": "0.003", "unroll_length": 20}
 KICKSTARTED: dict[str, Any] = {
     "learning_rate": "linear:2e-3:2e-4:100%",
     "entropy_cost": "0.003",
-    "unroll_length": 10,
+    "unroll_length": 5,
     "schedule": "linear:1:0:20%",
 }
 """What won the tuning (experiments/tuning)."""
