@@ -98,6 +98,7 @@ def _check_same(out: Path, job: Config | Evolution) -> None:
     if not (out / "job.json").exists():
         return
     began, wanted = json.loads((out / "job.json").read_text()), _to_json(job)
+    began["config"] = json.loads(json.dumps(config_from_json(began["config"]).to_json()))  # with what is new since then
     for part in ("config", "population"):
         old, new = began.get(part) or {}, wanted[part] or {}
         for name in sorted(old.keys() | new.keys()):
