@@ -56,16 +56,33 @@ def test_many_experts_are_one_yardstick(experts):
     assert student.frames.value == pytest.approx(650.0)
 
 
-def test_experts_that_overlap_are_together_the_best_on_each_task():
-    teachers = [TeacherResult("a", 30.0, {"x": 20.0, "y": 40.0}, False), TeacherResult("b", 60.0, {"y": 60.0}, False)]
-    (union,) = yardsticks(teachers, ("x", "y", "z"))
+def test_experts_that_overlap_are_together_the_best_on_each_task(write_run):
+    scores = {"a": {"score": 30.0, "tasks": {"x": 20.0, "y": 40.0}}, "b": {"score": 60.0, "tasks": {"y": 60.0}}}
+    run = write_run("s", 0, line_curve(), tasks={"x": 0.0, "y": 0.0, "z": 0.0}, teacher_scores=scores)
+    (union,) = compare([run]).yardsticks
     assert (union.tasks, union.score, union.whole_suite) == ({"x": 20.0, "y": 60.0}, 40.0, False)
 
 
 def test_of_many_teachers_of_the_whole_suite_the_best_is_the_yardstick():
     teachers = [TeacherResult(f"t{k}", float(k), {"x": float(k)}, True) for k in range(6)]
-    assert [(t.name, t.score) for t in yardsticks(teachers, ("x",))] == [("t5, best of 6", 5.0)]
-    assert yardsticks(teachers[:3], ("x",)) == tuple(teachers[:3])
+    assert [(t.name, t.score) for t in yardsticks(teachers, [])] == [("t5, best of 6", 5.0)]
+    assert yardsticks(teachers[:3], []) == tuple(teachers[:3])
+
+
+def test_groups_with_other_teachers_for_a_task_are_each_held_against_their_own_and_all_others(write_run):
+    def student(name, references):
+        scores = {f"runs/{ref}": {"score": at, "tasks": {task: at}} for task, (ref, at) in references.items()}
+        entries = [f"{task}=runs/{ref}" for task, (ref, _) in references.items()]
+        return write_run(name, 0, line_curve(), tasks={"x": 0.0, "y": 0.0}, teachers=entries, teacher_scores=scores)
+
+    good = student("good", {"x": ("expert-x", 80.0), "y": ("expert-y", 60.0)})
+    mixed = student("mixed", {"x": ("random", 0.0), "y": ("expert-y", 60.0)})
+    result = compare([good, mixed])
+    assert [teacher.name for teacher in result.teachers] == ["x=expert-x", "y", "x=random"]
+    assert [(t.name, t.score) for t in result.yardsticks] == [("2 experts of good", 70.0), ("2 experts of mixed", 30.0)]
+    assert not any("Not every run" in note for note in result.notes)
+    labels = [text.get_text() for text in tasks_figure(result).legends[0].get_texts()]
+    assert labels[2:] == ["2 experts of good", "2 experts of mixed"]
 
 
 def test_experts_have_one_column_together_and_a_table_of_their_own(experts, two_groups):

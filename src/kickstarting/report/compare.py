@@ -56,7 +56,7 @@ def compare(
     all_levels = (*(Level(score) for score in to_reach), Level(float(samples[0].final[0]), baseline_final=True))
     teachers = measured_teachers([sample.group for sample in samples])
     lineages = tuple(filter(None, (read_lineage(run) for sample in samples for run in sample.group.runs)))
-    compared = yardsticks(teachers, groups[0].tasks)
+    compared = yardsticks(teachers, groups)
     return Comparison(
         suite=short_reference(groups[0].runs[0].suite),
         baseline=baseline,

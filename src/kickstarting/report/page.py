@@ -145,7 +145,7 @@ def _teachers_caption() -> str:
 def _lineage_caption(lineage: Lineage) -> str:
     return (
         f"{len(lineage.scores)} members, {len(lineage.copies)} copies. From the top: the score of every member, which goes on from "
-        "where the copied one was; who copied whom; every hyperparameter, in force from one look at another member to the next."
+        "where the copied one was; who copied whom; every hyperparameter that changed, over the slices in which it was in force."
     )
 
 
@@ -157,7 +157,8 @@ def _runs_table(runs: tuple[RunResult, ...]) -> str:
         hours = NEVER if run.seconds is None else f"{run.seconds / 3600:.2f}"
         speed = NEVER if run.frames_per_second is None else f"{run.frames_per_second:,.0f}"
         numbers = "".join(f'<td class="number">{text}</td>' for text in (run.seed, frames, score_text(run.final), hours, speed))
-        words = "".join(f"<td>{escape(text)}</td>" for text in (", ".join(run.teachers) or NEVER, run.directory))
+        teachers = ", ".join(run.teachers) if len(run.teachers) < 3 else f"{len(run.teachers)} teachers"
+        words = "".join(f"<td>{escape(text)}</td>" for text in (teachers or NEVER, run.directory))
         rows.append(f'<tr class="group"><th scope="row">{escape(run.name)}</th>{numbers}{words}</tr>')
     head = "".join(f'<th scope="col">{title}</th>' for title in titles)
     table = f'<table class="runs"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>'

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import combinations
 
 import numpy as np
 
@@ -20,20 +21,35 @@ def name_teachers(runs: Sequence[Run]) -> tuple[Run, ...]:
 
     A teacher of some tasks is called by its pattern, so that the experts of one task are one teacher of the group even
     where each seed has its own. Another is called by the end of its path, as much as tells it from the others: a report
-    must not carry its writer's folders.
+    must not carry its writer's folders. Where a pattern alone would be taken for another teacher, both stand together.
     """
     tails = _tails(split_reference(entry)[1] for run in runs for entry in (*run.teachers, *_logged(run)))
-    return tuple(_renamed(run, tails) for run in runs)
+    ambiguous = _ambiguous_patterns(runs)
+    return tuple(_renamed(run, tails, ambiguous) for run in runs)
 
 
-def _renamed(run: Run, tails: Mapping[str, str]) -> Run:
-    patterns = [split_reference(entry)[0] for entry in run.teachers]
+def _ambiguous_patterns(runs: Sequence[Run]) -> set[str]:
+    """Given twice in one run, or in two groups that have no teacher of it in common."""
+    references: dict[str, dict[str, set[str]]] = {}
+    ambiguous = set()
+    for run in runs:
+        pairs = [split_reference(entry) for entry in run.teachers]
+        patterns = [pattern for pattern, _ in pairs]
+        ambiguous |= {pattern for pattern in patterns if patterns.count(pattern) > 1}
+        for pattern, reference in pairs:
+            references.setdefault(pattern, {}).setdefault(run.name, set()).add(reference)
+    for pattern, groups in references.items():
+        if any(one.isdisjoint(other) for one, other in combinations(groups.values(), 2)):
+            ambiguous.add(pattern)
+    return ambiguous
 
+
+def _renamed(run: Run, tails: Mapping[str, str], ambiguous: set[str]) -> Run:
     def name(entry: str) -> str:
         pattern, reference = split_reference(entry)
         if pattern == "*":
             return tails[reference]
-        return pattern if patterns.count(pattern) < 2 else f"{pattern}={tails[reference]}"
+        return f"{pattern}={tails[reference]}" if pattern in ambiguous else pattern
 
     names = {logged: name(logged) for logged in _logged(run)}
     for entry in run.teachers:  # a run logs the whole entry, or the reference alone where that is given once
@@ -82,19 +98,34 @@ def measured_teachers(groups: Sequence[Group]) -> tuple[TeacherResult, ...]:
     return tuple(results)
 
 
-def yardsticks(teachers: Sequence[TeacherResult], tasks: Sequence[str]) -> tuple[TeacherResult, ...]:
-    """What groups are held against: the teachers of the whole suite (of many the best), and the experts of some tasks as one."""
+def yardsticks(teachers: Sequence[TeacherResult], groups: Sequence[Group]) -> tuple[TeacherResult, ...]:
+    """What groups are held against: the teachers of the whole suite (of many the best), and the experts of a group as one."""
     whole = [teacher for teacher in teachers if teacher.whole_suite]
     experts = [teacher for teacher in teachers if not teacher.whole_suite]
     if len(whole) > NAMED:
         best = max(whole, key=lambda teacher: teacher.score)
         whole = [replace(best, name=f"{best.name}, best of {len(whole)}")]
-    if len(experts) > 1:
-        best_of = {task: [e.tasks[task] for e in experts if task in e.tasks] for task in tasks}
-        taught = {task: max(scores) for task, scores in best_of.items() if scores}
-        union = float(np.mean(list(taught.values())))
-        experts = [TeacherResult(f"{len(experts)} experts", union, taught, len(taught) == len(tasks), experts=len(experts))]
-    return (*whole, *experts)
+    teams: dict[tuple[str, ...], str] = {}
+    for group in groups:
+        measured = {name for run in group.runs for name in run.teacher_scores}
+        teams.setdefault(tuple(expert.name for expert in experts if expert.name in measured), group.name)
+    teams.pop((), None)
+    if len(teams) > NAMED:
+        teams = {tuple(expert.name for expert in experts): "all groups"}
+    unions = [_union([expert for expert in experts if expert.name in team], groups[0].tasks) for team in teams]
+    if len(unions) > 1:
+        unions = [replace(u, name=f"{u.name} of {g}") if u.experts > 1 else u for u, g in zip(unions, teams.values(), strict=True)]
+    return (*whole, *unions)
+
+
+def _union(experts: Sequence[TeacherResult], tasks: Sequence[str]) -> TeacherResult:
+    """Experts as one teacher: on each task the best of those that teach it."""
+    if len(experts) == 1:
+        return experts[0]
+    scores = {task: [expert.tasks[task] for expert in experts if task in expert.tasks] for task in tasks}
+    taught = {task: max(several) for task, several in scores.items() if several}
+    mean = float(np.mean(list(taught.values())))
+    return TeacherResult(f"{len(experts)} experts", mean, taught, len(taught) == len(tasks), experts=len(experts))
 
 
 def passing(sample: Sample, teacher: TeacherResult) -> Passing:

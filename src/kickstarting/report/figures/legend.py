@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import cycle
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -51,16 +52,18 @@ def teacher_line_handles(comparison: Comparison) -> list[Handle]:
 
 
 def teacher_marker_handles(comparison: Comparison) -> list[Handle]:
-    return [
-        Line2D([], [], color=INK, marker=marker, markersize=5.0, markerfacecolor=PAPER, linestyle="", label=label)
-        for teacher, marker in teacher_markers(comparison)
-        for label in ["the task's own teacher" if teacher.experts > 1 else f"teacher {teacher.name}"]
-    ]
+    marked = teacher_markers(comparison)
+    alone = sum(teacher.experts > 1 for teacher, _ in marked) == 1
+    handles: list[Handle] = []
+    for teacher, marker in marked:
+        label = f"teacher {teacher.name}" if teacher.experts == 1 else "the task's own teacher" if alone else teacher.name
+        handles.append(Line2D([], [], color=INK, marker=marker, markersize=5.0, markerfacecolor=PAPER, linestyle="", label=label))
+    return handles
 
 
 def teacher_markers(comparison: Comparison) -> list[tuple[TeacherResult, str]]:
     """The teachers with scores on tasks, and the marker of each."""
-    return list(zip([teacher for teacher in comparison.yardsticks if teacher.tasks], MARKERS, strict=False))
+    return list(zip([teacher for teacher in comparison.yardsticks if teacher.tasks], cycle(MARKERS), strict=False))
 
 
 def legend_height(handles: Sequence[Handle]) -> float:

@@ -45,11 +45,12 @@ def lineage_figure(lineage: Lineage) -> Figure:
 
 
 def _panels(lineage: Lineage) -> dict[str, list[str]]:
-    """Title and hyperparameters: one each, but the shares of many teachers together."""
-    shares = [name for name in lineage.values if name.startswith("rho")]
+    """Title and hyperparameters: one each, but the shares of many teachers together. What never changes has no panel."""
+    changing = [name for name, rows in lineage.values.items() if len({value for row in rows for value in row}) > 1]
+    shares = [name for name in changing if name.startswith("rho")]
     if len(shares) <= NAMED:
-        return {name.replace("_", " "): [name] for name in lineage.values}
-    panels = {name.replace("_", " "): [name] for name in lineage.values if name not in shares}
+        return {name.replace("_", " "): [name] for name in changing}
+    panels = {name.replace("_", " "): [name] for name in changing if name not in shares}
     return {**panels, f"rho of {len(shares)} teachers, in the ancestry of the best": shares}
 
 
