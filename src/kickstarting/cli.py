@@ -138,7 +138,7 @@ def compare(
     """The paper's Table 1 for any runs: grouped by name over seeds, with intervals, curves and a page.
 
     Args:
-        directories: Runs, or directories that hold runs.
+        directories: Runs, populations (their best member, and the lineage), or directories that hold some.
         out: Where comparison.json, the figures and report.html go.
         baseline: Name of the group that the others are compared with; `scratch` where there is one, else the first.
     """
