@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kickstarting.report import scores
@@ -54,6 +54,7 @@ def test_probability_of_improvement_by_hand():
 
 
 @given(st.integers(0, 10_000))
+@settings(deadline=None)
 def test_improvements_either_way_sum_to_one(seed):
     rng = np.random.default_rng(seed)
     x, y = rng.integers(0, 4, size=(3, 2)).astype(float), rng.integers(0, 4, size=(4, 2)).astype(float)
