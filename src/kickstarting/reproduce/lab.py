@@ -130,7 +130,7 @@ class Lab:
 
     def student(self, name: str, seed: int, *, tasks: Sequence[str] = (), **changes: Any) -> None:
         """A run that is compared under this name."""
-        config = self._config(suite=self.suite(tasks), name=name, seed=seed, **changes)
+        config = self._config(suite=self.suite(tasks), name=name, seed=seed, **{**self._budget(tasks), **changes})
         self.compared.append(Path(self._register("students", config)))
 
     def students(self, name: str, **changes: Any) -> None:
@@ -141,11 +141,16 @@ class Lab:
     def populations(self, name: str, *, tasks: Sequence[str] = (), pbt: dict[str, Any] | None = None, **changes: Any) -> None:
         """A population of every seed, compared under this name by its best member."""
         for seed in range(self.seeds):
-            config = self._config(suite=self.suite(tasks), name=name, seed=seed, **changes)
+            config = self._config(suite=self.suite(tasks), name=name, seed=seed, **{**self._budget(tasks), **changes})
             evolving = PopulationConfig(**{"members": self.scale.members, "slice": self.scale.slice, **PBT, **(pbt or {})})
             path = self.out / "students" / f"{_slug(name)}-{seed}"
             self.runs[path] = Evolution(config, evolving)
             self.compared.append(path)
+
+    def _budget(self, tasks: Sequence[str]) -> dict[str, int]:
+        """As many frames for each task as the students of all tasks have."""
+        share = len(tasks) / len(self.scale.tasks) if tasks else 1
+        return {"total_frames": round(self.scale.frames * share)}
 
     def _config(self, **changes: Any) -> Config:
         scale, recipe = self.scale, KICKSTARTED if changes.get("teachers") else SCRATCH
