@@ -96,6 +96,11 @@ class Config:
         for name in ("total_frames", "envs_per_task", "unroll_length", "score_window"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        if self.learner.minibatches > self.envs_per_task:
+            raise ValueError(
+                f"minibatches is {self.learner.minibatches}, envs_per_task {self.envs_per_task}: some would lack a task; "
+                "give no more minibatches than environments"
+            )
         if self.teacher_shares and len(self.teacher_shares) != len(self.teachers):
             raise ValueError(f"{len(self.teacher_shares)} teacher_shares for {len(self.teachers)} teachers; give one each, or none")
         parsed = {f"schedule of teacher {i}": schedule for i, schedule in enumerate(self.teacher_schedules())}

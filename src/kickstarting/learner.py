@@ -27,6 +27,9 @@ class LearnerConfig:
     """adam, or rmsprop as TensorFlow computes it."""
     epsilon: float | None = None
     """Of the optimiser; 1e-8 for adam and 0.1 for rmsprop unless given."""
+    minibatches: int = 1
+    """Gradient steps for each unroll, each on its share of every task's columns. The policy moves on between them, for which
+    V-trace corrects. Many small steps learn fast from teachers, long unrolls from sparse rewards."""
     max_grad_norm: float = 1.0
     """Clip the gradient's global norm; the loss is a mean over transitions."""
     discount: float = 0.99
@@ -42,6 +45,8 @@ class LearnerConfig:
         """Raise ValueError for a value that cannot work."""
         if self.reward_clip not in ("none", "abs_one", "soft_asymmetric"):
             raise ValueError(f"reward_clip is {self.reward_clip!r}; known: none, abs_one, soft_asymmetric")
+        if self.minibatches < 1:
+            raise ValueError(f"minibatches is {self.minibatches}; it must be at least 1")
         if not 0 <= self.discount <= 1:
             raise ValueError(f"discount is {self.discount}; it must lie in [0, 1]")
 
@@ -67,6 +72,12 @@ class Learner:
         self.learner_steps = 0
         self._parameters = [p for p in network.parameters() if p.requires_grad]
         self.optimiser = make_optimiser(config.optimiser, self._parameters, config.epsilon)
+
+    def learn(self, trajectory: Trajectory, hyperparameters: Hyperparameters) -> dict[str, torch.Tensor]:
+        """A step on each minibatch of a trajectory: every n-th column, so that each has all tasks; the mean of their metrics."""
+        n = self.config.minibatches
+        steps = [self.step(trajectory.columns(slice(i, None, n)), hyperparameters) for i in range(n)]
+        return {name: torch.stack([metrics[name] for metrics in steps]).mean() for name in steps[0]}
 
     def step(self, trajectory: Trajectory, hyperparameters: Hyperparameters) -> dict[str, torch.Tensor]:
         """One gradient step on one (labelled) trajectory; returns the terms of the loss, detached.

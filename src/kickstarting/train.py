@@ -63,7 +63,7 @@ def train(config: Config, snapshot: Snapshot | None = None) -> Iterator[Update]:
                 hyperparameters, lambdas = schedules.at(frames, scores.task_scores())
                 trajectory = actor.unroll()
                 trajectory = clock("label", teachers.label, trajectory, lambdas)
-                losses = clock("learn", learner.step, trajectory, hyperparameters)
+                losses = clock("learn", learner.learn, trajectory, hyperparameters)
                 scores.add(actor.drain_episodes())
                 frames += frames_per_update
                 metrics = {name: value.item() for name, value in losses.items()} | scores.metrics()

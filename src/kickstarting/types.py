@@ -98,6 +98,24 @@ class Trajectory:
     def labelled(self, teacher_logits: Tensor, teacher_weights: Tensor, teacher_values: Tensor | None = None) -> Trajectory:
         return replace(self, teacher_logits=teacher_logits, teacher_weights=teacher_weights, teacher_values=teacher_values)
 
+    def columns(self, index: slice) -> Trajectory:
+        """The same unroll of some of the columns; views, not copies."""
+
+        def of(x: Tensor | None, dimension: int) -> Tensor | None:
+            return None if x is None else x[(slice(None),) * dimension + (index,)]
+
+        transitions = ("actions", "rewards", "terminated", "truncated", "valid", "behaviour_log_probs")
+        return replace(
+            self,
+            inputs=self.inputs[:, index],
+            initial_state=tuple(x[index] for x in self.initial_state),
+            action_mask=of(self.action_mask, 0),
+            teacher_logits=of(self.teacher_logits, 2),
+            teacher_weights=of(self.teacher_weights, 1),
+            teacher_values=of(self.teacher_values, 2),
+            **{name: of(getattr(self, name), 1) for name in transitions},
+        )
+
     def map(self, function: Callable[[Tensor], Tensor]) -> Trajectory:
         """The same function of every tensor, as for a transfer to another device."""
 
