@@ -1,0 +1,91 @@
+"""The learner: minibatches are steps on every n-th column, nothing else."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import fields, replace
+
+import numpy as np
+import pytest
+import torch
+
+from kickstarting.actor import Actor
+from kickstarting.learner import Hyperparameters, Learner, LearnerConfig
+from kickstarting.suites import load_suite
+from kickstarting.teachers import build_teachers
+from kickstarting.train import build, make_env
+from kickstarting.types import Inputs, Trajectory
+
+
+@pytest.fixture
+def labelled(tiny, suite, make_policy) -> tuple[Learner, Trajectory]:
+    """A fresh learner, and an unroll of 2 tasks x 2 columns, one of the tasks with a teacher."""
+    config = tiny()
+    _, env, _, learner = build(config)
+    env.close()
+    env = make_env(config, load_suite(suite), 0)
+    teachers = build_teachers([f"obj*={make_policy()}"], [task.name for task in load_suite(suite).tasks], env)
+    trajectory = Actor(env, learner.network, 8, seed=0).unroll()
+    env.close()
+    return learner, teachers.label(trajectory, [np.full(4, 0.7)])
+
+
+def learner_with(learner: Learner, minibatches: int) -> Learner:
+    config = LearnerConfig(minibatches=minibatches)
+    return Learner(copy.deepcopy(learner.network), learner.distribution, config)
+
+
+def weights(learner: Learner) -> torch.Tensor:
+    return torch.cat([p.detach().flatten() for p in learner.network.parameters()])
+
+
+def test_columns_take_the_same_columns_of_everything(labelled) -> None:
+    trajectory = labelled[1]
+    part = trajectory.columns(slice(1, None, 2))
+    taken: Callable[[torch.Tensor, int], torch.Tensor] = lambda x, dimension: x.index_select(dimension, torch.tensor([1, 3]))  # noqa: E731
+    dimension = {"initial_state": 0, "action_mask": 0, "teacher_logits": 2, "teacher_weights": 1, "teacher_values": 2}
+    for field in fields(Trajectory):
+        whole, mine = getattr(trajectory, field.name), getattr(part, field.name)
+        where = dimension.get(field.name, 1)
+        if whole is None:
+            assert mine is None
+        elif isinstance(whole, Inputs):
+            torch.testing.assert_close(mine.is_first, taken(whole.is_first, 1))
+            for name, x in whole.observations.items():
+                torch.testing.assert_close(mine.observations[name], taken(x, 1))
+        elif isinstance(whole, tuple):
+            assert all(torch.equal(m, taken(w, where)) for m, w in zip(mine, whole, strict=True))
+        else:
+            assert torch.equal(mine, taken(whole, where)), field.name
+
+
+def test_minibatches_are_steps_on_every_nth_column(labelled) -> None:
+    fresh, trajectory = labelled
+    hyperparameters = Hyperparameters(learning_rate=3e-3, entropy_cost=0.01)
+    together, by_hand, whole = learner_with(fresh, 2), learner_with(fresh, 1), learner_with(fresh, 1)
+    metrics = together.learn(trajectory, hyperparameters)
+    losses = [by_hand.step(trajectory.columns(slice(i, None, 2)), hyperparameters)["loss"] for i in range(2)]
+    whole.learn(trajectory, hyperparameters)
+    assert torch.equal(weights(together), weights(by_hand))
+    assert not torch.allclose(weights(together), weights(whole), atol=1e-4)
+    assert together.learner_steps == 2
+    torch.testing.assert_close(metrics["loss"], torch.stack(losses).mean())
+
+
+def test_the_second_minibatch_is_off_policy_and_says_so(labelled) -> None:
+    """After a large first step the behaviour policy is another one: rho leaves 1, as V-trace wants to know."""
+    fresh, trajectory = labelled
+    learner = learner_with(fresh, 1)
+    hyperparameters = Hyperparameters(learning_rate=0.1, entropy_cost=0.0)
+    first = learner.step(trajectory.columns(slice(0, None, 2)), hyperparameters)["rho"]
+    second = learner.step(trajectory.columns(slice(1, None, 2)), hyperparameters)["rho"]
+    torch.testing.assert_close(first, torch.ones(()), rtol=0, atol=1e-4)
+    assert abs(second - 1) > 1e-2
+
+
+def test_minibatches_must_hold_every_task(tiny) -> None:
+    with pytest.raises(ValueError, match=r"minibatches is 3, envs_per_task 2"):
+        replace(tiny(), learner=LearnerConfig(minibatches=3)).check()
+    with pytest.raises(ValueError, match="minibatches is 0"):
+        replace(tiny(), learner=LearnerConfig(minibatches=0)).check()
