@@ -34,9 +34,10 @@ from kickstarting.learner import Hyperparameters
 from kickstarting.machine import mixed_precision, run_network
 from kickstarting.metrics import Clock
 from kickstarting.networks.lstm import LSTM
+from kickstarting.networks.recurrent import Recurrent
 from kickstarting.teachers import Policy, Teacher, Teachers
 from kickstarting.train import build
-from kickstarting.types import Inputs, Output, State, Trajectory
+from kickstarting.types import Inputs, Trajectory
 
 HERE = Path(__file__).parent
 DOOR_KEY, BREAKOUT = "MiniGrid-DoorKey-5x5-v0", "Breakout-v5"
@@ -60,7 +61,7 @@ class Row(NamedTuple):
     groups: int = 1
 
 
-class DoorKeyNetwork(nn.Module):
+class DoorKeyNetwork(Recurrent):
     """W1's network: raw 7x7x3 symbols, two valid convolutions, FC 256, LSTM 256 (or none); 607k parameters."""
 
     def __init__(self, observation_space: gymnasium.spaces.Dict, distribution: Distribution, lstm: int = 256) -> None:
@@ -72,17 +73,11 @@ class DoorKeyNetwork(nn.Module):
         self.policy = nn.Linear(lstm or 256, distribution.size)
         self.value = nn.Linear(lstm or 256, 1)
 
-    def initial_state(self, batch: int) -> State:
-        return self.core.initial_state(batch) if self.core else ()
-
-    def forward(self, inputs: Inputs, state: State) -> tuple[Output, State]:
+    def features(self, inputs: Inputs) -> Tensor:
         image: Tensor = inputs.observations["image"]
         x = image.flatten(0, 1).permute(0, 3, 1, 2).float() / 10.0
         x = F.relu(self.second(F.relu(self.first(x))))
-        x = F.relu(self.hidden(x.flatten(1))).view(*image.shape[:2], -1)
-        if self.core:
-            x, state = self.core(x, state, inputs.is_first)
-        return Output(self.policy(x), self.value(x)[..., 0]), state
+        return F.relu(self.hidden(x.flatten(1))).view(*image.shape[:2], -1)
 
 
 def rows(device: str) -> list[Row]:

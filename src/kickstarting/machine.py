@@ -83,12 +83,16 @@ def resolve_precision(precision: str, device: str = "cpu") -> str:
     return "bfloat16" if any(getattr(torch.cpu, probe, bool)() for probe in probes) else "float32"
 
 
+def product_dtype() -> torch.dtype:
+    """Of convolutions and linear layers, in the precision of the process."""
+    return torch.float32 if _precision == "float32" else torch.bfloat16
+
+
 def mixed_precision(device: str = "cpu") -> Any:
-    """A context in which convolutions and linear layers multiply bfloat16, if the process does. Weights are cast once for
-    each context that is entered, so enter it around a whole unroll."""
-    if _precision == "float32":
-        return contextlib.nullcontext()
-    return torch.autocast(device, torch.bfloat16)
+    """A context in which convolutions and linear layers multiply bfloat16, if the process does. Trained weights are cast once
+    for each context that is entered, so enter it around a whole unroll; frozen ones at every use."""
+    dtype = product_dtype()
+    return contextlib.nullcontext() if dtype == torch.float32 else torch.autocast(device, dtype)
 
 
 def run_network(network: Any, inputs: Any, state: State) -> tuple[Output, State]:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from kickstarting.algo.distributions import Distribution
 from kickstarting.networks.language import LanguageEncoder
 from kickstarting.networks.lstm import LSTM
+from kickstarting.networks.recurrent import Recurrent
 from kickstarting.networks.torsos import MLP, Grid, PixelLarge, PixelSmall
 from kickstarting.types import Inputs, Output, State
 
@@ -28,7 +29,7 @@ class Network(Protocol):
     def __call__(self, inputs: Inputs, state: State) -> tuple[Output, State]: ...
 
 
-class Agent(nn.Module):
+class Agent(Recurrent):
     """One torso per image or vector of the observation; scalars one-hot; a language encoder for `mission`.
 
     hidden: width of each torso. lstm: width of the LSTM, 0 for none. channels: of the convolutions on grids (and of the
@@ -68,10 +69,7 @@ class Agent(nn.Module):
         nn.init.zeros_(self.policy.bias)
         nn.init.zeros_(self.value.bias)
 
-    def initial_state(self, batch: int) -> State:
-        return self.core.initial_state(batch) if self.core else ()
-
-    def forward(self, inputs: Inputs, state: State) -> tuple[Output, State]:
+    def features(self, inputs: Inputs) -> Tensor:
         leading = inputs.is_first.shape
         features = [
             inputs.last_rewards.clamp(-1.0, 1.0)[..., None],
@@ -84,10 +82,7 @@ class Agent(nn.Module):
             features.append((inputs.observations[name][..., None] == indices).float())
         if "mission" in inputs.observations:
             features.append(self.language(inputs.observations["mission"]))
-        x = torch.cat(features, -1)
-        if self.core:
-            x, state = self.core(x, state, inputs.is_first)
-        return Output(self.policy(x), self.value(x)[..., 0]), state
+        return torch.cat(features, -1)
 
 
 class Head(nn.Linear):

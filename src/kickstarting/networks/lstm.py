@@ -7,7 +7,8 @@ in the loop. `lstm_unroll` has its own backward pass, several times faster on a 
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
@@ -34,34 +35,55 @@ def lstm_unroll_plain(
     return torch.stack(outputs), h, c
 
 
+class _Steps(NamedTuple):
+    """What the recurrence leaves behind: [T, ..., H] each, gates [T, ..., 4 H], cs one step more, keep [T, ..., 1]."""
+
+    gates: Tensor
+    outputs: Tensor
+    cs: Tensor
+    tanh_cs: Tensor
+    keep: Tensor
+    some_reset: list[bool]
+
+
+def _recur(projected: Tensor, product: Callable[[Tensor], Tensor], h: Tensor, c: Tensor, reset: Tensor) -> _Steps:
+    """All T steps. product: h [..., H] times the recurrent weights, [..., 4 H].
+
+    tanh(x) is computed as 2 sigmoid(2 x) - 1: on a CPU torch's sigmoid is ten times as fast as its tanh, and all four gates
+    are one call.
+    """
+    T, H = len(projected), h.shape[-1]
+    keep = (~reset).to(c.dtype)[..., None]
+    some_reset = reset.flatten(1).any(1).tolist()
+    gates = projected.to(c.dtype, copy=True, memory_format=torch.contiguous_format)
+    outputs, tanh_cs, cs = c.new_empty(T, *c.shape), c.new_empty(T, *c.shape), c.new_empty(T + 1, *c.shape)
+    cs[0] = c
+    for t in range(T):
+        if some_reset[t]:
+            h = h * keep[t]
+            cs[t].mul_(keep[t])
+        gate = gates[t].add_(product(h))
+        gate[..., 3 * H :].mul_(2)
+        i, f, o, g = gate.sigmoid_().chunk(4, -1)
+        g.mul_(2).sub_(1)
+        c = torch.mul(f, cs[t], out=cs[t + 1]).addcmul_(i, g)
+        tanh_c = torch.mul(c, 2, out=tanh_cs[t]).sigmoid_().mul_(2).sub_(1)
+        h = torch.mul(o, tanh_c, out=outputs[t])
+    return _Steps(gates, outputs, cs, tanh_cs, keep, some_reset)
+
+
 class _Unroll(torch.autograd.Function):
-    """tanh(x) is computed as 2 sigmoid(2 x) - 1: on a CPU torch's sigmoid is ten times as fast as its tanh, and all four
-    gates are one call. `projected` may be bfloat16 (under autocast): then the matrix products are, and all else is float32."""
+    """`projected` may be bfloat16 (under autocast): then the matrix products are, and all else is float32."""
 
     @staticmethod
     def forward(ctx: Any, projected: Tensor, weight: Tensor, h: Tensor, c: Tensor, reset: Tensor, save: bool) -> Any:
-        T, B, H = *projected.shape[:2], weight.shape[1]
-        keep = (~reset).to(c.dtype)[..., None]
-        some_reset = reset.any(1).tolist()
-        gates = projected.to(c.dtype, copy=True)
-        outputs, tanh_cs, cs = c.new_empty(T, B, H), c.new_empty(T, B, H), c.new_empty(T + 1, B, H)
-        first = h
-        cs[0] = c
-        for t in range(T):
-            if some_reset[t]:
-                h = h * keep[t]
-                cs[t].mul_(keep[t])
-            gate = gates[t].add_(F.linear(h, weight))  # under autocast, the weight's cast is cached for the whole unroll
-            gate[:, 3 * H :].mul_(2)
-            i, f, o, g = gate.sigmoid_().chunk(4, -1)
-            g.mul_(2).sub_(1)
-            c = torch.mul(f, cs[t], out=cs[t + 1]).addcmul_(i, g)
-            tanh_c = torch.mul(c, 2, out=tanh_cs[t]).sigmoid_().mul_(2).sub_(1)
-            h = torch.mul(o, tanh_c, out=outputs[t])
+        # autocast casts a trained weight once for the whole unroll, and a frozen one at every use
+        factor = weight if weight.requires_grad else weight.to(projected.dtype)
+        steps = _recur(projected, lambda h: F.linear(h, factor), h, c, reset)
         if save:
-            ctx.save_for_backward(gates, first, outputs, cs, tanh_cs, weight, keep)
-            ctx.some_reset, ctx.product_dtype = some_reset, projected.dtype
-        return outputs, h.clone(), c.clone()
+            ctx.save_for_backward(steps.gates, h, steps.outputs, steps.cs, steps.tanh_cs, weight, steps.keep)
+            ctx.some_reset, ctx.product_dtype = steps.some_reset, projected.dtype
+        return steps.outputs, steps.outputs[-1].clone(), steps.cs[-1].clone()
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
@@ -101,6 +123,19 @@ def lstm_unroll(projected: Tensor, weight: Tensor, h: Tensor, c: Tensor, reset: 
     """`lstm_unroll_plain`, fast. Gradients reach projected, weight, h and c."""
     save = torch.is_grad_enabled() and any(x.requires_grad for x in (projected, weight, h, c))
     return _Unroll.apply(projected, weight, h, c, reset, save)  # type: ignore[no-any-return]
+
+
+@torch.no_grad()
+def lstm_unroll_together(
+    projected: Float[Tensor, "T N B G"],
+    weights: Float[Tensor, "N H G"],
+    h: Float[Tensor, "N B H"],
+    c: Float[Tensor, "N B H"],
+    reset: Bool[Tensor, "T N B"],
+) -> tuple[Float[Tensor, "T N B H"], Float[Tensor, "N B H"], Float[Tensor, "N B H"]]:
+    """`lstm_unroll` of N LSTMs side by side, without gradients. weights: the transpose of each, [N, H, 4 H]."""
+    steps = _recur(projected, lambda h: torch.bmm(h.to(weights.dtype), weights), h, c, reset)
+    return steps.outputs, steps.outputs[-1], steps.cs[-1]
 
 
 class LSTM(nn.Module):

@@ -14,8 +14,9 @@ import numpy as np
 import torch
 
 from kickstarting.envs import MultiTaskEnv
-from kickstarting.machine import run_network
+from kickstarting.machine import product_dtype, run_network
 from kickstarting.networks import Network
+from kickstarting.networks.recurrent import SideBySide, most_side_by_side, sizes
 from kickstarting.networks.spec import describe_space
 from kickstarting.teachers.native import Policy, load_policy
 from kickstarting.types import Output, State, Trajectory
@@ -29,12 +30,18 @@ class Teacher:
         self.name = name or policy.ref
         self.network: Network = policy.network
         self.columns = torch.from_numpy(columns)
+        self.slots = torch.zeros_like(self.columns)
+        """Which of its columns' labels it gives: 0, or behind those of the teachers before it."""
+        self.state: State | None = None
         self._everywhere = len(columns) == num_envs
-        self._state: State | None = None
 
     def forget(self) -> None:
         """Drop the recurrent state: the columns start anew, or were not followed for a while."""
-        self._state = None
+        self.state = None
+
+    def recall(self) -> State:
+        """The recurrent state that the last unroll left."""
+        return self.network.initial_state(len(self.columns)) if self.state is None else self.state
 
     @torch.no_grad()
     def output(self, trajectory: Trajectory) -> Output:
@@ -42,9 +49,29 @@ class Teacher:
         inputs = trajectory.inputs[:-1]
         if not self._everywhere:
             inputs = inputs[:, self.columns]
-        if self._state is None:
-            self._state = self.network.initial_state(len(self.columns))
-        output, self._state = run_network(self.network, inputs, self._state)
+        output, self.state = run_network(self.network, inputs, self.recall())
+        return output
+
+
+class Panel:
+    """Teachers that are run as one network: LSTMs and heads of one size, equally many columns. Or a single teacher."""
+
+    def __init__(self, teachers: Sequence[Teacher]) -> None:
+        self.teachers = teachers
+        self._active: Sequence[Teacher] = []
+
+    @torch.no_grad()
+    def output(self, active: Sequence[Teacher], trajectory: Trajectory) -> Output:
+        """`Teacher.output` of those of its teachers that are active, their columns side by side."""
+        if len(active) == 1:
+            return active[0].output(trajectory)
+        if active != self._active:
+            self._active, self._network = active, SideBySide([teacher.policy.network for teacher in active], product_dtype())
+        inputs = trajectory.inputs[:-1, torch.cat([teacher.columns for teacher in active])]
+        state = tuple(torch.cat(parts) for parts in zip(*(teacher.recall() for teacher in active), strict=True))
+        output, state = run_network(self._network, inputs, state)
+        for teacher, *own in zip(active, *(x.chunk(len(active)) for x in state), strict=True):
+            teacher.state = tuple(own)
         return output
 
 
@@ -54,11 +81,11 @@ class Teachers:
     def __init__(self, teachers: Sequence[Teacher], num_envs: int) -> None:
         self.teachers = list(teachers)
         taken = np.zeros(num_envs, int)  # labels that a column has already
-        self._slots = []
         for teacher in self.teachers:
-            self._slots.append(torch.from_numpy(taken[teacher.columns]))
+            teacher.slots = torch.from_numpy(taken[teacher.columns])
             taken[teacher.columns] += 1
         self._num_labels = int(taken.max(initial=0))
+        self._panels = make_panels(self.teachers)
 
     def forget(self) -> None:
         for teacher in self.teachers:
@@ -69,23 +96,42 @@ class Teachers:
 
         weights: lambda_i of each teacher, [B]. A teacher whose weights are all 0 is not run.
         """
-        active = [i for i, t in enumerate(self.teachers) if np.any(weights[i][t.columns])]
-        for i in set(range(len(self.teachers))) - set(active):
-            self.teachers[i].forget()
+        (T, B), device = trajectory.rewards.shape, trajectory.rewards.device
+        lambdas = torch.zeros(self._num_labels, B)
+        active = []
+        for teacher, own in zip(self.teachers, weights, strict=True):
+            lambdas[teacher.slots, teacher.columns] = torch.from_numpy(own[teacher.columns]).float()
+            if np.any(own[teacher.columns]):
+                active.append(teacher)
+            else:
+                teacher.forget()
         if not active:
             return trajectory
-        (T, B), device = trajectory.rewards.shape, trajectory.rewards.device
-        size = self.teachers[active[0]].policy.distribution.size
-        logits = torch.zeros(self._num_labels, T, B, size, device=device)
+        logits = torch.zeros(self._num_labels, T, B, active[0].policy.distribution.size, device=device)
         values = torch.zeros(self._num_labels, T, B, device=device)
-        lambdas = torch.zeros(self._num_labels, B)
-        for i in active:
-            teacher, slots = self.teachers[i], self._slots[i]
-            output = teacher.output(trajectory)
-            logits[slots, :, teacher.columns] = output.logits.transpose(0, 1)
-            values[slots, :, teacher.columns] = output.values.T
-            lambdas[slots, teacher.columns] = torch.from_numpy(weights[i][teacher.columns]).float()
+        for panel in self._panels:
+            if some := [teacher for teacher in panel.teachers if teacher in active]:
+                output = panel.output(some, trajectory)
+                slots, columns = (torch.cat(parts) for parts in zip(*((t.slots, t.columns) for t in some), strict=True))
+                logits[slots, :, columns] = output.logits.transpose(0, 1)
+                values[slots, :, columns] = output.values.T
         return trajectory.labelled(logits, lambdas.to(device), values)
+
+
+def make_panels(teachers: Sequence[Teacher]) -> list[Panel]:
+    """The panels that label fastest: of teachers that fit side by side, as many as the cache holds; the others one by one."""
+    alike: dict[object, list[Teacher]] = {}
+    panels = []
+    for teacher in teachers:
+        fit = sizes(teacher.network)
+        if fit is None:
+            panels.append(Panel([teacher]))
+        else:
+            alike.setdefault((fit, len(teacher.columns)), []).append(teacher)
+    for group in alike.values():
+        most = most_side_by_side(group[0].policy.network.core.hidden_size)
+        panels += [Panel(group[i : i + most]) for i in range(0, len(group), most)]
+    return panels
 
 
 def build_teachers(refs: Sequence[str], task_names: Sequence[str], env: MultiTaskEnv, device: str = "cpu") -> Teachers:

@@ -1,0 +1,84 @@
+"""Features, LSTM, linear heads: the shape that the papers' agents share, and several of one shape run as one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from kickstarting.networks.lstm import LSTM, lstm_unroll_together
+from kickstarting.types import Inputs, Output, State
+
+
+class Recurrent(nn.Module):
+    """A `Network` made of `features`, a core and two linear heads; a subclass sets the attributes and writes `features`."""
+
+    core: LSTM | None
+    policy: nn.Linear
+    value: nn.Linear
+
+    def features(self, inputs: Inputs) -> Tensor:
+        """[T, B, F]: what the core reads, or without one the heads."""
+        raise NotImplementedError
+
+    def initial_state(self, batch: int) -> State:
+        return self.core.initial_state(batch) if self.core else ()
+
+    def forward(self, inputs: Inputs, state: State) -> tuple[Output, State]:
+        x = self.features(inputs)
+        if self.core:
+            x, state = self.core(x, state, inputs.is_first)
+        return Output(self.policy(x), self.value(x)[..., 0]), state
+
+
+class SideBySide:
+    """N frozen `Recurrent` networks of equal `sizes` as one `Network` of N * B columns: B for each.
+
+    It says what each says of its own columns alone, in their order. Alone, an LSTM of few columns spends its time on the
+    fixed cost of operations and on fetching its weights; here a step is one operation for all. dtype: of this process's
+    matrix products; the weights of cores and heads are copied once, so they must not change.
+    """
+
+    def __init__(self, networks: Sequence[Recurrent], dtype: torch.dtype) -> None:
+        self.networks = networks
+        self._cores = [_core(network) for network in networks]
+        self._weights = torch.stack([core.weight.T for core in self._cores]).to(dtype)
+        self._heads = torch.stack([torch.cat([n.policy.weight, n.value.weight]).T for n in networks])
+        self._biases = torch.stack([torch.cat([n.policy.bias, n.value.bias])[None] for n in networks])
+
+    def initial_state(self, batch: int) -> State:
+        states = [core.initial_state(batch // len(self._cores)) for core in self._cores]
+        return tuple(torch.cat(parts) for parts in zip(*states, strict=True))
+
+    @torch.no_grad()
+    def __call__(self, inputs: Inputs, state: State) -> tuple[Output, State]:
+        T, B = inputs.is_first.shape
+        N = len(self.networks)
+        own = [inputs[:, columns : columns + B // N] for columns in range(0, B, B // N)]
+        projected = [c.input(n.features(x)) for c, n, x in zip(self._cores, self.networks, own, strict=True)]
+        h, c = (x.unflatten(0, (N, -1)) for x in state)
+        reset = inputs.is_first.unflatten(1, (N, -1))
+        outputs, h, c = lstm_unroll_together(torch.stack(projected, 1), self._weights, h, c, reset)
+        with torch.autocast(outputs.device.type, enabled=False):
+            heads = torch.baddbmm(self._biases, outputs.transpose(0, 1).flatten(1, 2), self._heads)  # [N, T * B / N, A + 1]
+        heads = heads.unflatten(1, (T, -1)).transpose(0, 1).flatten(1, 2)
+        return Output(heads[..., :-1], heads[..., -1]), (h.flatten(0, 1), c.flatten(0, 1))
+
+
+def sizes(network: object) -> tuple[int, ...] | None:
+    """Networks fit side by side whose sizes, of the LSTM and of the policy, are equal and not None."""
+    if not isinstance(network, Recurrent) or type(network).forward is not Recurrent.forward or type(network.core) is not LSTM:
+        return None
+    return network.core.hidden_size, network.policy.out_features
+
+
+def most_side_by_side(hidden_size: int) -> int:
+    """How many LSTMs are fastest side by side: as many as a processor's cache keeps the weights of, a million or one LSTM."""
+    return max(1, 2**20 // (4 * hidden_size**2))
+
+
+def _core(network: Recurrent) -> LSTM:
+    if network.core is None:
+        raise ValueError("networks side by side need an LSTM each; run networks without one by one")
+    return network.core
