@@ -15,4 +15,9 @@ def sweep(lab: Lab) -> None:
     lab.students("distillation, then rewards", policy_cost="step:0:1:20%", **first)
     lab.students("untrained critic", policy_cost="step:0:1:20%", baseline_cost="step:0:0.5:20%", **first)
     lab.students("critic warm-up", policy_cost="step:0:1:25%", baseline_cost="step:0:0.5:20%", **first)
-    lab.students("values distilled too", policy_cost="step:0:1:20%", learner=LearnerConfig(value_distillation_cost=0.5), **first)
+    lab.students(
+        "values distilled too",
+        policy_cost="step:0:1:20%",
+        learner=LearnerConfig(minibatches=4, value_distillation_cost=0.5),
+        **first,
+    )

@@ -13,6 +13,7 @@ from typing import Any
 
 from kickstarting.config import Config
 from kickstarting.evolution import PopulationConfig
+from kickstarting.learner import LearnerConfig
 from kickstarting.suites import load_suite
 from kickstarting.sweep import Evolution
 
@@ -168,7 +169,8 @@ SCRATCH: dict[str, Any] = {"learning_rate": "linear:1e-3:1e-4:100%", "entropy_co
 KICKSTARTED: dict[str, Any] = {
     "learning_rate": "linear:2e-3:2e-4:100%",
     "entropy_cost": "0.003",
-    "unroll_length": 5,
+    "unroll_length": 20,
+    "learner": LearnerConfig(minibatches=4),
     "schedule": "linear:1:0:20%",
 }
 """What won the tuning (experiments/tuning)."""
