@@ -194,7 +194,7 @@ def test_vtrace_is_told_that_a_teacher_acted(tiny, make_policy):
 
 def test_distillation_on_the_teachers_trajectories(tiny, make_policy):
     """Without any reward: the cross-entropy to a teacher that always goes ahead falls."""
-    changes = {"policy_cost": "0", "learner": replace(tiny().learner, baseline_cost=0.0), "learning_rate": "2e-2"}
+    changes = {"policy_cost": "0", "baseline_cost": "0", "learning_rate": "2e-2"}
     config = tiny(teachers=(make_policy(favourite=2),), teacher_acts="1", schedule="constant:5", total_frames=480, **changes)
     losses = [update.metrics["distillation_loss"] for update in train(config)]
     assert losses[-1] < 0.5 * losses[0]

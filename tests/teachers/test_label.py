@@ -97,3 +97,28 @@ def test_teachers_of_one_size_are_run_as_one(networks: list[Any], monkeypatch: p
     assert [x.networks for x in calls if isinstance(x, SideBySide)] == [networks[:3]]
     assert all(sum(x is network for x in calls) == 1 for network in networks[3:])
     assert len(calls) == 4
+
+
+def test_one_policy_under_several_patterns_is_one_batch(networks: list[Any]) -> None:
+    """Two patterns of unequal width, a foreign network as well as an own one; each keeps its own state."""
+    for network in (networks[0], networks[-1]):
+        calls: list[int] = []
+
+        def counted(inputs: Inputs, state: State, network: Any = network, calls: list[int] = calls) -> tuple[Output, State]:
+            calls.append(inputs.is_first.shape[1])
+            return network(inputs, state)
+
+        methods = {"initial_state": staticmethod(network.initial_state), "__call__": staticmethod(counted)}
+        shared: Any = SimpleNamespace(ref="", network=type("Counted", (), methods)(), distribution=Categorical(ACTIONS))
+        two = [Teacher(shared, np.array(columns), B) for columns in ([0, 1, 5], [7, 2])]
+        alone = [teacher(network, columns) for columns in ([0, 1, 5], [7, 2])]
+        together = Teachers(two, B)
+        for seed in range(3):
+            calls.clear()
+            unroll = trajectory(seed)
+            labelled = together.label(unroll, [np.ones(B), np.ones(B)])
+            assert calls == [5]
+            assert labelled.teacher_logits is not None
+            for one in alone:
+                expected = one.output(unroll).logits
+                torch.testing.assert_close(labelled.teacher_logits[0][:, one.columns], expected)

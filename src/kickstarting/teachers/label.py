@@ -54,7 +54,8 @@ class Teacher:
 
 
 class Panel:
-    """Teachers that are run as one network: LSTMs and heads of one size, equally many columns. Or a single teacher."""
+    """Teachers that are run as one network: one policy under several patterns; or LSTMs and heads of one size with equally
+    many columns; or a single teacher."""
 
     def __init__(self, teachers: Sequence[Teacher]) -> None:
         self.teachers = teachers
@@ -66,11 +67,14 @@ class Panel:
         if len(active) == 1:
             return active[0].output(trajectory)
         if active != self._active:
-            self._active, self._network = active, SideBySide([teacher.policy.network for teacher in active], product_dtype())
+            self._active, networks = active, [teacher.policy.network for teacher in active]
+            one_policy = all(network is networks[0] for network in networks)
+            self._network = networks[0] if one_policy else SideBySide(networks, product_dtype())
         inputs = trajectory.inputs[:-1, torch.cat([teacher.columns for teacher in active])]
         state = tuple(torch.cat(parts) for parts in zip(*(teacher.recall() for teacher in active), strict=True))
         output, state = run_network(self._network, inputs, state)
-        for teacher, *own in zip(active, *(x.chunk(len(active)) for x in state), strict=True):
+        widths = [len(teacher.columns) for teacher in active]
+        for teacher, *own in zip(active, *(x.split(widths) for x in state), strict=True):
             teacher.state = tuple(own)
         return output
 
@@ -119,17 +123,16 @@ class Teachers:
 
 
 def make_panels(teachers: Sequence[Teacher]) -> list[Panel]:
-    """The panels that label fastest: of teachers that fit side by side, as many as the cache holds; the others one by one."""
+    """The panels that label fastest: one for each policy that teaches under several patterns; of teachers that fit side by
+    side, as many as the cache holds; the others one by one."""
+    policies = [id(teacher.policy) for teacher in teachers]
     alike: dict[object, list[Teacher]] = {}
+    for teacher, policy in zip(teachers, policies, strict=True):
+        fit = sizes(teacher.network) if policies.count(policy) == 1 else None
+        alike.setdefault(policy if fit is None else (fit, len(teacher.columns)), []).append(teacher)
     panels = []
-    for teacher in teachers:
-        fit = sizes(teacher.network)
-        if fit is None:
-            panels.append(Panel([teacher]))
-        else:
-            alike.setdefault((fit, len(teacher.columns)), []).append(teacher)
-    for group in alike.values():
-        most = most_side_by_side(group[0].policy.network.core.hidden_size)
+    for key, group in alike.items():
+        most = most_side_by_side(group[0].policy.network.core.hidden_size) if isinstance(key, tuple) else len(group)
         panels += [Panel(group[i : i + most]) for i in range(0, len(group), most)]
     return panels
 
@@ -140,14 +143,17 @@ def build_teachers(refs: Sequence[str], task_names: Sequence[str], env: MultiTas
     Raises ValueError if a pattern matches no task, or a teacher reads or acts in other spaces than the student has.
     """
     entries = [split_reference(entry) for entry in refs]
+    policies: dict[str, Policy] = {}
     teachers = []
     for pattern, ref in entries:
         tasks = [i for i, name in enumerate(task_names) if fnmatch.fnmatchcase(name, pattern)]
         if not tasks:
             raise ValueError(f"teacher pattern {pattern!r} matches no task; the suite has {', '.join(task_names)}")
-        policy = load_policy(ref)
-        check_spaces(policy, env)
-        policy.network.to(device)
+        if ref not in policies:
+            policies[ref] = load_policy(ref)
+            check_spaces(policies[ref], env)
+            policies[ref].network.to(device)
+        policy = policies[ref]
         alone = sum(other == ref for _, other in entries) == 1
         columns = np.flatnonzero(np.isin(env.task_of_column, tasks))
         teachers.append(Teacher(policy, columns, env.num_envs, ref if alone else f"{pattern}={ref}"))
