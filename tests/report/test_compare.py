@@ -122,6 +122,9 @@ def test_one_seed_has_no_interval_and_neither_has_a_ratio_to_it(write_run):
     assert three.versus.final_improvement.low is None
     assert three.versus.probability_of_improvement.low is None
     assert three.versus.speedups[-1].value == pytest.approx(1.4)
+    three, one = compare(paths, baseline="three").groups
+    assert one.frames_to[-1].low is None
+    assert one.frames_to[-1].value is None  # 35 at its end, the baseline's final score 68.25
 
 
 def test_a_curve_that_starts_above_a_level_gives_a_bound(write_run):

@@ -108,7 +108,7 @@ def _group_result(
 
 
 def _reach(sample: Sample, base: Sample, level: Level) -> np.ndarray:
-    return sample.reach(base.final if level.baseline_final else level.score)
+    return sample.reach(base.final[: len(sample.averages)] if level.baseline_final else level.score)
 
 
 def _versus(sample: Sample, base: Sample, points: Sequence[int], levels: Sequence[Level]) -> Versus:
