@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 
 import pytest
 from rich.console import Console
@@ -53,3 +54,6 @@ def test_a_directory_with_another_run_is_left_alone(tiny, tmp_path) -> None:
     run_all(runs, console=Console(file=io.StringIO()))
     with pytest.raises(ValueError, match=r"was begun with unroll_length \d+, now it is 7; choose another directory"):
         run_all({tmp_path / "run": tiny(unroll_length=7)}, console=Console(file=io.StringIO()))
+    (tmp_path / "run" / "job.json").write_text(json.dumps(tiny().to_json()))  # as an older version wrote it
+    with pytest.raises(ValueError, match="begun by another version"):
+        run_all(runs, console=Console(file=io.StringIO()))

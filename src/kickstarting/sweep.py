@@ -98,7 +98,12 @@ def _check_same(out: Path, job: Config | Evolution) -> None:
     if not (out / "job.json").exists():
         return
     began, wanted = json.loads((out / "job.json").read_text()), _to_json(job)
-    began["config"] = json.loads(json.dumps(config_from_json(began["config"]).to_json()))  # with what is new since then
+    try:
+        began["config"] = json.loads(json.dumps(config_from_json(began.get("config", {})).to_json()))  # with what is new since then
+    except ValueError as error:
+        raise ValueError(
+            f"{out} was begun by another version ({error}); choose another directory, or move that run away"
+        ) from error
     for part in ("config", "population"):
         old, new = began.get(part) or {}, wanted[part] or {}
         for name in sorted(old.keys() | new.keys()):
