@@ -17,6 +17,7 @@ from rich.console import Console
 from kickstarting.checkpoint import CheckpointError, Snapshot, checkpoints, latest_checkpoint
 from kickstarting.config import Config
 from kickstarting.evolution import Population, PopulationConfig, ancestry, look_around, parse_range, score_samples
+from kickstarting.metrics import read_metrics
 from kickstarting.population import load_population, resume_population, run_population
 from kickstarting.report import compare_runs
 from kickstarting.run import run
@@ -89,10 +90,12 @@ def test_ancestry_follows_the_copies():
 
 @pytest.fixture(scope="module")
 def evolved(tiny, make_policy, tmp_path_factory) -> tuple[Config, Path]:
-    """Six rounds of three members with a teacher."""
-    config = tiny(total_frames=384, teachers=(make_policy(),), score_window=2)
+    """Six rounds of three members with a teacher, whose lambda falls over a horizon that evolves."""
+    config = tiny(
+        total_frames=384, teachers=(make_policy(),), score_window=2, schedule="linear:1:0.1:50%", learning_rate="cosine:1e-3:0:100%"
+    )
     out = tmp_path_factory.mktemp("population") / "whole"
-    run_population(config, replace(PBT, test="margin", margin=0.0), out, console=QUIET)
+    run_population(config, replace(PBT, test="margin", margin=0.0, horizon_range="0.6:1"), out, console=QUIET)
     return config, out
 
 
@@ -105,9 +108,13 @@ def test_every_member_has_a_history_and_the_best_is_a_run(evolved):
     assert [line["frames"] for line in lines] == list(range(64, 385, 64))
     best = json.loads((out / "best" / "finished.json").read_text())["member"]
     path = ancestry(lineage, best)
-    assert [line[f"lambda/{config.teachers[0]}"] for line in lines] == pytest.approx(
-        [e["values"]["alpha"] * e["values"]["rho/0"] for e in path]
-    )
+    for line, entry in zip(lines, path, strict=True):
+        values, last_update = entry["values"], line["frames"] - 32
+        fallen = 1 + (0.1 - 1) * min(1.0, last_update / (384 * values["horizon"]))
+        assert line[f"lambda/{config.teachers[0]}"] == pytest.approx(values["alpha"] * values["rho/0"] * fallen)
+        annealed = 0.5 * (1 + np.cos(np.pi * last_update / 384))
+        assert line["learning_rate"] == pytest.approx(values["learning_rate"] * annealed)
+    assert len({entry["values"]["horizon"] for entry in lineage}) > 3
 
 
 def test_the_evolved_schedule_is_replayed(evolved, tmp_path):
@@ -116,10 +123,11 @@ def test_the_evolved_schedule_is_replayed(evolved, tmp_path):
     data = json.loads(schedule.read_text())
     assert data["frames"] == list(range(0, 384, 64))
     run(replace(config, schedule=str(schedule)), tmp_path / "replayed")
-    lines = [json.loads(line) for line in (tmp_path / "replayed" / "metrics.jsonl").read_text().splitlines()]
-    found = {line["frames"]: line[f"lambda/{config.teachers[0]}"] for line in lines}
-    expected = data["teachers"][config.teachers[0]]
-    assert all(found[frames] == pytest.approx(expected[(frames - 32) // 64]) for frames in found)
+    evolved_lines, lines = (read_metrics(folder / "metrics.jsonl") for folder in (out / "best", tmp_path / "replayed"))
+    replayed = {line["frames"]: line[f"lambda/{config.teachers[0]}"] for line in lines}
+    assert len(set(replayed.values())) > 6
+    for line in evolved_lines:
+        assert line[f"lambda/{config.teachers[0]}"] == pytest.approx(replayed[line["frames"]])
 
 
 def test_a_schedule_for_other_teachers_is_refused(evolved, make_policy, tmp_path):
@@ -137,7 +145,7 @@ def test_a_killed_population_resumes_to_the_same_bytes(evolved, tmp_path):
         "import sys; from pathlib import Path; from dataclasses import replace; from rich.console import Console\n"
         "from kickstarting.population import *; from kickstarting.evolution import *; from kickstarting.config import *\n"
         f"config = config_from_json({config.to_json()!r}); config = replace(config, name={config.name!r})\n"
-        f"pbt = PopulationConfig(members=3, slice='64', burn_in='64', test='margin', margin=0.0)\n"
+        f"pbt = PopulationConfig(members=3, slice='64', burn_in='64', test='margin', margin=0.0, horizon_range='0.6:1')\n"
         f"run_population(config, pbt, Path({str(killed)!r}), console=Console(quiet=True))\n"
     )
     kill_when([sys.executable, str(job)], lambda: (killed / "checkpoints" / "00000002").exists())
@@ -267,11 +275,17 @@ def test_bad_ranges(text, message):
         ({"test": "f"}, "welch, margin"),
         ({"slice": "often"}, "slice: 'often'"),
         ({"burn_in": "0%"}, "burn_in: '0%'"),
+        ({"horizon_range": "1:0.1"}, "horizon_range '1:0.1': a range is 0 < LOW"),
+        ({"schedule": "best/schedule.json"}, "evolves a schedule of its own"),
+        ({"schedule": "constant:1", "horizon_range": "0.1:1"}, "'constant:1' has no horizon; give --schedule linear"),
+        ({"learning_rate": "step:0:1e-3:5%"}, "learning_rate 'step:0:1e-3:5%' starts at 0"),
     ],
 )
-def test_bad_populations(tiny, tmp_path, changes, message):
+def test_bad_populations(tiny, make_policy, tmp_path, changes, message):
+    own = {name: value for name, value in changes.items() if hasattr(PBT, name)}
+    others = {name: value for name, value in changes.items() if name not in own}
     with pytest.raises(ValueError, match=message):
-        run_population(tiny(), replace(PBT, **changes), tmp_path / "out", console=QUIET)
+        run_population(tiny(teachers=(make_policy(),), **others), replace(PBT, **own), tmp_path / "out", console=QUIET)
     assert not (tmp_path / "out").exists()
 
 
@@ -286,7 +300,7 @@ def test_a_population_is_compared_by_its_best_member_and_shown_with_its_lineage(
     assert [run.directory for run in comparison.runs] == ["whole/best"]
     (lineage,) = comparison.lineages
     assert lineage.ancestry[-1] == json.loads((out / "best" / "finished.json").read_text())["member"]
-    assert set(lineage.values) == {"alpha", "learning_rate", "entropy_cost", f"rho of {Path(config.teachers[0]).name}"}
+    assert set(lineage.values) == {"alpha", "horizon", "learning_rate", "entropy_cost", f"rho of {Path(config.teachers[0]).name}"}
 
 
 def test_a_slice_shorter_than_an_update_is_one_update(tiny, tmp_path):

@@ -32,7 +32,7 @@ def test_a_sweep_is_sound(name: str, scale: str) -> None:
         config = job.config if isinstance(job, Evolution) else job
         config.check()
         if isinstance(job, Evolution):
-            job.population.check(config.total_frames)
+            job.population.check(config)
         tasks = [task.name for task in load_suite(config.suite).tasks]
         for teacher in config.teachers:
             pattern, ref = split_reference(teacher)

@@ -167,18 +167,24 @@ class Config:
             return [self.parsed("schedule")] * len(self.teachers)
         try:
             data = json.loads(Path(self.schedule).read_text())
-            frames, evolved = data["frames"], data["teachers"]
-            steps = {ref: tuple(zip(map(float, frames), map(float, values), strict=True)) for ref, values in evolved.items()}
+            frames = [float(since) for since in data["frames"]]
+            evolved = {
+                ref: tuple(zip(frames, [parse_schedule(spec, self.total_frames) for spec in specs], strict=True))
+                for ref, specs in data["teachers"].items()
+            }
+            if frames[0] != 0:
+                raise ValueError(f"it begins at {frames[0]:g} frames, not at 0")
         except OSError as error:
             raise ValueError(f"schedule {self.schedule} cannot be read: {error.strerror}") from error
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
             raise ValueError(f"{self.schedule} is no evolved schedule ({error}); give a population's best/schedule.json") from error
-        if sorted(steps) != sorted(self.teachers):
+        if sorted(evolved) != sorted(self.teachers):
             raise ValueError(
-                f"schedule {self.schedule} is for teachers {', '.join(sorted(steps))}, this run has "
+                f"schedule {self.schedule} is for teachers {', '.join(sorted(evolved))}, this run has "
                 f"{', '.join(sorted(self.teachers)) or 'none'}; give the same --teacher references"
             )
-        return [Schedule(self.schedule, "steps", steps[ref][0][1], steps=steps[ref]) for ref in self.teachers]
+        lowest = {ref: min(min(part.start, part.end) for _, part in parts) for ref, parts in evolved.items()}
+        return [Schedule(self.schedule, "stretches", lowest[ref], stretches=evolved[ref]) for ref in self.teachers]
 
     def parsed_network_options(self) -> dict[str, Any]:
         options = {}

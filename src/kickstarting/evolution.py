@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from kickstarting.algo.pbt import Range, draw, draw_other, perturb, significantly_better
-from kickstarting.algo.schedules import parse_frames
+from kickstarting.algo.schedules import Schedule, parse_frames
 from kickstarting.checkpoint import Snapshot
 from kickstarting.config import Config
 from kickstarting.suites import Suite
@@ -32,14 +33,18 @@ class PopulationConfig:
     perturb_probability: float = 0.33
     perturb_factor: float = 1.2
     alpha_range: str = "0.001:2:1"
-    """Strength of all teachers."""
+    """Strength of all teachers, a factor of --schedule."""
+    horizon_range: str = ""
+    """Share of the run over which --schedule falls, as 0.05:1; not tuned unless given."""
     rho_range: str = "0.05:1:1"
     """Share of each teacher."""
     learning_rate_range: str = "3e-4:4e-3"
+    """Where --learning-rate starts; its shape is kept."""
     entropy_cost_range: str = "1e-3:2e-2"
+    """Where --entropy-cost starts; its shape is kept."""
 
-    def check(self, total_frames: int) -> None:
-        """Raise ValueError, with the remedy, for what cannot work in a run of so many frames."""
+    def check(self, config: Config) -> None:
+        """Raise ValueError, with the remedy, for what cannot work with such members."""
         if self.members < 2:
             raise ValueError(f"a population of {self.members} cannot evolve; give at least 2 members, or use `kickstart train`")
         if self.test not in ("welch", "margin"):
@@ -51,9 +56,24 @@ class PopulationConfig:
             )
         for name in ("alpha_range", "rho_range", "learning_rate_range", "entropy_cost_range"):
             parse_range(name, getattr(self, name))
+        if config.schedule.endswith(".json"):
+            raise ValueError(
+                f"schedule is {config.schedule}, but a population evolves a schedule of its own; leave it out, or name one, "
+                "as linear:1:0:20%"
+            )
+        if self.horizon_range:
+            parse_range("horizon_range", self.horizon_range)
+            if config.teachers and math.isinf(config.parsed("schedule").horizon):
+                raise ValueError(
+                    f"horizon_range {self.horizon_range!r} says how long lambda may fall, but schedule {config.schedule!r} has no "
+                    "horizon; give --schedule linear:1:0:20%, or leave horizon_range out"
+                )
+        for name in ("learning_rate", "entropy_cost"):
+            if config.parsed(name).start == 0:
+                raise ValueError(f"{name} {getattr(config, name)!r} starts at 0, which no factor changes; start above 0")
         for name in ("slice", "burn_in"):
             try:
-                parse_frames(getattr(self, name), total_frames)
+                parse_frames(getattr(self, name), config.total_frames)
             except ValueError as error:
                 raise ValueError(f"{name}: {error}; give frames or a share of the run, as 2%") from None
 
@@ -79,7 +99,7 @@ class Population:
 
     round: int
     values: list[dict[str, float]]
-    """Hyperparameters of each member: alpha, rho/0, rho/1, ..., learning_rate, entropy_cost."""
+    """Hyperparameters of each member: alpha, horizon if tuned, rho/0, rho/1, ..., learning_rate, entropy_cost."""
     snapshots: list[Snapshot | None]
     lineage: list[dict[str, Any]] = field(default_factory=list)
     """For each round and member: the values it trained with, its score, and whose weights it goes on with."""
@@ -90,7 +110,8 @@ def ranges_of(config: Config, population: PopulationConfig) -> tuple[dict[str, R
     written = {"learning_rate": population.learning_rate_range, "entropy_cost": population.entropy_cost_range}
     if config.teachers:
         shares = {f"rho/{t}": population.rho_range for t in range(len(config.teachers))}
-        written = {"alpha": population.alpha_range, **shares, **written}
+        horizon = {"horizon": population.horizon_range} if population.horizon_range else {}
+        written = {"alpha": population.alpha_range, **horizon, **shares, **written}
     parsed = {name: parse_range(name, text) for name, text in written.items()}
     return {name: r for name, (r, _) in parsed.items()}, {name: s for name, (_, s) in parsed.items() if s is not None}
 
@@ -99,6 +120,16 @@ def first_round(config: Config, population: PopulationConfig) -> Population:
     ranges, starts = ranges_of(config, population)
     values = [{**draw(ranges, _rng(config, 0, i)), **starts} for i in range(population.members)]
     return Population(0, values, [None] * population.members)
+
+
+def evolved_schedule(config: Config, values: dict[str, float], name: str = "schedule") -> Schedule:
+    """The schedule that a member's values make of one of the configuration's fields: `alpha` is a factor of the teachers',
+    a learning rate or an entropy cost the new start of its own."""
+    schedule = config.parsed(name)
+    if name != "schedule":
+        return schedule.scaled(values[name] / schedule.start)
+    horizon = values["horizon"] * config.total_frames if "horizon" in values else None
+    return schedule.scaled(values.get("alpha", 0.0), horizon)
 
 
 def look_around(state: Population, config: Config, population: PopulationConfig, suite: Suite) -> Population:

@@ -36,7 +36,16 @@ from kickstarting.checkpoint import (
 )
 from kickstarting.config import Config, config_from_json
 from kickstarting.display import Race
-from kickstarting.evolution import Population, PopulationConfig, ancestry, first_round, look_around, member_seed, ranges_of
+from kickstarting.evolution import (
+    Population,
+    PopulationConfig,
+    ancestry,
+    evolved_schedule,
+    first_round,
+    look_around,
+    member_seed,
+    ranges_of,
+)
 from kickstarting.metrics import MetricsWriter, read_metrics
 from kickstarting.run import measure_teachers, summarise, versions
 from kickstarting.suites import load_suite
@@ -48,9 +57,9 @@ REMEDY = "restore the file, or start anew with another --out"
 
 def run_population(config: Config, population: PopulationConfig, out: Path, *, console: Console) -> None:
     """Evolve a population in a new directory. Raises ValueError if it holds one already, or anything does not fit."""
+    population.check(config)
     config.check()
-    population.check(config.total_frames)
-    config = replace(config.on_this_machine(), schedule="constant:1", name=config.name or "population")
+    config = replace(config.on_this_machine(), name=config.name or "population")
     if (out / "population.json").exists():
         raise ValueError(f"{out} already holds a population; choose another --out, or continue it with --resume {out}")
     teacher_scores = measure_teachers(config)  # and with it every error that can be found before the work
@@ -79,7 +88,7 @@ def read_population(out: Path) -> tuple[Config, PopulationConfig, dict]:
         data = json.loads(path.read_text())
         config, population = config_from_json(data["config"]), PopulationConfig(**data["population"])
         config.check()
-        population.check(config.total_frames)
+        population.check(config)
         return config, population, data["teacher_scores"]
     except OSError as error:
         raise ValueError(
@@ -159,10 +168,10 @@ def member_config(config: Config, member: int, values: dict[str, float], slice_f
     return replace(
         config,
         seed=member_seed(config, member),
-        schedule=f"constant:{values.get('alpha', 0.0)!r}",
+        schedule=evolved_schedule(config, values).spec,
         teacher_shares=tuple(values[f"rho/{t}"] for t in range(len(config.teachers))),
-        learning_rate=repr(values["learning_rate"]),
-        entropy_cost=repr(values["entropy_cost"]),
+        learning_rate=evolved_schedule(config, values, "learning_rate").spec,
+        entropy_cost=evolved_schedule(config, values, "entropy_cost").spec,
         checkpoint_every=str(slice_frames),
     )
 
@@ -208,7 +217,10 @@ def _write_best(out: Path, state: Population, config: Config, teacher_scores: di
         folder / "schedule.json",
         {
             "frames": [0, *(entry["frames"] for entry in path[:-1])],
-            "teachers": {ref: [e["values"]["alpha"] * e["values"][rho] for e in path] for ref, rho in teachers.items()},
+            "teachers": {
+                ref: [evolved_schedule(config, e["values"]).scaled(e["values"][rho]).spec for e in path]
+                for ref, rho in teachers.items()
+            },
         },
     )
     write_json(folder / "finished.json", {"frames": path[-1]["frames"], "member": best})

@@ -100,7 +100,8 @@ def _check_same(out: Path, job: Config | Evolution) -> None:
     began, wanted = json.loads((out / "job.json").read_text()), _to_json(job)
     try:
         began["config"] = json.loads(json.dumps(config_from_json(began.get("config", {})).to_json()))  # with what is new since then
-    except ValueError as error:
+        began["population"] = asdict(PopulationConfig(**began["population"])) if began.get("population") else None
+    except (ValueError, TypeError) as error:
         raise ValueError(
             f"{out} was begun by another version ({error}); choose another directory, or move that run away"
         ) from error

@@ -10,14 +10,14 @@ A schedule is written NAME:NUMBER:...; a horizon is in frames (2e6, 1.5M) or a s
     exponential:1:10%[:FLOOR]         halves every tenth of the run
     progress:1[:HORIZON]              falls as the student's score approaches the teacher's; 0 from HORIZON on
 
-`steps` is the kind of a schedule that a population evolved: piecewise constant, from a file.
+`stretches` is the kind of a schedule that a population evolved: one schedule after the other, from a file.
 """
 
 from __future__ import annotations
 
 import difflib
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -33,8 +33,8 @@ class Schedule:
     start: float
     end: float = 0.0
     horizon: float = math.inf
-    steps: tuple[tuple[float, float], ...] = ()
-    """(frames, value) of the kind `steps`, rising in frames; each value holds from its frames on."""
+    stretches: tuple[tuple[float, Schedule], ...] = ()
+    """(frames, schedule) of the kind `stretches`, rising in frames; each schedule holds from its frames on."""
 
     def at(self, frames: int, progress: Value = 0.0) -> Value:
         """The value after `frames` frames.
@@ -54,14 +54,21 @@ class Schedule:
                 return max(self.end, self.start * 0.5 ** (frames / self.horizon))
             case "progress":
                 return self.start * np.clip(1.0 - np.asarray(progress), 0.0, 1.0) * (x < 1.0)
-            case "steps":
-                return next((value for since, value in reversed(self.steps) if since <= frames), self.start)
+            case "stretches":
+                return next(part for since, part in reversed(self.stretches) if since <= frames).at(frames, progress)
             case _:
                 return self.start
 
     @property
     def uses_progress(self) -> bool:
-        return self.kind == "progress"
+        return self.kind == "progress" or any(part.uses_progress for _, part in self.stretches)
+
+    def scaled(self, factor: float, horizon: float | None = None) -> Schedule:
+        """The same shape with `factor` times its values, over `horizon` frames instead of its own if one is given."""
+        start, end, horizon = self.start * factor, self.end * factor, horizon or self.horizon
+        numbers = {"constant": [start], "progress": [start, horizon], "exponential": [start, horizon, end]}
+        written = [repr(x) for x in numbers.get(self.kind, [start, end, horizon]) if math.isfinite(x)]
+        return replace(self, spec=":".join([self.kind, *written]), start=start, end=end, horizon=horizon)
 
 
 _ARGUMENTS = {  # kind: (fewest, most) numbers behind the name

@@ -38,7 +38,7 @@ class Scale:
     """Of the students."""
     expert_envs: int = 64
     score_window: int = 50
-    slice: str = "4%"
+    slice: str = "8%"
     """Of a population."""
 
 
@@ -179,13 +179,15 @@ TEACHER: dict[str, Any] = {"learning_rate": "linear:2e-3:2e-4:100%", "entropy_co
 EXPERT: dict[str, Any] = {"learning_rate": "linear:2e-3:2e-4:100%", "entropy_cost": "0.01", "unroll_length": 20}
 
 PBT: dict[str, Any] = {
-    "burn_in": "4%",
-    "alpha_range": "0.01:2",
+    "burn_in": "8%",
+    "alpha_range": "0.3:2",
+    "horizon_range": "0.05:1",
     "rho_range": "1:1:1",
-    "learning_rate_range": "3e-4:4e-3",
-    "entropy_cost_range": "1e-3:2e-2",
+    "learning_rate_range": "3e-4:4e-3:2e-3",
+    "entropy_cost_range": "1e-3:2e-2:3e-3",
     "perturb_factor": 1.5,
 }
+"""Learning rate and entropy cost start where the tuning ended; how strong the teachers are, and for how long, is open."""
 
 
 def _slug(name: str) -> str:

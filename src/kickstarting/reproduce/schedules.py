@@ -4,6 +4,15 @@
 from kickstarting.reproduce.lab import Lab
 
 BASELINE = "scratch"
+ALPHA_ALONE = {
+    "slice": "4%",
+    "burn_in": "4%",
+    "alpha_range": "0.01:2",
+    "horizon_range": "",
+    "learning_rate_range": "3e-4:4e-3",
+    "entropy_cost_range": "1e-3:2e-2",
+}
+"""As in the paper: lambda and the learning rate move by evolution alone, from anywhere."""
 
 
 def sweep(lab: Lab) -> None:
@@ -11,6 +20,9 @@ def sweep(lab: Lab) -> None:
     lab.students(BASELINE)
     lab.students("kickstarted", teachers=teacher)  # linear, from 1 to 0 over 20 %
     lab.populations("kickstarted, PBT", teachers=teacher)
+    lab.populations(
+        "kickstarted, PBT of alpha alone", teachers=teacher, schedule="constant:1", learning_rate="1e-3", pbt=ALPHA_ALONE
+    )
     for start in (1, 2):
         lab.students(f"constant {start}", teachers=teacher, schedule=f"constant:{start}")
         for share in (10, 20, 40):
