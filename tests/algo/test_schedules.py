@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -47,6 +49,34 @@ def test_never_rises_and_stays_between_its_ends(kind: str, frames: list[int]) ->
 def test_a_schedule_may_rise() -> None:
     schedule = parse_schedule("linear:0:1:10%", TOTAL)
     assert [schedule.at(f) for f in (0, 25_000, TOTAL)] == [0.0, 0.25, 1.0]
+
+
+KINDS = (
+    "constant:2",
+    "step:0:1:5%",
+    "linear:2:0.5:20%",
+    "cosine:1:0.1:20%",
+    "exponential:1:10%",
+    "exponential:1:10%:0.2",
+    "progress:3",
+    "progress:3:50%",
+)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("horizon", [None, 123_456.7])
+@given(st.floats(1e-4, 1e4), st.integers(0, 2 * TOTAL), st.floats(0, 1))
+def test_a_scaled_schedule_has_the_same_shape_and_says_so(
+    kind: str, horizon: float | None, factor: float, frames: int, progress: float
+) -> None:
+    schedule = parse_schedule(kind, TOTAL)
+    scaled = schedule.scaled(factor, horizon)
+    assert parse_schedule(scaled.spec, 1) == scaled, "horizons are written in frames"
+    if horizon is None:
+        assert scaled.at(frames, progress) == pytest.approx(factor * schedule.at(frames, progress))
+    elif math.isfinite(schedule.horizon):
+        stretched = frames * schedule.horizon / horizon
+        assert scaled.at(frames, progress) == pytest.approx(factor * schedule.at(stretched, progress))
 
 
 @pytest.mark.parametrize("kind", ["linear:1:0:50%", "cosine:1:0:50%", "exponential:1:50%", "constant:1"])

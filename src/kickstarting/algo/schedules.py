@@ -65,7 +65,8 @@ class Schedule:
 
     def scaled(self, factor: float, horizon: float | None = None) -> Schedule:
         """The same shape with `factor` times its values, over `horizon` frames instead of its own if one is given."""
-        start, end, horizon = self.start * factor, self.end * factor, horizon or self.horizon
+        start, end = self.start * factor, self.end * factor
+        horizon = self.horizon if horizon is None or self.kind == "constant" else horizon
         numbers = {"constant": [start], "progress": [start, horizon], "exponential": [start, horizon, end]}
         written = [repr(x) for x in numbers.get(self.kind, [start, end, horizon]) if math.isfinite(x)]
         return replace(self, spec=":".join([self.kind, *written]), start=start, end=end, horizon=horizon)

@@ -7,7 +7,7 @@ import json
 from kickstarting.report.comparison import Lineage
 from kickstarting.report.runs import Run
 
-FIRST = ("alpha", "learning_rate", "entropy_cost")
+FIRST = ("alpha", "horizon", "learning_rate", "entropy_cost")
 
 
 def read_lineage(run: Run) -> Lineage | None:
@@ -32,7 +32,9 @@ def read_lineage(run: Run) -> Lineage | None:
             goes_on_as=tuple(tuple(entry["goes_on_as"] for entry in row) for row in rows),
             values={
                 _readable(name, run.teacher_names): tuple(tuple(entry["values"][name] for entry in row) for row in rows)
-                for name in sorted(rows[0][0]["values"], key=lambda name: (name not in FIRST, name))
+                for name in sorted(
+                    rows[0][0]["values"], key=lambda name: (FIRST.index(name) if name in FIRST else len(FIRST), name)
+                )
             },
             ancestry=_ancestry(rows, finished["member"]),
         )
