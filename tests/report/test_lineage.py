@@ -30,7 +30,7 @@ def test_a_lineage_is_read(population):
     assert lineage.scores[2] == (None, 60.0, 90.0, 120.0)
     assert lineage.ancestry == (1, 0, 0, 2)
     assert lineage.copies == ((0, 0, 1), (2, 2, 0))
-    assert list(lineage.values) == ["alpha", "entropy_cost", "learning_rate", "rho of zoo:old"]
+    assert list(lineage.values) == ["alpha", "learning_rate", "entropy_cost", "rho of zoo:old"]
     assert lineage.values["learning_rate"][1] == (2e-3,) * 4
 
 
