@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
 
 
 class Range(NamedTuple):
@@ -38,6 +37,8 @@ def significantly_better(
         return difference > margin
     if np.std(theirs) == 0 and np.std(ours) == 0:  # the statistic is infinite, and scipy warns
         return difference > 0
+    from scipy import stats  # takes a second, which commands without a population save
+
     p_value: float = stats.ttest_ind(theirs, ours, equal_var=False, alternative="greater")[1]  # type: ignore[assignment]
     return bool(p_value < significance)
 
