@@ -15,4 +15,4 @@ def sweep(lab: Lab) -> None:
     lab.students("one random, constant", tasks=tasks, teachers=mixed, schedule="constant:1")
     lab.students("one random, linear", tasks=tasks, teachers=mixed)
     lab.students("one random, progress", tasks=tasks, teachers=mixed, schedule="progress:1:40%")
-    lab.populations("one random, PBT", tasks=tasks, teachers=mixed, pbt={"rho_range": "0.01:1:1"})
+    lab.populations("one random, PBT", tasks=tasks, teachers=mixed, pbt={"rho_range": "0.01:1"})

@@ -12,4 +12,4 @@ def sweep(lab: Lab) -> None:
     lab.students(BASELINE, tasks=tasks)
     lab.students("kickstarted by both experts", tasks=tasks, teachers=lab.experts(tasks))
     lab.students("the easy task's expert for both", tasks=tasks, teachers=(lab.expert(EASY),))
-    lab.populations("both experts, each lambda evolved", tasks=tasks, teachers=lab.experts(tasks), pbt={"rho_range": "0.01:1:1"})
+    lab.populations("both experts, each lambda evolved", tasks=tasks, teachers=lab.experts(tasks), pbt={"rho_range": "0.01:1"})
