@@ -16,7 +16,7 @@ from rich.console import Console
 
 from kickstarting.checkpoint import CheckpointError, Snapshot, checkpoints, latest_checkpoint
 from kickstarting.config import Config
-from kickstarting.evolution import Population, PopulationConfig, ancestry, look_around, parse_range, score_samples
+from kickstarting.evolution import Population, PopulationConfig, ancestry, look_around, parse_range, ranges_of, score_samples
 from kickstarting.metrics import read_metrics
 from kickstarting.population import load_population, resume_population, run_population
 from kickstarting.report import compare_runs
@@ -73,6 +73,14 @@ def test_values_are_perturbed_whether_or_not_a_member_copied():
     after = looked([GOOD, BAD], perturb_probability=1.0)
     for values in after.values:
         assert values["learning_rate"] in (pytest.approx(1.2e-3), pytest.approx(1e-3 / 1.2))
+
+
+@pytest.mark.parametrize(("schedule", "tuned"), [("constant:1", False), ("progress:1", False), ("cosine:1:0:9%", True)])
+def test_a_horizon_is_tuned_where_there_is_one(schedule, tuned):
+    ranges, starts = ranges_of(Config("unused", teachers=("old",), schedule=schedule), PBT)
+    assert ("horizon" in ranges) == tuned
+    assert set(ranges) - {"horizon"} == {"alpha", "rho/0", "learning_rate", "entropy_cost"}
+    assert starts == {"alpha": 1.0, "rho/0": 1.0}
 
 
 def test_a_sample_is_one_episode_of_every_task():
@@ -277,7 +285,6 @@ def test_bad_ranges(text, message):
         ({"burn_in": "0%"}, "burn_in: '0%'"),
         ({"horizon_range": "1:0.1"}, "horizon_range '1:0.1': a range is 0 < LOW"),
         ({"schedule": "best/schedule.json"}, "evolves a schedule of its own"),
-        ({"schedule": "constant:1", "horizon_range": "0.1:1"}, "'constant:1' has no horizon; give --schedule linear"),
         ({"learning_rate": "step:0:1e-3:5%"}, "learning_rate 'step:0:1e-3:5%' starts at 0"),
     ],
 )

@@ -20,8 +20,6 @@ from kickstarting.learner import TrainingError
 from kickstarting.sweep import SweepError
 
 console = Console()
-MEMBER, PBT = Config(schedule="constant:1"), PopulationConfig()
-"""What a population does unless told otherwise: lambda moves by evolution alone, as in the paper."""
 
 
 def train(
@@ -54,15 +52,15 @@ def train(
 
 
 def population(
-    config: tyro.conf.OmitArgPrefixes[Config] = MEMBER,
-    pbt: tyro.conf.OmitArgPrefixes[PopulationConfig] = PBT,
+    config: tyro.conf.OmitArgPrefixes[Config],
+    pbt: tyro.conf.OmitArgPrefixes[PopulationConfig],
     out: Path | None = None,
     resume: Path | None = None,
 ) -> None:
     """Evolve a population of students in turns on this machine (population based training).
 
     Args:
-        config: What each member trains. Alpha (a factor of the schedule), shares, learning rate and entropy cost are evolved.
+        config: What each member trains; strength and horizon of its schedule, shares, learning rate and entropy cost are evolved.
         pbt: How the population evolves.
         out: Directory for the population; runs/SUITE/population-SEED unless given.
         resume: Continue the killed population in this directory instead.

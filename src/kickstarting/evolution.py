@@ -34,8 +34,8 @@ class PopulationConfig:
     perturb_factor: float = 1.2
     alpha_range: str = "0.001:2:1"
     """Strength of all teachers, a factor of --schedule."""
-    horizon_range: str = ""
-    """Share of the run over which --schedule falls, as 0.05:1; not tuned unless given."""
+    horizon_range: str = "0.05:1"
+    """Share of the run over which --schedule falls; a schedule without a horizon, as constant:1, has none to tune."""
     rho_range: str = "0.05:1:1"
     """Share of each teacher."""
     learning_rate_range: str = "3e-4:4e-3"
@@ -54,20 +54,13 @@ class PopulationConfig:
                 f"perturb_probability is {self.perturb_probability}, perturb_factor {self.perturb_factor}; "
                 "the first must lie in [0, 1], the second above 1"
             )
-        for name in ("alpha_range", "rho_range", "learning_rate_range", "entropy_cost_range"):
+        for name in ("alpha_range", "horizon_range", "rho_range", "learning_rate_range", "entropy_cost_range"):
             parse_range(name, getattr(self, name))
         if config.schedule.endswith(".json"):
             raise ValueError(
                 f"schedule is {config.schedule}, but a population evolves a schedule of its own; leave it out, or name one, "
                 "as linear:1:0:20%"
             )
-        if self.horizon_range:
-            parse_range("horizon_range", self.horizon_range)
-            if config.teachers and math.isinf(config.parsed("schedule").horizon):
-                raise ValueError(
-                    f"horizon_range {self.horizon_range!r} says how long lambda may fall, but schedule {config.schedule!r} has no "
-                    "horizon; give --schedule linear:1:0:20%, or leave horizon_range out"
-                )
         for name in ("learning_rate", "entropy_cost"):
             if config.parsed(name).start == 0:
                 raise ValueError(f"{name} {getattr(config, name)!r} starts at 0, which no factor changes; start above 0")
@@ -99,7 +92,7 @@ class Population:
 
     round: int
     values: list[dict[str, float]]
-    """Hyperparameters of each member: alpha, horizon if tuned, rho/0, rho/1, ..., learning_rate, entropy_cost."""
+    """Hyperparameters of each member: alpha, horizon if there is one, rho/0, rho/1, ..., learning_rate, entropy_cost."""
     snapshots: list[Snapshot | None]
     lineage: list[dict[str, Any]] = field(default_factory=list)
     """For each round and member: the values it trained with, its score, and whose weights it goes on with."""
@@ -110,7 +103,7 @@ def ranges_of(config: Config, population: PopulationConfig) -> tuple[dict[str, R
     written = {"learning_rate": population.learning_rate_range, "entropy_cost": population.entropy_cost_range}
     if config.teachers:
         shares = {f"rho/{t}": population.rho_range for t in range(len(config.teachers))}
-        horizon = {"horizon": population.horizon_range} if population.horizon_range else {}
+        horizon = {"horizon": population.horizon_range} if math.isfinite(config.parsed("schedule").horizon) else {}
         written = {"alpha": population.alpha_range, **horizon, **shares, **written}
     parsed = {name: parse_range(name, text) for name, text in written.items()}
     return {name: r for name, (r, _) in parsed.items()}, {name: s for name, (_, s) in parsed.items() if s is not None}

@@ -181,7 +181,6 @@ EXPERT: dict[str, Any] = {"learning_rate": "linear:2e-3:2e-4:100%", "entropy_cos
 PBT: dict[str, Any] = {
     "burn_in": "8%",
     "alpha_range": "0.3:2",
-    "horizon_range": "0.05:1",
     "rho_range": "1:1:1",
     "learning_rate_range": "3e-4:4e-3:2e-3",
     "entropy_cost_range": "1e-3:2e-2:3e-3",

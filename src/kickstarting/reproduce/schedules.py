@@ -8,7 +8,6 @@ ALPHA_ALONE = {
     "slice": "4%",
     "burn_in": "4%",
     "alpha_range": "0.01:2",
-    "horizon_range": "",
     "learning_rate_range": "3e-4:4e-3",
     "entropy_cost_range": "1e-3:2e-2",
 }
