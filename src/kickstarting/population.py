@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -47,7 +46,7 @@ from kickstarting.evolution import (
     ranges_of,
 )
 from kickstarting.metrics import MetricsWriter, read_metrics
-from kickstarting.run import measure_teachers, summarise, versions
+from kickstarting.run import logged, measure_teachers, versions
 from kickstarting.suites import load_suite
 from kickstarting.teachers import load_weights
 from kickstarting.train import build, train
@@ -117,9 +116,9 @@ def check_fits(state: Population, config: Config, population: PopulationConfig, 
         assert snapshot is not None
         load_weights(learner.network, snapshot, f"member {i} of the checkpoint")
         lines = out / "members" / f"{i:02d}" / "metrics.jsonl"
-        rounds = len(read_metrics(lines)) if lines.exists() else 0
-        if rounds < state.round:
-            raise CheckpointError(f"{lines} has {rounds} rounds, the checkpoint {state.round}; {REMEDY}")
+        reached = max((line["frames"] for line in read_metrics(lines)), default=0) if lines.exists() else 0
+        if reached < snapshot.record["frames"]:
+            raise CheckpointError(f"{lines} ends at {reached} frames, the checkpoint is at {snapshot.record['frames']}; {REMEDY}")
 
 
 def _evolve(out: Path, state: Population | None, console: Console) -> None:
@@ -152,13 +151,11 @@ def _evolve(out: Path, state: Population | None, console: Console) -> None:
 
 def _advance(config: Config, snapshot: Snapshot | None, writer: MetricsWriter, show: Callable[[], None]) -> Snapshot:
     """One slice of one member: the backend. A cluster would run this elsewhere."""
-    kept, began, start = [], time.perf_counter(), snapshot.record["frames"] if snapshot else 0
-    for update in train(config, snapshot):
-        kept.append(update.metrics)
+    start = snapshot.record["frames"] if snapshot else 0
+    for update, metrics in logged(train(config, snapshot), config.total_frames, start):
+        writer.write(update.frames, metrics)
+        show()
         if update.snapshot:
-            speed = (update.frames - start) / (time.perf_counter() - began)
-            writer.write(update.frames, {**summarise(kept), "frames_per_second": speed})
-            show()
             return update.snapshot
     raise AssertionError("training ended without a checkpoint")
 
@@ -207,7 +204,13 @@ def _write_best(out: Path, state: Population, config: Config, teacher_scores: di
     folder.mkdir(exist_ok=True)
     write_json(folder / "config.json", {**config.to_json(), "versions": versions()})
     write_json(folder / "teacher_scores.json", teacher_scores)
-    lines = [read_metrics(out / "members" / f"{entry['member']:02d}" / "metrics.jsonl")[entry["round"]] for entry in path]
+    began = [0, *(entry["frames"] for entry in path)]
+    lines = [
+        line
+        for entry, start in zip(path, began[:-1], strict=True)
+        for line in read_metrics(out / "members" / f"{entry['member']:02d}" / "metrics.jsonl")
+        if start < line["frames"] <= entry["frames"]
+    ]
     (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     snapshot = state.snapshots[best]
     assert snapshot is not None
@@ -216,7 +219,7 @@ def _write_best(out: Path, state: Population, config: Config, teacher_scores: di
     write_json(
         folder / "schedule.json",
         {
-            "frames": [0, *(entry["frames"] for entry in path[:-1])],
+            "frames": began[:-1],
             "teachers": {
                 ref: [evolved_schedule(config, e["values"]).scaled(e["values"][rho]).spec for e in path]
                 for ref, rho in teachers.items()

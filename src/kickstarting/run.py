@@ -9,6 +9,7 @@ import importlib.metadata
 import platform
 import subprocess
 import time
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from kickstarting.evaluate import evaluate
 from kickstarting.metrics import MetricsWriter, read_metrics
 from kickstarting.profile import profiled
 from kickstarting.teachers import build_teachers
-from kickstarting.train import build, train
+from kickstarting.train import Update, build, train
 
 TEACHER_EPISODES = 64
 LOGS_PER_RUN = 200
@@ -60,26 +61,31 @@ def _consume(config: Config, out: Path, snapshot: Snapshot | None, display: Disp
     lines = read_metrics(out / "metrics.jsonl") if snapshot else []
     spent = max((line["seconds"] for line in lines if line["frames"] <= start), default=0.0)
     writer = MetricsWriter(out, frames=start)
-    log_every = max(1, config.total_frames // LOGS_PER_RUN)
-    started, logged_at, last_frames, kept = time.perf_counter(), time.perf_counter(), start, []
+    started, frames = time.perf_counter(), start
     try:
         with display or Display(config) as show:
             updates = train(config, snapshot)
-            for update in profiled(updates, out / "trace.json", show.console) if profile else updates:
-                kept.append(update.metrics)
-                if update.frames // log_every > last_frames // log_every or update.snapshot:
-                    now = time.perf_counter()
-                    metrics = summarise(kept)
-                    metrics["seconds"] = spent + now - started
-                    metrics["frames_per_second"] = (update.frames - last_frames) / (now - logged_at)
-                    writer.write(update.frames, metrics)
-                    show(update.frames, metrics)
-                    logged_at, last_frames, kept = now, update.frames, []
+            updates = profiled(updates, out / "trace.json", show.console) if profile else updates
+            for update, metrics in logged(updates, config.total_frames, start):
+                frames, metrics["seconds"] = update.frames, spent + time.perf_counter() - started
+                writer.write(frames, metrics)
+                show(frames, metrics)
                 if update.snapshot:
                     save_checkpoint(out / "checkpoints", update.snapshot)
-        write_json(out / "finished.json", {"frames": last_frames, "seconds": spent + time.perf_counter() - started})
+        write_json(out / "finished.json", {"frames": frames, "seconds": spent + time.perf_counter() - started})
     finally:
         writer.close()
+
+
+def logged(updates: Iterable[Update], total_frames: int, start: int) -> Iterator[tuple[Update, dict[str, float | None]]]:
+    """What is worth a line: some hundred updates of a run, and every checkpoint, each with the metrics since the one before."""
+    every, last, logged_at, kept = max(1, total_frames // LOGS_PER_RUN), start, time.perf_counter(), []
+    for update in updates:
+        kept.append(update.metrics)
+        if update.frames // every > last // every or update.snapshot:
+            now = time.perf_counter()
+            yield update, {**summarise(kept), "frames_per_second": (update.frames - last) / (now - logged_at)}
+            last, logged_at, kept = update.frames, now, []
 
 
 def summarise(updates: list[dict[str, float | None]]) -> dict[str, float | None]:
