@@ -8,7 +8,7 @@ import json
 import pytest
 from rich.console import Console
 
-from kickstarting.display import finished
+from kickstarting.display import Race, finished
 from kickstarting.evolution import PopulationConfig
 from kickstarting.metrics import read_metrics
 from kickstarting.sweep import Evolution, SweepError, run_all
@@ -57,3 +57,22 @@ def test_a_directory_with_another_run_is_left_alone(tiny, tmp_path) -> None:
     (tmp_path / "run" / "job.json").write_text(json.dumps(tiny().to_json()))  # as an older version wrote it
     with pytest.raises(ValueError, match="begun by another version"):
         run_all(runs, console=Console(file=io.StringIO()))
+
+
+def test_members_that_take_turns_are_as_many_times_slower(tiny, tmp_path) -> None:
+    """600 frames are left of each of two, at 10 frames/s for whose turn it is."""
+    config, members = tiny(total_frames=1000), [tmp_path / "members" / name for name in ("00", "01")]
+    for member, frames in zip(members, (500, 300), strict=True):
+        member.mkdir(parents=True)
+        (member / "metrics.jsonl").write_text(json.dumps({"frames": frames, "score": 1.0, "frames_per_second": 10.0}) + "\n")
+
+    def shown(runs: list, **turns) -> str:
+        console = Console(file=io.StringIO(), width=200)
+        Race(dict.fromkeys(runs, config), console, **turns).refresh(last=True)
+        return console.file.getvalue()
+
+    outside = shown([tmp_path])
+    assert "400/1k frames" in outside
+    assert "5 frames/s  left 2:00" in outside
+    assert "left 2:20" in shown([members[1]], turns=2)
+    assert "left 1:10" in shown([members[1]])

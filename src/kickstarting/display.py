@@ -109,10 +109,12 @@ def number(x: float | None, digits: int = 1) -> str:
 
 
 class Race:
-    """One line a run: bar, score, speed, time left; plain lines when not on a terminal."""
+    """One line a run: bar, score, speed, time left; plain lines when not on a terminal. turns: of how many runs one trains at a
+    time, as a population's members do; each is so many times slower than it says."""
 
-    def __init__(self, runs: dict[Path, Config], console: Console) -> None:
+    def __init__(self, runs: dict[Path, Config], console: Console, turns: int = 1) -> None:
         self.runs = runs
+        self.turns = turns
         self.console = console
         self._live = Live(console=console, refresh_per_second=2) if console.is_terminal else None
         self._printed = 0.0
@@ -128,7 +130,7 @@ class Race:
             self._live.__exit__(*error)
 
     def refresh(self, last: bool = False) -> None:
-        states = {out: _state(out) for out in self.runs}
+        states = {out: _slowed(_state(out), self.turns) for out in self.runs}
         if self._live:
             self._live.update(self._table(states))
         elif last or time.monotonic() - self._printed > 15.0:
@@ -155,12 +157,17 @@ class Race:
 
 
 def _state(out: Path) -> dict:
-    """The last metrics of a run; of a population, frames and speed of all members and the best one's score."""
-    members = [line for path in sorted(out.glob("members/*")) if (line := _last_line(path))]
-    if not members:
+    """The last metrics of a run; of a population its best member's, with the frames and speed of all."""
+    members = sorted(out.glob("members/*"))
+    lines = [line for path in members if (line := _last_line(path))]
+    if not lines:
         return _last_line(out)
-    best = max(members, key=lambda line: line.get("score") or -1e9)
-    return {**best, "frames": sum(line["frames"] for line in members) / len(list(out.glob("members/*")))}
+    best = max(lines, key=lambda line: line.get("score") or -1e9)
+    return _slowed({**best, "frames": sum(line["frames"] for line in lines) / len(members)}, len(members))
+
+
+def _slowed(metrics: dict, turns: int) -> dict:
+    return {**metrics, "frames_per_second": (metrics.get("frames_per_second") or 0) / turns} if metrics else metrics
 
 
 def _last_line(out: Path) -> dict:

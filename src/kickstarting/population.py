@@ -133,7 +133,8 @@ def _evolve(out: Path, state: Population | None, console: Console) -> None:
         write_json(directory / "teacher_scores.json", teacher_scores)
     frames = state.snapshots[0].record["frames"] if state.snapshots[0] else 0
     writers = [MetricsWriter(directory, frames=frames, board=False) for directory in directories]
-    race = Race({d: replace(config, name=f"member {i}", seed=member_seed(config, i)) for i, d in enumerate(directories)}, console)
+    members = {d: replace(config, name=f"member {i}", seed=member_seed(config, i)) for i, d in enumerate(directories)}
+    race = Race(members, console, turns=len(members))
     try:
         with race:
             while frames < config.total_frames:
