@@ -9,7 +9,7 @@ import pytest
 from matplotlib.collections import PolyCollection
 
 from kickstarting.report import compare_runs, headline
-from kickstarting.report.figures import curves_figure, tasks_figure
+from kickstarting.report.figures import TOGETHER, curves_figure, draw, tasks_figure
 from kickstarting.report.figures.legend import colour
 from kickstarting.report.look import COLOURS, PALETTE, TEACHER_DASH
 
@@ -159,3 +159,38 @@ def test_nine_groups_can_be_told_apart(write_run):
     drawn = [(line.get_color(), line.get_linestyle()) for line in curves_figure(comparison).axes[0].lines]
     assert len(set(drawn)) == 9
     assert colour(comparison, comparison.groups[0]) not in COLOURS
+
+
+@pytest.mark.parametrize("taught", [False, True])
+def test_many_groups_have_a_panel_each(write_run, taught):
+    weights = {"old": lambda frames: 1.0 - frames / 1000}
+    paths = [
+        write_run(f"group {i} of a long name", 0, line_curve(slope=0.1 * i + 0.1), lambdas=weights if taught and i else None)
+        for i in range(TOGETHER + 1)
+    ]
+    comparison = compare_runs(paths, out=None)
+    panels = {ax.get_title(loc="left"): ax for ax in draw(comparison)["curves"].axes if ax.get_title(loc="left")}
+    assert list(panels) == [f"group {i} of a long name" for i in range(1, TOGETHER + 1)]
+    for i, panel in enumerate(panels.values(), start=1):
+        (own,) = [line for line in panel.lines if line.get_color() == COLOURS[0]]
+        assert own.get_ydata()[-1] == pytest.approx(10.0 * i + 10.0)
+        (final,) = [text.get_text() for text in panel.texts]
+        assert float(final) == pytest.approx(own.get_ydata()[-1], rel=0.05)
+    strips = [ax for ax in draw(comparison)["curves"].axes if ax.get_ylabel() == "λ"]
+    assert bool(strips) == taught
+    for strip in strips:
+        assert [line.get_ydata()[0] for line in strip.lines] == pytest.approx([1.0])
+
+
+def test_many_groups_have_a_map_of_scores(write_run):
+    paths = [write_run(f"g{i}", 0, line_curve(slope=0.1 * i + 0.1), tasks={"easy": 5.0, "hard": -5.0}) for i in range(TOGETHER + 1)]
+    comparison = compare_runs(paths, out=None)
+    (axes,) = draw(comparison)["tasks"].axes
+    assert [label.get_text() for label in axes.get_xticklabels()] == [f"g{i}" for i in range(TOGETHER + 1)]
+    rows = [label.get_text() for label in axes.get_yticklabels()]
+    for i, group in enumerate(comparison.groups):
+        for task, estimate in group.tasks.items():
+            (text,) = [text for text in axes.texts if text.get_position() == (i, rows.index(task))]
+            assert float(text.get_text()) == pytest.approx(estimate.value, abs=0.51)
+    opacity = [bar.get_alpha() for bar in sorted(axes.patches, key=lambda bar: bar.get_x()) if bar.get_y() > 0]
+    assert opacity == sorted(opacity)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from html import escape
 
 from kickstarting.report.comparison import Comparison, Lineage, RunResult
-from kickstarting.report.figures import lineage_stem
+from kickstarting.report.figures import TOGETHER, lineage_stem
 from kickstarting.report.figures.teachers import voices
 from kickstarting.report.look import PALETTE
 from kickstarting.report.tables import to_html
@@ -128,6 +128,8 @@ def _curves_caption(comparison: Comparison) -> str:
 
 def _tasks_caption(comparison: Comparison) -> str:
     caption = "Final score on every task, mean over seeds"
+    if len(comparison.groups) > TOGETHER:
+        return f"{caption}; behind the second line: what a teacher scores alone."
     if any(group.curve.low for group in comparison.groups):
         caption += " with 95% bootstrap intervals"
     if any(teacher.tasks for teacher in comparison.teachers):

@@ -11,19 +11,35 @@ from matplotlib.figure import Figure
 from kickstarting.report.comparison import Comparison, Lineage
 from kickstarting.report.figures.curves import curves_figure
 from kickstarting.report.figures.lineage import lineage_figure
+from kickstarting.report.figures.panels import panels_figure
+from kickstarting.report.figures.score_map import score_map_figure
 from kickstarting.report.figures.tasks import tasks_figure
 from kickstarting.report.figures.teachers import teachers_figure
 from kickstarting.report.look import look
 
-__all__ = ["curves_figure", "draw", "lineage_figure", "lineage_stem", "save", "tasks_figure", "teachers_figure"]
+__all__ = [
+    "curves_figure",
+    "draw",
+    "lineage_figure",
+    "lineage_stem",
+    "panels_figure",
+    "save",
+    "score_map_figure",
+    "tasks_figure",
+    "teachers_figure",
+]
+
+TOGETHER = 7
+"""Groups whose curves and bars can be told apart in one panel."""
 
 
 def draw(comparison: Comparison) -> dict[str, Figure]:
     """Every figure that there is something to draw in, by the stem of its files."""
+    many = len(comparison.groups) > TOGETHER
     figures = {
-        "curves": curves_figure(comparison),
+        "curves": (panels_figure if many else curves_figure)(comparison),
         "teachers": teachers_figure(comparison),
-        "tasks": tasks_figure(comparison),
+        "tasks": (score_map_figure if many else tasks_figure)(comparison),
         **{lineage_stem(comparison, lineage): lineage_figure(lineage) for lineage in comparison.lineages},
     }
     return {stem: figure for stem, figure in figures.items() if figure}
