@@ -66,6 +66,16 @@ def test_an_interval_that_some_resamples_leave_open_says_so(write_run):
     assert re.search(r"\| 844 \(500 to >1k\) \|", to_markdown(compare(paths, levels=[45.0])))
 
 
+def test_what_a_reader_must_know_is_in_every_format(write_run):
+    """A run that was cut short looks finished in a table."""
+    paths = [write_run("whole", 0, line_curve()), write_run("cut", 0, line_curve(total=500), total_frames=1000)]
+    result = compare(paths)
+    console = Console(width=200, record=True, file=io.StringIO())
+    console.print(to_rich(result))
+    for text in (to_markdown(result), console.export_text()):
+        assert "Seed 0 of cut stopped at 500 of 1k frames" in text
+
+
 def test_names_cannot_break_the_markup(write_run):
     paths = [write_run("a|b", 0, line_curve(slope=0.5), folder="x"), write_run("<b>[red]", 0, line_curve(), folder="y")]
     result = compare(paths)

@@ -149,7 +149,8 @@ def _level_text(level: Level, baseline: str) -> str:
 
 
 def to_markdown(comparison: Comparison) -> str:
-    return "\n".join(_markdown(table) for table in (*tables(comparison), experts_table(comparison)) if table)
+    parts = [_markdown(table) for table in (*tables(comparison), experts_table(comparison)) if table]
+    return "\n".join([*parts, "".join(f"- {note}\n" for note in comparison.notes)])
 
 
 def _markdown(table: Table) -> str:
@@ -206,6 +207,7 @@ def to_rich(comparison: Comparison, *, intervals: bool | None = None) -> RichGro
     parts: list[RenderableType] = []
     for table in tables(comparison):
         parts += [_rich(table, shown), Padding(Text(table.caption, style="dim"), (0, 0, 1, 1))]
+    parts += [Padding(Text(note), (0, 0, 0, 1)) for note in comparison.notes]
     return RichGroup(*parts)
 
 
