@@ -9,6 +9,7 @@ import pytest
 from kickstarting.report import compare_runs
 from kickstarting.report.defaults import default_frames, default_levels
 from kickstarting.report.resampled import frames_to_reach, seed_weights, value_at
+from kickstarting.report.wording import interval_text, percent_text, value_text
 
 from .conftest import line_curve
 
@@ -140,6 +141,15 @@ def test_no_percentage_of_a_baseline_without_score(write_run):
     paths = [write_run("zero", 0, {0: 0.0, 100: 0.0}), write_run("b", 0, line_curve(100))]
     versus = compare(paths).groups[1].versus
     assert versus.final_improvement.value is None
+
+
+def test_no_percentage_of_a_baseline_around_zero(write_run):
+    paths = [write_run("zero", seed, {0: 0.0, 100: score}) for seed, score in enumerate((-1.0, -0.5, 1.6))]
+    paths += [write_run("b", seed, line_curve(100)) for seed in range(3)]
+    improvement = compare(paths).groups[1].versus.final_improvement
+    assert improvement.value is None
+    assert value_text(improvement, percent_text) == "-"
+    assert interval_text(improvement, percent_text) == ""
 
 
 def test_the_baseline_comes_first_and_must_exist(two_groups):

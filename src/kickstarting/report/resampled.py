@@ -126,11 +126,14 @@ def improvement(scores: np.ndarray, baseline: np.ndarray) -> np.ndarray:
 
 
 def estimate(samples: np.ndarray, *, lowest: float = -np.inf, bound: str = "") -> Estimate:
-    """[1 + B] -> value and interval. lowest: what the quantity cannot fall below."""
+    """[1 + B] -> value and interval, no value where the resamples leave everything open, as a percentage of almost nothing does.
+    lowest: what the quantity cannot fall below."""
     value = float(samples[0])
     if not np.isfinite(value):
         value = None
     if len(samples) == 1:
         return Estimate(value, bound=bound)
     low, high = percentile_interval(samples[1:], CONFIDENCE)
+    if np.isneginf(low) and np.isposinf(high):
+        value = None
     return Estimate(value, max(low, lowest), high, bound)
