@@ -194,3 +194,10 @@ def test_many_groups_have_a_map_of_scores(write_run):
             assert float(text.get_text()) == pytest.approx(estimate.value, abs=0.51)
     opacity = [bar.get_alpha() for bar in sorted(axes.patches, key=lambda bar: bar.get_x()) if bar.get_y() > 0]
     assert opacity == sorted(opacity)
+
+
+def test_the_title_counts_the_tasks_of_a_long_list(write_run, tmp_path):
+    for suite, title in (("grid-30:a,b,c,d", "4 tasks of grid-30"), ("grid-30:a,b", "grid-30:a,b"), ("grid-8", "grid-8")):
+        folder = tmp_path / title
+        compare_runs([write_run("a", 0, line_curve(), suite=suite, folder=title)], out=folder)
+        assert f"<title>a: {title}</title>" in (folder / "report.html").read_text()

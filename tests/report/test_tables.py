@@ -122,5 +122,15 @@ def test_headline_when_the_student_never_gets_there(write_run):
     assert sentence == "b does not reach the final score of a (87.8) within 1k frames, and ends at 29.2, -66.7%."
 
 
+def test_headlines_of_many_groups_are_of_the_best(write_run):
+    paths = [write_run(f"g{i}", 0, line_curve(slope=slope)) for i, slope in enumerate((0.1, 0.5, 0.9, 0.3, 0.7, 0.2))]
+    result = compare(paths)
+    *sentences, others = headline(result)
+    assert [sentence.split()[0] for sentence in sentences] == ["g2", "g4", "g1"]
+    assert others == "2 others end at 19.5 to 29.2."
+    assert headline(compare(paths[:5]))[-1] == "g3 ends at 29.2."
+    assert [sentence.split()[0] for sentence in headline(compare(paths[:4]))] == ["g1", "g2", "g3"]
+
+
 def test_headline_of_one_group_compares_nothing(write_run):
     assert headline(compare([write_run("a", 0, line_curve())])) == ("a ends at 97.5 after 1k frames.",)

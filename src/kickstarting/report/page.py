@@ -50,8 +50,9 @@ small { display: block; color: var(--faint); font-size: .75rem; }
 
 def to_page(comparison: Comparison, figures: Mapping[str, str]) -> str:
     """figures: by their stems, as SVG files' text."""
-    title = " and ".join(group.name for group in comparison.groups) if len(comparison.groups) < 4 else comparison.suite
-    title = f"{title}: {comparison.suite}" if title != comparison.suite else title
+    suite, _, part = comparison.suite.partition(":")
+    suite = f"{part.count(',') + 1} tasks of {suite}" if part.count(",") > 2 else comparison.suite  # the tables name them
+    title = " and ".join(group.name for group in comparison.groups) + f": {suite}" if len(comparison.groups) < 4 else suite
     sentences = "\n".join(f'<p class="headline">{escape(sentence)}</p>' for sentence in headline(comparison))
     notes = "".join(f"<li>{escape(note)}</li>" for note in comparison.notes)
     parts = [

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from kickstarting.report.comparison import Comparison, Estimate, GroupResult, Passing
 
 NEVER = "-"
+MOST_SENTENCES = 3
 UNITS = ((1e9, "B"), (1e6, "M"), (1e3, "k"), (1.0, ""))
 
 
@@ -69,11 +70,18 @@ def tasks_passed_text(passing: Passing) -> str:
 
 
 def headline(comparison: Comparison) -> tuple[str, ...]:
-    """One sentence for each group but the baseline, or one for the baseline alone."""
+    """A sentence for each group but the baseline, of more than three for the highest; or one for the baseline alone."""
     base = comparison.baseline_result
     if len(comparison.groups) == 1:
         return (f"{base.name} ends at {_with_interval(base.final, score_text)} after {frames_text(base.frames)} frames.",)
-    return tuple(_sentence(group, base) for group in comparison.groups[1:])
+    ranked = sorted(comparison.groups[1:], key=lambda group: -math.inf if group.final.value is None else group.final.value)[::-1]
+    if len(ranked) <= MOST_SENTENCES:
+        return tuple(_sentence(group, base) for group in comparison.groups[1:])
+    others = [value_text(group.final, score_text) for group in ranked[MOST_SENTENCES:]]
+    others = (
+        f"{len(others)} others end at {others[-1]} to {others[0]}" if len(others) > 1 else f"{ranked[-1].name} ends at {others[0]}"
+    )
+    return (*(_sentence(group, base) for group in ranked[:MOST_SENTENCES]), f"{others}.")
 
 
 def _sentence(group: GroupResult, base: GroupResult) -> str:
