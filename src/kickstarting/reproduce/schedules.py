@@ -5,8 +5,6 @@ from kickstarting.reproduce.lab import Lab
 
 BASELINE = "scratch"
 ALPHA_ALONE = {
-    "slice": "4%",
-    "burn_in": "4%",
     "alpha_range": "0.01:2",
     "learning_rate_range": "3e-4:4e-3",
     "entropy_cost_range": "1e-3:2e-2",
