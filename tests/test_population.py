@@ -159,7 +159,11 @@ def test_a_killed_population_resumes_to_the_same_bytes(evolved, tmp_path):
     kill_when([sys.executable, str(job)], lambda: (killed / "checkpoints" / "00000002").exists())
     assert not (killed / "best").exists()
     (killed / "lineage.json").write_text("[{")  # it is written anew from the checkpoint
+    began_with = json.loads((killed / "population.json").read_text())
+    began_with["versions"]["commit"] = "older"
+    (killed / "population.json").write_text(json.dumps(began_with))
     resume_population(killed, console=QUIET)
+    assert json.loads((killed / "best" / "config.json").read_text())["versions"]["commit"] == "older"
     assert json.loads((whole / "lineage.json").read_text()) == json.loads((killed / "lineage.json").read_text())
     for name in ("network.safetensors", "optimiser.safetensors"):
         a, b = (latest_checkpoint(out / "best") / name for out in (whole, killed))

@@ -203,7 +203,8 @@ def _write_best(out: Path, state: Population, config: Config, teacher_scores: di
     path = ancestry(state.lineage, best)
     folder = out / "best"
     folder.mkdir(exist_ok=True)
-    write_json(folder / "config.json", {**config.to_json(), "versions": versions()})
+    began_with = json.loads((out / "population.json").read_text())["versions"]  # the checkout may have moved on since
+    write_json(folder / "config.json", {**config.to_json(), "versions": began_with})
     write_json(folder / "teacher_scores.json", teacher_scores)
     began = [0, *(entry["frames"] for entry in path)]
     lines = [
