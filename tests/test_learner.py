@@ -44,7 +44,7 @@ def test_columns_take_the_same_columns_of_everything(labelled) -> None:
     trajectory = labelled[1]
     part = trajectory.columns(slice(1, None, 2))
     taken: Callable[[torch.Tensor, int], torch.Tensor] = lambda x, dimension: x.index_select(dimension, torch.tensor([1, 3]))  # noqa: E731
-    dimension = {"initial_state": 0, "action_mask": 0, "teacher_logits": 2, "teacher_weights": 1, "teacher_values": 2}
+    dimension = {"initial_state": 0, "tasks": 0, "action_mask": 0, "teacher_logits": 2, "teacher_weights": 1, "teacher_values": 2}
     for field in fields(Trajectory):
         whole, mine = getattr(trajectory, field.name), getattr(part, field.name)
         where = dimension.get(field.name, 1)

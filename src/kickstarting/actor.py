@@ -111,6 +111,7 @@ class Actor:
             valid=self._send(valid),
             behaviour_log_probs=env.distribution.log_prob(logits, actions),
             initial_state=initial_state,
+            tasks=torch.from_numpy(env.task_of_column).to(self._device),
             action_mask=self._mask,
         )
         self._seconds = {"act": time.perf_counter() - began - waited, "environment": waited}

@@ -9,10 +9,12 @@ import torch
 from torch import nn
 
 from kickstarting.algo.distributions import Distribution
-from kickstarting.algo.losses import Costs, kickstarting_loss
+from kickstarting.algo.losses import Costs, clip_rewards, kickstarting_loss, targets_of
+from kickstarting.algo.scale import Scales
+from kickstarting.algo.vtrace import VTraceReturns
 from kickstarting.machine import run_network
 from kickstarting.optimisers import make_optimiser
-from kickstarting.types import Trajectory
+from kickstarting.types import Output, Trajectory
 
 
 class TrainingError(RuntimeError):
@@ -27,6 +29,14 @@ class LearnerConfig:
     """adam, or rmsprop as TensorFlow computes it."""
     epsilon: float | None = None
     """Of the optimiser; 1e-8 for adam and 0.1 for rmsprop unless given."""
+    epochs: int = 1
+    """Passes over each unroll; with more than one give a policy clip."""
+    policy_clip: float = 0.0
+    """PPO's: the ratio pi/mu gains nothing beyond 1 +- this; 0 for the plain policy gradient with V-trace's rho."""
+    normalise_returns: bool = False
+    """Measure the rewards of each task in units of its own returns, so that all tasks and all scales learn alike."""
+    normalise_advantages: bool = False
+    """Divide advantages by their running root mean square, so that the entropy cost means the same everywhere."""
     minibatches: int = 1
     """Gradient steps for each unroll, each on its share of every task's columns. The policy moves on between them, for which
     V-trace corrects. Many small steps learn fast from teachers, long unrolls from sparse rewards."""
@@ -64,19 +74,25 @@ class Hyperparameters:
 class Learner:
     """Network (an `nn.Module` that is also a `Network`) + optimiser. `step` is the only thing that changes them."""
 
-    def __init__(self, network: Any, distribution: Distribution, config: LearnerConfig, device: str = "cpu") -> None:
+    def __init__(
+        self, network: Any, distribution: Distribution, config: LearnerConfig, device: str = "cpu", tasks: int = 1
+    ) -> None:
         self.network = network.to(device)
         self.device = device
         self.distribution = distribution
         self.config = config
         self.learner_steps = 0
+        normalise = {"normalise_returns": config.normalise_returns, "normalise_advantages": config.normalise_advantages}
+        self.scales = Scales(tasks, **normalise)
         self._parameters = [p for p in network.parameters() if p.requires_grad]
         self.optimiser = make_optimiser(config.optimiser, self._parameters, config.epsilon)
 
     def learn(self, trajectory: Trajectory, hyperparameters: Hyperparameters) -> dict[str, torch.Tensor]:
-        """A step on each minibatch of a trajectory: every n-th column, so that each has all tasks; the mean of their metrics."""
+        """A step on each minibatch of a trajectory: every n-th column, so that each has all tasks; all of it again in every
+        epoch. Returns the mean of their metrics."""
         n = self.config.minibatches
-        steps = [self.step(trajectory.columns(slice(i, None, n)), hyperparameters) for i in range(n)]
+        parts = [slice(i, None, n) for _ in range(self.config.epochs) for i in range(n)]
+        steps = [self.step(trajectory.columns(part), hyperparameters) for part in parts]
         return {name: torch.stack([metrics[name] for metrics in steps]).mean() for name in steps[0]}
 
     def step(self, trajectory: Trajectory, hyperparameters: Hyperparameters) -> dict[str, torch.Tensor]:
@@ -95,9 +111,11 @@ class Learner:
             reward_clip=config.reward_clip,
             policy_cost=hyperparameters.policy_cost,
             value_distillation_cost=config.value_distillation_cost,
+            policy_clip=config.policy_clip,
         )
         output, _ = run_network(self.network, trajectory.inputs, trajectory.initial_state)
-        loss, metrics = kickstarting_loss(output, trajectory, self.distribution, costs)
+        targets, advantage_scale = self._targets(output, trajectory, costs)
+        loss, metrics = kickstarting_loss(output, trajectory, self.distribution, costs, targets, advantage_scale)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         norm = nn.utils.clip_grad_norm_(self._parameters, config.max_grad_norm)
@@ -111,16 +129,30 @@ class Learner:
             group["lr"] = hyperparameters.learning_rate
         self.optimiser.step()
         self.learner_steps += 1
-        return metrics | {"loss": loss.detach(), "grad_norm": norm.detach()}
+        clipped = (norm.detach() > config.max_grad_norm).float()
+        return metrics | {"loss": loss.detach(), "grad_norm": norm.detach(), "grad_clipped": clipped}
+
+    @torch.no_grad()
+    def _targets(self, output: Output, trajectory: Trajectory, costs: Costs) -> tuple[VTraceReturns, torch.Tensor]:
+        """V-trace's targets in the units that the scales say, and what to divide the advantages by."""
+        valid, tasks = trajectory.valid, trajectory.tasks
+        if tasks is None:
+            tasks = torch.zeros(valid.shape[1], dtype=torch.int64, device=valid.device)
+        units = self.scales.rewards(clip_rewards(trajectory.rewards, costs.reward_clip), valid, tasks)
+        targets = targets_of(output, trajectory, self.distribution, costs, units)
+        return targets, self.scales.advantages(targets.vs, targets.advantages, valid, tasks)
 
     def optimiser_tensors(self) -> dict[str, torch.Tensor]:
         """The optimiser's state as named tensors, the learner's own."""
         state = self.optimiser.state_dict()["state"]
-        return {f"{index}.{name}": value for index, entry in state.items() for name, value in entry.items()}
+        own = {f"{index}.{name}": value for index, entry in state.items() for name, value in entry.items()}
+        return own | {f"scales.{name}": value for name, value in self.scales.tensors().items()}
 
     def load_optimiser_tensors(self, tensors: dict[str, torch.Tensor]) -> None:
         state: dict[int, dict[str, torch.Tensor]] = {}
         for key, value in tensors.items():
             index, _, name = key.partition(".")
-            state.setdefault(int(index), {})[name] = value.clone()
+            if index != "scales":
+                state.setdefault(int(index), {})[name] = value.clone()
+        self.scales.load({key.removeprefix("scales."): value for key, value in tensors.items() if key.startswith("scales.")})
         self.optimiser.load_state_dict({**self.optimiser.state_dict(), "state": state})

@@ -80,7 +80,7 @@ def build(config: Config) -> tuple[Suite, MultiTaskEnv, NetworkSpec, Learner]:
     env = make_env(config, suite, 0)
     spec = NetworkSpec(config.network, config.parsed_network_options(), env.observation_space, env.action_space)
     torch.manual_seed(config.seed)
-    return suite, env, spec, Learner(spec.build(env.distribution), env.distribution, config.learner, device)
+    return suite, env, spec, Learner(spec.build(env.distribution), env.distribution, config.learner, device, len(suite.tasks))
 
 
 def make_env(config: Config, suite: Suite, seam: int) -> MultiTaskEnv:

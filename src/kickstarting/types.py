@@ -86,6 +86,8 @@ class Trajectory:
     """[T, B] log mu(a_t | x_t) of the policy that acted."""
     initial_state: State
     """The student's recurrent state before x_0, as it was when it acted."""
+    tasks: Tensor | None = None
+    """[B] int64: the index of each column's task; None if all columns share one task."""
     action_mask: Tensor | None = None
     """[B, A] bool: the actions that exist in the column's task; None where all do."""
     teacher_logits: Tensor | None = None
@@ -109,6 +111,7 @@ class Trajectory:
             self,
             inputs=self.inputs[:, index],
             initial_state=tuple(x[index] for x in self.initial_state),
+            tasks=of(self.tasks, 0),
             action_mask=of(self.action_mask, 0),
             teacher_logits=of(self.teacher_logits, 2),
             teacher_weights=of(self.teacher_weights, 1),

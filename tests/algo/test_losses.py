@@ -14,6 +14,7 @@ from kickstarting.algo.distributions import Categorical, DiagonalGaussian, Multi
 from kickstarting.algo.losses import (
     baseline_loss,
     clip_rewards,
+    clipped_policy_gradient_loss,
     cross_entropy,
     distillation_loss,
     entropy_loss,
@@ -164,3 +165,30 @@ def test_masked_actions_have_no_probability(dtype: torch.dtype) -> None:
     assert mask[torch.arange(B), samples].all()
     assert torch.isfinite(Categorical(A).entropy(logits)).all()
     assert torch.isfinite(Categorical(A).cross_entropy(logits, logits)).all()
+
+
+CLIP = 0.2
+
+
+def test_clipped_policy_gradient_loss() -> None:
+    log_ratios, advantages = 0.3 * normal(T, B, seed=1), normal(T, B, seed=2)
+    ratios, gains = log_ratios.exp().numpy(), advantages.numpy()
+    expected = mean_over_valid(-np.minimum(ratios * gains, np.clip(ratios, 1 - CLIP, 1 + CLIP) * gains))
+    assert clipped_policy_gradient_loss(log_ratios, advantages, VALID, CLIP).item() == pytest.approx(expected, abs=1e-10)
+
+
+def test_clip_stops_the_gradient_beyond_it_and_only_in_the_direction_of_the_gain() -> None:
+    """Ratios below, within and above the clip, each with a gain and a loss."""
+    log_ratios = torch.tensor([[0.5, 1.0, 2.0, 0.5, 1.0, 2.0]], dtype=torch.float64).log().requires_grad_()
+    advantages = torch.tensor([[1.0, 1.0, 1.0, -1.0, -1.0, -1.0]], dtype=torch.float64).requires_grad_()
+    clipped_policy_gradient_loss(log_ratios, advantages, torch.ones(1, 6, dtype=torch.bool), CLIP).backward()
+    assert log_ratios.grad is not None
+    assert torch.equal(log_ratios.grad != 0, torch.tensor([[True, True, False, False, True, True]]))
+    assert advantages.grad is None
+
+
+def test_at_the_behaviour_policy_the_clipped_loss_has_the_plain_gradient() -> None:
+    log_probs, advantages = normal(T, B, seed=1).requires_grad_(), normal(T, B, seed=2)
+    (plain,) = torch.autograd.grad(policy_gradient_loss(log_probs, advantages, VALID), log_probs)
+    surrogate = clipped_policy_gradient_loss(log_probs - log_probs.detach(), advantages, VALID, CLIP)
+    torch.testing.assert_close(torch.autograd.grad(surrogate, log_probs)[0], plain, **EXACT)

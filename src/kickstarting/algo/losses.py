@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from kickstarting.algo.distributions import Categorical, Distribution
-from kickstarting.algo.vtrace import vtrace
+from kickstarting.algo.vtrace import VTraceReturns, vtrace
 from kickstarting.types import Output, Trajectory
 
 
@@ -31,6 +31,8 @@ class Costs(NamedTuple):
     clip_pg_rho_threshold: float = 1.0
     vtrace_lambda: float = 1.0
     reward_clip: str = "none"
+    policy_clip: float = 0.0
+    """PPO's clip of pi/mu to 1 +- policy_clip; 0 for the plain policy gradient."""
     policy_cost: float = 1.0
     """Weight of the policy gradient and the entropy; at 0 the policy follows the teachers alone, and the critic learns."""
     value_distillation_cost: float = 0.0
@@ -48,6 +50,18 @@ def policy_gradient_loss(
 ) -> Float[Tensor, ""]:
     """-log pi(a_t|x_t) * advantage (equation 4). The gradient reaches log_probs only; the advantages carry rho."""
     return masked_mean(-log_probs * pg_advantages.detach(), valid)
+
+
+def clipped_policy_gradient_loss(
+    log_ratios: Float[Tensor, "T B"], advantages: Float[Tensor, "T B"], valid: Bool[Tensor, "T B"], clip: float
+) -> Float[Tensor, ""]:
+    """PPO's surrogate (Schulman et al. 2017, equation 7): -min(r A, clip(r, 1 - clip, 1 + clip) A), r = pi/mu.
+
+    log_ratios: log pi - log mu, which receives the gradient, where the ratio is not beyond the clip in the direction that A
+    asks for. advantages: without rho, since the ratio is in the loss. At r = 1 its gradient is `policy_gradient_loss`'s.
+    """
+    ratios, advantages = log_ratios.exp(), advantages.detach()
+    return masked_mean(-torch.minimum(ratios * advantages, ratios.clamp(1.0 - clip, 1.0 + clip) * advantages), valid)
 
 
 def baseline_loss(values: Float[Tensor, "T B"], vs: Float[Tensor, "T B"], valid: Bool[Tensor, "T B"]) -> Float[Tensor, ""]:
@@ -99,31 +113,51 @@ def mask_logits(logits: Float[Tensor, "*batch A"], action_mask: Bool[Tensor, "B 
     return logits if action_mask is None else logits.masked_fill(~action_mask, -1e9)
 
 
-def kickstarting_loss(
-    output: Output, trajectory: Trajectory, distribution: Distribution, costs: Costs
-) -> tuple[Float[Tensor, ""], dict[str, Tensor]]:
-    """The whole loss on one labelled trajectory, and its terms (each unweighted, detached) by name.
-
-    output: the student on the T+1 inputs. The gradient reaches output.logits and, through the baseline loss, output.values.
-    """
-    valid = trajectory.valid
-    logits = mask_logits(output.logits, trajectory.action_mask)[:-1]
-    values = output.values[:-1]
-    log_probs = distribution.log_prob(logits, trajectory.actions)
-    log_rhos = (log_probs - trajectory.behaviour_log_probs).detach()
-    targets = vtrace(
-        log_rhos=log_rhos,
+def targets_of(
+    output: Output, trajectory: Trajectory, distribution: Distribution, costs: Costs, units: Tensor | None = None
+) -> VTraceReturns:
+    """V-trace's targets for an output, in units of reward: units [B] is what each column's rewards are divided by."""
+    values, rewards = output.values.detach(), clip_rewards(trajectory.rewards, costs.reward_clip)
+    logits = mask_logits(output.logits.detach(), trajectory.action_mask)[:-1]
+    return vtrace(
+        log_rhos=distribution.log_prob(logits, trajectory.actions) - trajectory.behaviour_log_probs,
         discounts=costs.discount * (~trajectory.terminated).to(values.dtype),
-        rewards=clip_rewards(trajectory.rewards, costs.reward_clip),
-        values=values.detach(),
-        bootstrap_value=output.values[-1].detach(),
-        valid=valid,
+        rewards=rewards if units is None else rewards / units,
+        values=values[:-1],
+        bootstrap_value=values[-1],
+        valid=trajectory.valid,
         clip_rho_threshold=costs.clip_rho_threshold,
         clip_pg_rho_threshold=costs.clip_pg_rho_threshold,
         lambda_=costs.vtrace_lambda,
     )
+
+
+def kickstarting_loss(
+    output: Output,
+    trajectory: Trajectory,
+    distribution: Distribution,
+    costs: Costs,
+    targets: VTraceReturns | None = None,
+    advantage_scale: Tensor | float = 1.0,
+) -> tuple[Float[Tensor, ""], dict[str, Tensor]]:
+    """The whole loss on one labelled trajectory, and its terms (each unweighted, detached) by name.
+
+    output: the student on the T+1 inputs. The gradient reaches output.logits and, through the baseline loss, output.values.
+    targets: `targets_of` the output unless given. advantage_scale: what the advantages are divided by.
+    """
+    valid = trajectory.valid
+    targets = targets or targets_of(output, trajectory, distribution, costs)
+    logits = mask_logits(output.logits, trajectory.action_mask)[:-1]
+    values = output.values[:-1]
+    log_probs = distribution.log_prob(logits, trajectory.actions)
+    log_ratios = log_probs - trajectory.behaviour_log_probs
+    if costs.policy_clip:
+        advantages = targets.advantages / advantage_scale
+        policy_gradient = clipped_policy_gradient_loss(log_ratios, advantages, valid, costs.policy_clip)
+    else:
+        policy_gradient = policy_gradient_loss(log_probs, targets.pg_advantages / advantage_scale, valid)
     terms = {
-        "policy_gradient_loss": policy_gradient_loss(log_probs, targets.pg_advantages, valid),
+        "policy_gradient_loss": policy_gradient,
         "baseline_loss": baseline_loss(values, targets.vs, valid),
         "entropy_loss": entropy_loss(distribution.entropy(logits), valid),
     }
@@ -142,5 +176,12 @@ def kickstarting_loss(
             weighted = (trajectory.teacher_weights[:, None] * distances).sum(0)
             loss = loss + costs.value_distillation_cost * masked_mean(weighted, valid)
             terms["value_distillation_loss"] = masked_mean(distances, taught)
-    terms["rho"] = masked_mean(log_rhos.exp(), valid)
+    rhos, errors = log_ratios.detach().exp(), targets.vs - values.detach()
+    terms["rho"] = masked_mean(rhos, valid)
+    terms["rho_clipped"] = masked_mean((rhos > 1.1 * costs.clip_rho_threshold).to(rhos.dtype), valid)
+    terms["explained_variance"] = 1 - _variance(errors, valid) / _variance(targets.vs, valid).clamp(min=1e-12)
     return loss, {name: term.detach() for name, term in terms.items()}
+
+
+def _variance(x: Tensor, valid: Tensor) -> Tensor:
+    return masked_mean((x - masked_mean(x, valid)).square(), valid)

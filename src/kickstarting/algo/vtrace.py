@@ -15,6 +15,8 @@ class VTraceReturns(NamedTuple):
     """v_s, the target of the value function."""
     pg_advantages: Float[Tensor, "T B"]
     """rho_s (r_s + gamma v_{s+1} - V(x_s)), the weight of grad log pi(a_s | x_s); 0 where not valid."""
+    advantages: Float[Tensor, "T B"]
+    """The same without rho_s, for a loss that has the ratio in itself."""
 
 
 @torch.no_grad()
@@ -65,5 +67,5 @@ def vtrace(
     vs = values + corrections
     vs_t_plus_1 = torch.cat([vs[1:], bootstrap_value[None]])
     clipped_pg_rhos = rhos if clip_pg_rho_threshold is None else rhos.clamp(max=clip_pg_rho_threshold)
-    pg_advantages = torch.where(valid, clipped_pg_rhos * (rewards + discounts * vs_t_plus_1 - values), nothing)
-    return VTraceReturns(vs, pg_advantages)
+    advantages = torch.where(valid, rewards + discounts * vs_t_plus_1 - values, nothing)
+    return VTraceReturns(vs, torch.where(valid, clipped_pg_rhos * advantages, nothing), advantages)
