@@ -12,6 +12,7 @@ import torch
 from kickstarting import Config, load_suite
 from kickstarting.checkpoint import Snapshot, save_checkpoint
 from kickstarting.envs import MultiTaskEnv
+from kickstarting.learner import PAPER
 from kickstarting.machine import use_machine
 from kickstarting.networks.spec import NetworkSpec
 
@@ -63,6 +64,8 @@ def tiny(suite) -> Callable[..., Config]:
             "learning_rate": "3e-3",
             "torch_threads": 1,
             "precision": "float32",
+            "schedule": "linear:1:0:20%",
+            "learner": PAPER,
         }
         return Config(**{**defaults, **changes})
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from kickstarting.actor import Actor
-from kickstarting.learner import Hyperparameters, Learner, LearnerConfig
+from kickstarting.learner import PAPER, Hyperparameters, Learner, LearnerConfig
 from kickstarting.suites import load_suite
 from kickstarting.teachers import build_teachers
 from kickstarting.train import build, make_env
@@ -32,7 +32,7 @@ def labelled(tiny, suite, make_policy) -> tuple[Learner, Trajectory]:
 
 
 def learner_with(learner: Learner, minibatches: int) -> Learner:
-    config = LearnerConfig(minibatches=minibatches)
+    config = replace(PAPER, minibatches=minibatches)
     return Learner(copy.deepcopy(learner.network), learner.distribution, config)
 
 
@@ -84,8 +84,66 @@ def test_the_second_minibatch_is_off_policy_and_says_so(labelled) -> None:
     assert abs(second - 1) > 1e-2
 
 
-def test_minibatches_must_hold_every_task(tiny) -> None:
-    with pytest.raises(ValueError, match=r"minibatches is 3, envs_per_task 2"):
-        replace(tiny(), learner=LearnerConfig(minibatches=3)).check()
-    with pytest.raises(ValueError, match="minibatches is 0"):
-        replace(tiny(), learner=LearnerConfig(minibatches=0)).check()
+def test_there_are_no_more_minibatches_than_environments_of_a_task(tiny) -> None:
+    config = replace(tiny(), learner=replace(PAPER, minibatches=3))
+    _, env, _, learner = build(config)
+    env.close()
+    assert learner.config.minibatches == config.envs_per_task == 2
+
+
+def test_epochs_are_passes_over_the_same_minibatches(labelled) -> None:
+    fresh, trajectory = labelled
+    hyperparameters = Hyperparameters(learning_rate=3e-3, entropy_cost=0.01)
+    make = lambda **changes: Learner(copy.deepcopy(fresh.network), fresh.distribution, replace(PAPER, **changes))  # noqa: E731
+    together, by_hand = make(minibatches=2, epochs=2), make()
+    metrics = together.learn(trajectory, hyperparameters)
+    losses = [by_hand.step(trajectory.columns(slice(i, None, 2)), hyperparameters)["loss"] for i in (0, 1, 0, 1)]
+    assert torch.equal(weights(together), weights(by_hand))
+    torch.testing.assert_close(metrics["loss"], torch.stack(losses).mean())
+
+
+def test_rewards_in_other_units_train_the_same_network(labelled) -> None:
+    """With the defaults: every reward of one task times 1000, of the other divided by it, and the weights hardly differ; the
+    paper's loss would follow the first task alone. Powers of two, so that the division is exact."""
+    fresh, trajectory = labelled
+    hyperparameters = Hyperparameters(learning_rate=3e-3, entropy_cost=0.01)
+    rewards = torch.randn(trajectory.rewards.shape, generator=torch.Generator().manual_seed(0))
+    units = torch.tensor([1024.0, 1 / 1024])[trajectory.tasks]
+    trained, plain = [], []
+    for x in (rewards, rewards * units):
+        for config, kept in ((LearnerConfig(), trained), (PAPER, plain)):
+            learner = Learner(copy.deepcopy(fresh.network), fresh.distribution, replace(config, minibatches=2), tasks=2)
+            for _ in range(3):
+                learner.learn(replace(trajectory, rewards=x), hyperparameters)
+            kept.append(weights(learner))
+    torch.testing.assert_close(*trained, rtol=0, atol=1e-4)
+    assert (plain[0] - plain[1]).abs().max() > 1e-2
+
+
+def test_scales_are_part_of_the_optimisers_state(labelled) -> None:
+    fresh, trajectory = labelled
+    hyperparameters = Hyperparameters(learning_rate=3e-3, entropy_cost=0.01)
+    make = lambda: Learner(copy.deepcopy(fresh.network), fresh.distribution, replace(LearnerConfig(), minibatches=2), tasks=2)  # noqa: E731
+    one, other = make(), make()
+    one.learn(trajectory, hyperparameters)
+    other.network.load_state_dict(one.network.state_dict())
+    other.load_optimiser_tensors({name: x.clone() for name, x in one.optimiser_tensors().items()})
+    one.learn(trajectory, hyperparameters)
+    other.learn(trajectory, hyperparameters)
+    assert torch.equal(weights(one), weights(other))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"minibatches": 0}, "minibatches is 0; it must be at least 1"),
+        ({"epochs": 0}, "epochs is 0; it must be at least 1"),
+        ({"policy_clip": -0.1}, r"policy_clip is -0.1; it must lie in \[0, 1\)"),
+        ({"policy_clip": float("nan")}, "policy_clip is nan"),
+        ({"vtrace_lambda": 1.5}, r"vtrace_lambda is 1.5; it must lie in \[0, 1\]"),
+        ({"max_grad_norm": 0.0}, "max_grad_norm is 0.0; it must be above 0"),
+    ],
+)
+def test_numbers_that_cannot_work_are_refused(tiny, changes, message) -> None:
+    with pytest.raises(ValueError, match=message):
+        replace(tiny(), learner=replace(PAPER, **changes)).check()

@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 import torch
 
-import kickstarting.hyperparameters
 from kickstarting import Config, Update, load_policy, train
 from kickstarting.actor import Actor
 from kickstarting.checkpoint import Snapshot, latest_checkpoint, load_checkpoint
 from kickstarting.config import config_from_json
 from kickstarting.hyperparameters import HyperparameterSchedules
-from kickstarting.metrics import read_metrics
+from kickstarting.learner import LearnerConfig
+from kickstarting.metrics import ScoreTracker, read_metrics
 from kickstarting.networks import build_network
 from kickstarting.run import resume, run
 from kickstarting.suites import Suite, Task, load_suite
@@ -61,11 +61,14 @@ def test_same_seed_same_weights(tiny, alone):
     assert not same(weights, consume(train(tiny(seed=1)))[1])
 
 
-@pytest.mark.parametrize("changes", [{"schedule": "constant:0"}, {"schedule": "progress:1"}, {"teacher_shares": (0.0,)}])
+@pytest.mark.parametrize(
+    "changes", [{"schedule": "constant:0"}, {"schedule": "progress:1"}, {"schedule": "evidence:1"}, {"teacher_shares": (0.0,)}]
+)
 def test_a_teacher_without_weight_changes_nothing(tiny, alone, make_policy, changes):
-    """Bit for bit: lambda = 0 is V-trace alone. Under `progress` this teacher is no better than random."""
-    teacher = make_policy(task_scores={"object": 0.5, "obstacles": -3.0})
-    updates, weights = consume(train(tiny(teachers=(teacher,), **changes)))
+    """Bit for bit: lambda = 0 is V-trace alone. Under `progress` and `evidence` this teacher is no better than random."""
+    teacher = make_policy()
+    scores = {teacher: {"tasks": {"object": 0.5, "obstacles": -3.0}}}
+    updates, weights = consume(train(tiny(teachers=(teacher,), **changes), teacher_scores=scores))
     assert same(weights, alone[1])
     assert all(u.metrics[f"lambda/{teacher}"] == 0 for u in updates)
 
@@ -82,6 +85,7 @@ def test_a_teacher_with_weight_changes_the_weights(tiny, alone, make_policy):
         {"env_groups": 2, "precision": "bfloat16"},
         {"teacher_acts": "linear:1:0:80%"},
         {"teacher_acts": "0.5", "overlap": True, "env_groups": 2},
+        {"learner": LearnerConfig()},
     ],
 )
 def test_resumed_equals_uninterrupted(tiny, make_policy, changes):
@@ -116,8 +120,8 @@ def test_the_weights_stay_float32_under_bfloat16(tiny, alone):
 
 def test_a_killed_run_resumes_and_ends_with_the_same_bytes(tiny, make_policy, tmp_path):
     """SIGKILL after the first checkpoint, in a process of its own."""
-    teacher = make_policy(task_scores={"object": 100.0, "obstacles": 100.0})
-    config = tiny(teachers=(teacher,), schedule="progress:1:50%", checkpoint_every="160", total_frames=960)
+    teacher = make_policy()
+    config = tiny(teachers=(teacher,), schedule="linear:1:0:50%", checkpoint_every="160", total_frames=960, learner=LearnerConfig())
     run(config, tmp_path / "whole")
     killed = tmp_path / "killed"
     kill_when(config_arguments(config, killed), lambda: (killed / "checkpoints" / "00000001").exists())
@@ -140,6 +144,21 @@ def test_a_killed_run_resumes_and_ends_with_the_same_bytes(tiny, make_policy, tm
     assert lines[1][0][f"lambda/{teacher}"] > 0
     with pytest.raises(ValueError, match="nothing to resume"):
         resume(killed)
+
+
+def test_evidence_resumes_where_it_was(tiny, make_policy, monkeypatch):
+    """Whoever has a score here is as good as the teacher, so lambda falls before and after the seam."""
+    monkeypatch.setattr(ScoreTracker, "task_errors", lambda self: np.full(2, 1e3))
+    teacher = make_policy()
+    scores = {teacher: {"tasks": {"object": 2.0, "obstacles": 2.0}}}
+    config = tiny(teachers=(teacher,), schedule="evidence:1:200:2000", checkpoint_every="96", score_window=1, total_frames=320)
+    updates, weights = consume(train(config, teacher_scores=scores))
+    (middle,) = (u for u in updates if u.frames == 192)
+    rest, resumed = consume(train(config, middle.snapshot, scores))
+    assert same(resumed, weights)
+    lambdas = [u.metrics[f"lambda/{teacher}"] for u in updates]
+    assert [u.metrics[f"lambda/{teacher}"] for u in rest] == lambdas[-len(rest) :]
+    assert lambdas[0] > lambdas[-len(rest)] > lambdas[-1]
 
 
 def test_a_snapshot_of_other_tasks_is_refused(tiny, suite, alone, tmp_path):
@@ -167,13 +186,14 @@ def config_arguments(config: Config, out: Path) -> list[str]:
 NEGATIVE = Suite("negative", tuple(Task(name, "unused", random=-21.0, reference=-1.0) for name in ("easy", "hard")))
 
 
-def schedules_for(suite: Suite, scores: list[dict[str, float]], **changes) -> HyperparameterSchedules:
+def schedules_for(suite: Suite, scores: list[dict[str, float]], error: float = 0.0, **changes) -> HyperparameterSchedules:
     """Of teachers that are known by their scores alone; two columns a task."""
     columns = np.arange(2 * len(suite.tasks))
-    policies = [SimpleNamespace(ref=str(i), network=None, task_scores=s) for i, s in enumerate(scores)]
+    policies = [SimpleNamespace(ref=str(i), network=None) for i in range(len(scores))]
     teachers = Teachers([Teacher(policy, columns, len(columns)) for policy in policies], len(columns))
+    measured = {str(i): {"tasks": s, "errors": dict.fromkeys(s, error)} for i, s in enumerate(scores)}
     config = Config("unused", envs_per_task=2, teachers=tuple("x" for _ in scores), **{"schedule": "progress:2", **changes})
-    return HyperparameterSchedules(config, teachers, suite, columns // 2)
+    return HyperparameterSchedules(config, teachers, suite, columns // 2, measured)
 
 
 def lambdas(schedules: HyperparameterSchedules, scores: list[float], frames: int = 0) -> list[list[float]]:
@@ -212,10 +232,41 @@ def test_progress_ends_at_its_horizon_and_shares_multiply():
     assert lambdas(schedules, [0, 50], frames=1000) == [[0, 0], [0, 0]]
 
 
-def test_a_teacher_of_unknown_score_is_measured(monkeypatch):
-    results = [SimpleNamespace(task="easy", score=50.0), SimpleNamespace(task="hard", score=25.0)]
-    monkeypatch.setattr(kickstarting.hyperparameters, "evaluate", lambda *_, **__: results)
-    assert lambdas(schedules_for(NEGATIVE, [{"easy": 99.0}]), [25.0, 25.0])[0] == pytest.approx([1.0, 0.0])
+def test_evidence_lets_go_of_each_task_while_the_student_is_as_good_as_the_teacher():
+    schedules = schedules_for(NEGATIVE, [{"easy": 80.0, "hard": 40.0}], schedule="evidence:2:100:1000")
+    scores = {0: (math.nan, 0), 50: (79, 40), 100: (81, 40), 150: (81, 10), 200: (0, 10), 250: (100, 50)}
+    expected = [(2, 2), (2, 1), (1, 0), (0, 0), (0, 0), (0, 0)]
+    for (frames, now), values in zip(scores.items(), expected, strict=True):
+        assert lambdas(schedules, list(now), frames=frames)[0] == pytest.approx(values), frames
+
+
+def test_evidence_ends_slowly_at_its_horizon_whatever_the_student_does():
+    schedules = schedules_for(NEGATIVE, [{"easy": 80.0, "hard": 40.0}], schedule="evidence:2:100:1000")
+    for frames, expected in ((0, 2), (500, 2), (750, 1), (1000, 0), (5000, 0)):
+        assert lambdas(schedules, [0, 0], frames=frames)[0] == pytest.approx([expected] * 2)
+
+
+def test_evidence_knows_the_error_of_both_scores():
+    """3 and 4 points of standard error make 5: a student 4 points below is as good, one 6 points below is not."""
+    schedules = schedules_for(NEGATIVE, [{"easy": 80.0, "hard": 40.0}], error=3.0, schedule="evidence:1:100:1000")
+    schedules.at(0, np.array([76.0, 34.0]), np.array([4.0, 4.0]))
+    weights = schedules.at(50, np.array([76.0, 34.0]), np.array([4.0, 4.0]))[1][0]
+    assert weights.tolist() == [0.5, 0.5, 1.0, 1.0]
+
+
+@pytest.mark.parametrize("schedule", ["progress:1", "evidence:1"])
+def test_a_teacher_within_its_error_of_random_is_not_listened_to(schedule):
+    schedules = schedules_for(NEGATIVE, [{"easy": 4.0, "hard": 40.0}], error=5.0, schedule=schedule)
+    assert lambdas(schedules, [math.nan, math.nan])[0] == [0, 1]
+
+
+def test_what_evidence_has_seen_is_part_of_a_checkpoint():
+    whole, first, second = (
+        schedules_for(NEGATIVE, [{"easy": 0.0, "hard": 40.0}], schedule="evidence:1:100:1000") for _ in range(3)
+    )
+    seen = [lambdas(s, [0, 41], frames=f) for s, f in ((whole, 0), (whole, 30), (whole, 60), (first, 0), (first, 30))]
+    second.load(first.state())
+    assert lambdas(second, [0, 41], frames=60) == seen[2] == [[0, pytest.approx(0.4)]]
 
 
 def test_progress_needs_reference_scores():

@@ -55,7 +55,7 @@ class Config:
     schedule: str = "linear:1:0:20%"
     """alpha: constant:V, step:FROM:TO:FRAMES, linear:FROM:TO:FRAMES, cosine:FROM:TO:FRAMES, exponential:FROM:HALF_LIFE[:FLOOR],
     progress:FROM[:FRAMES]; FRAMES may be a share of the run, 20%. Or the schedule.json that a population evolved."""
-    learning_rate: str = "6e-4"
+    learning_rate: str = "linear:2e-3:2e-4:100%"
     """A number or a schedule."""
     entropy_cost: str = "0.01"
     """A number or a schedule."""
@@ -96,11 +96,6 @@ class Config:
         for name in ("total_frames", "envs_per_task", "unroll_length", "score_window"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
-        if self.learner.minibatches > self.envs_per_task:
-            raise ValueError(
-                f"minibatches is {self.learner.minibatches}, envs_per_task {self.envs_per_task}: some would lack a task; "
-                "give no more minibatches than environments"
-            )
         if self.teacher_shares and len(self.teacher_shares) != len(self.teachers):
             raise ValueError(f"{len(self.teacher_shares)} teacher_shares for {len(self.teachers)} teachers; give one each, or none")
         parsed = {f"schedule of teacher {i}": schedule for i, schedule in enumerate(self.teacher_schedules())}
@@ -202,11 +197,27 @@ class Config:
         return {**dataclasses.asdict(self), "name": self.group}
 
 
+_BEFORE = {
+    "epochs": 1,
+    "policy_clip": 0.0,
+    "normalise_returns": False,
+    "normalise_advantages": False,
+}
+"""What a configuration of version 0.1 does not name, and meant."""
+
+
+def _learner_of_any_version(learner: dict[str, Any]) -> dict[str, Any]:
+    if "epochs" in learner:
+        return learner
+    epsilon = 1e-8 if learner["optimiser"] == "adam" and learner["epsilon"] is None else learner["epsilon"]
+    return {**learner, **_BEFORE, "epsilon": epsilon}
+
+
 def config_from_json(data: dict[str, Any]) -> Config:
     """The inverse of `Config.to_json`. Raises ValueError, naming the key, if it does not fit."""
     values: dict[str, Any] = {name: value for name, value in data.items() if name != "versions"}
     try:
-        values["learner"] = LearnerConfig(**values["learner"])
+        values["learner"] = LearnerConfig(**_learner_of_any_version(values["learner"]))
         tuples = {f.name for f in dataclasses.fields(Config) if f.default == ()}
         values |= {name: tuple(values[name]) for name in tuples & values.keys()}
         return Config(**values)

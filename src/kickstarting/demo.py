@@ -21,47 +21,12 @@ FULL_SEEDS = (0, 1, 2)
 
 def teacher_config(seed: int = 0) -> Config:
     """How the shipped teacher was trained (scripts/make_zoo.py)."""
-    return Config(
-        SUITE,
-        network="small",
-        name="teacher",
-        seed=seed,
-        total_frames=TEACHER_FRAMES,
-        unroll_length=20,
-        learning_rate="linear:2e-3:2e-4:100%",
-        entropy_cost="0.003",
-        checkpoint_every="500k",
-    )
+    return Config(SUITE, network="small", name="teacher", seed=seed, total_frames=TEACHER_FRAMES)
 
 
-def scratch_config(seed: int, frames: int = FRAMES) -> Config:
-    """The large student alone, with the settings that won its own sweep (experiments/demo)."""
-    return Config(
-        SUITE,
-        network="large",
-        name="scratch",
-        seed=seed,
-        total_frames=frames,
-        unroll_length=20,
-        learning_rate="linear:2e-3:2e-4:100%",
-        entropy_cost="0.003",
-    )
-
-
-def kickstarted_config(seed: int, teacher: str, frames: int = FRAMES) -> Config:
-    """The same student with a teacher, with the settings that won its sweep of the same size."""
-    return Config(
-        SUITE,
-        network="large",
-        name="kickstarted",
-        seed=seed,
-        total_frames=frames,
-        unroll_length=10,
-        learning_rate="linear:2e-3:2e-4:100%",
-        entropy_cost="0.003",
-        teachers=(teacher,),
-        schedule="linear:1:0:15%",
-    )
+def student_config(seed: int, frames: int = FRAMES, teachers: tuple[str, ...] = ()) -> Config:
+    """The large student, alone or with a teacher, with the defaults."""
+    return Config(SUITE, seed=seed, total_frames=frames, teachers=teachers)
 
 
 def run_demo(out: Path, *, full: bool, frames: int | None, console: Console) -> None:
@@ -78,8 +43,8 @@ def run_demo(out: Path, *, full: bool, frames: int | None, console: Console) -> 
     console.print(f"[bold]A large student[/] learns {SUITE} with {teacher} as its teacher, and again from scratch, side by side.")
     students = {}
     for seed in FULL_SEEDS if full else FULL_SEEDS[:1]:
-        students[out / f"kickstarted-{seed}"] = kickstarted_config(seed, teacher, budget)
-        students[out / f"scratch-{seed}"] = scratch_config(seed, budget)
+        students[out / f"kickstarted-{seed}"] = student_config(seed, budget, (teacher,))
+        students[out / f"scratch-{seed}"] = student_config(seed, budget)
     run_all(students, console=console)
     comparison = compare_runs(list(students), out=out / "report", baseline="scratch")
     console.print(to_rich(comparison))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -14,13 +15,14 @@ from rich.table import Table
 from rich.text import Text
 
 from kickstarting.config import Config
+from kickstarting.health import HEALTH, Notice
 
 PLAIN_EVERY = 10.0
 """Seconds between plain lines."""
 
 
 class Display:
-    """Shows the last metrics of one run: score, success of each task, lambda, frames/s and the time left."""
+    """Shows the last metrics of one run: score, success of each task, lambda, frames/s, the time left, and what is wrong."""
 
     def __init__(self, config: Config, console: Console | None = None) -> None:
         self.config = config
@@ -38,12 +40,20 @@ class Display:
         if self._live:
             self._live.__exit__(kind, error, trace)
 
-    def __call__(self, frames: int, metrics: dict[str, float | None]) -> None:
+    def __call__(self, frames: int, metrics: dict[str, float | None], warnings: Sequence[str] = ()) -> None:
+        """warnings: what a terminal shows as long as it stands; elsewhere `say` says it once."""
         if self._live:
-            self._live.update(panel(self.config, frames, metrics))
+            self._live.update(panel(self.config, frames, metrics, warnings))
         elif time.monotonic() - self._printed > PLAIN_EVERY or frames >= self.config.total_frames:
             self._printed = time.monotonic()
             self.console.print(plain_line(self.config, frames, metrics), soft_wrap=True, highlight=False)
+
+    def say(self, notices: Sequence[Notice]) -> None:
+        """Print what was not so a line ago: once, above the panel where there is one, which shows what stands already."""
+        for notice in notices:
+            if notice.passed or not self._live:
+                text = Text(f"{short(notice.frames)} frames  {notice.text}", style="green" if notice.passed else "yellow")
+                self.console.print(text, soft_wrap=True)
 
 
 def plain_line(config: Config, frames: int, metrics: dict[str, float | None]) -> str:
@@ -67,7 +77,7 @@ def lambdas(metrics: dict[str, float | None]) -> list[tuple[str, str]]:
     return [(f"{len(found)} teachers", low if low == high else f"{low} to {high}")]
 
 
-def panel(config: Config, frames: int, metrics: dict[str, float | None]) -> Group:
+def panel(config: Config, frames: int, metrics: dict[str, float | None], warnings: Sequence[str] = ()) -> Group:
     head = Table.grid(padding=(0, 2))
     head.add_row(
         Text(f"{config.group} seed {config.seed}", style="bold"),
@@ -83,6 +93,7 @@ def panel(config: Config, frames: int, metrics: dict[str, float | None]) -> Grou
             tasks.add_row(name[13:], ProgressBar(total=1.0, completed=value, width=24), f"{value:.0%}")
     rows.append(tasks)
     rows += [Text(f"lambda {value}  {teacher}", style="cyan") for teacher, value in lambdas(metrics)]
+    rows += [Text(warning, style="yellow") for warning in warnings]
     return Group(*rows)
 
 
@@ -152,8 +163,14 @@ class Race:
                 " ".join(["lambda", *(value for _, value in lambdas(metrics))]) if lambdas(metrics) else "",
                 f"{short(metrics.get('frames_per_second') or 0)}/s",
                 "done" if finished(out) else f"left {left(config, frames, metrics)}" if frames else "waiting",
+                Text(" ".join(ailing(metrics)), style="yellow"),
             )
         return table
+
+
+def ailing(metrics: dict[str, float | None]) -> list[str]:
+    """The diagnoses that stand, by name."""
+    return [name.removeprefix(HEALTH) for name, value in metrics.items() if name.startswith(HEALTH) and value]
 
 
 def _state(out: Path) -> dict:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from kickstarting.actor import Actor, Episode
 from kickstarting.envs import MultiTaskEnv
 from kickstarting.networks import Network
 from kickstarting.suites import Suite, load_suite
-from kickstarting.teachers import check_spaces, load_policy
+from kickstarting.teachers import Teachers, check_spaces, load_policy
 from kickstarting.types import Inputs, Output
 
 UNROLL_LENGTH = 16
@@ -27,6 +28,8 @@ class TaskResult:
     mean_return: float
     success: float
     score: float
+    score_error: float
+    """Its standard error."""
     length: float
 
 
@@ -64,9 +67,30 @@ def evaluate(
     for i, task in enumerate(suite.tasks):
         ended = [episode for column in np.flatnonzero(env.task_of_column == i) for episode in kept[column]]
         mean_return, success, length = np.mean([(e.episode_return, e.success, e.length) for e in ended], axis=0)
-        score = task.score(success if task.metric == "success" else mean_return)
-        results.append(TaskResult(task.name, len(ended), float(mean_return), float(success), float(score), float(length)))
+        metrics = [task.metric_of(e.episode_return, e.success) for e in ended]
+        score, error = task.score(float(np.mean(metrics))), task.score_error(metrics)
+        results.append(TaskResult(task.name, len(ended), float(mean_return), float(success), score, error, float(length)))
     return results
+
+
+TEACHER_EPISODES = 64
+
+
+def measure_teachers(teachers: Teachers, suite: Suite, task_of_column: np.ndarray, seed: int) -> dict[str, dict[str, Any]]:
+    """Each teacher's score on the tasks that it teaches, in sampled episodes: by its name the mean `score`, and `tasks` and
+    `errors` (standard errors) by task."""
+    scores = {}
+    for teacher in teachers.teachers:
+        tasks = np.unique(task_of_column[teacher.columns.numpy()])
+        taught = replace(suite, tasks=tuple(suite.tasks[i] for i in tasks))
+        results = evaluate(teacher.network, taught, episodes=TEACHER_EPISODES, seed=seed)
+        scores[teacher.name] = {
+            "score": float(np.mean([r.score for r in results])),
+            "tasks": {r.task: r.score for r in results},
+            "errors": {r.task: r.score_error for r in results},
+            "episodes": TEACHER_EPISODES,
+        }
+    return scores
 
 
 def evaluate_ref(ref: str, suite_name: str, **options) -> list[TaskResult]:

@@ -2,58 +2,92 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 
+from kickstarting.algo.schedules import Schedule
 from kickstarting.config import SCHEDULED, Config
-from kickstarting.evaluate import evaluate
 from kickstarting.learner import Hyperparameters
 from kickstarting.suites import Suite
 from kickstarting.teachers import Teachers
 
 LEAST_TEACHER_SCORE = 1.0
-"""A teacher that scores no more than this (of 100) above random has nothing to say under a progress schedule."""
+"""A teacher that scores no more than this (of 100) above random on a task, or no more than the standard error of its score,
+has nothing to say there under a schedule that follows scores."""
 
 
 class HyperparameterSchedules:
     """lambda_i = alpha * rho_i (Schmitt et al. 2018, section 4.2), alpha by schedule.
 
-    Under `progress`, alpha is set for each task: it falls to 0 as the student's score goes from random to the teacher's.
-    Scores are normalised by random and reference, so negative and sparse returns do not matter. A teacher whose own score
-    is not known is measured first, on 32 episodes of each task.
+    Two kinds set alpha for each task, by scores that are normalised by random and reference, so negative and sparse returns
+    do not matter. Under `progress` it falls to 0 as the student's score goes from random to the teacher's. Under `evidence`
+    it falls while the student is as good as the teacher, within the standard error of the two scores.
+
+    teacher_scores: as `measure_teachers` gives them, by name; needed by these two kinds only.
     """
 
-    def __init__(self, config: Config, teachers: Teachers, suite: Suite, task_of_column: np.ndarray) -> None:
+    def __init__(
+        self,
+        config: Config,
+        teachers: Teachers,
+        suite: Suite,
+        task_of_column: np.ndarray,
+        teacher_scores: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> None:
         self._scheduled = {name: config.parsed(name) for name in SCHEDULED}
         self._alphas = config.teacher_schedules()
         self._teachers = teachers
         self._shares = config.teacher_shares or (1.0,) * len(teachers.teachers)
         self._task_of_column = task_of_column
-        self._teacher_scores: list[np.ndarray] = []
-        for teacher in teachers.teachers if any(alpha.uses_progress for alpha in self._alphas) else ():
-            policy = teacher.policy
-            if any(task.reference is None for task in suite.tasks):
+        self._held = np.zeros((len(teachers.teachers), len(suite.tasks)))  # frames in which the student was as good
+        self._frames = 0
+        self._goals: list[tuple[np.ndarray, np.ndarray]] = []  # each teacher's scores and their standard errors, [tasks]
+        if any(alpha.uses_progress for alpha in self._alphas):
+            if any(task.random is None or task.reference is None for task in suite.tasks):
                 raise ValueError(f"schedule {config.schedule!r} needs a random and a reference score of every task of {suite.name}")
-            known = policy.task_scores
-            if any(task.name not in known for task in suite.tasks):
-                results = evaluate(policy.network, suite, episodes=32, seed=config.seed)
-                known = {result.task: result.score for result in results}
-            self._teacher_scores.append(np.array([known[task.name] for task in suite.tasks]))
+            for teacher in teachers.teachers:
+                measured = (teacher_scores or {})[teacher.name]
+                scores = [measured["tasks"].get(task.name, 0.0) for task in suite.tasks]
+                errors = [measured.get("errors", {}).get(task.name, 0.0) for task in suite.tasks]
+                self._goals.append((np.array(scores), np.array(errors)))
 
-    def at(self, frames: int, task_scores: np.ndarray) -> tuple[Hyperparameters, list[np.ndarray]]:
-        """Hyperparameters, and lambda [B] of each teacher. task_scores: the student's, [tasks], NaN where unknown."""
+    def at(self, frames: int, scores: np.ndarray, errors: np.ndarray | float = 0.0) -> tuple[Hyperparameters, list[np.ndarray]]:
+        """Hyperparameters, and lambda [B] of each teacher.
+
+        scores, errors: the student's on each task and their standard errors, [tasks], NaN where unknown.
+        """
         lambdas = []
         for i, (share, schedule) in enumerate(zip(self._shares, self._alphas, strict=True)):
-            if schedule.uses_progress:
-                goal = self._teacher_scores[i]
-                progress = np.nan_to_num(task_scores, nan=0.0) / np.maximum(goal, LEAST_TEACHER_SCORE)
-                progress = np.where(goal > LEAST_TEACHER_SCORE, progress, 1.0)
-                alpha = schedule.at(frames, progress)
-            else:
-                alpha = np.full(len(task_scores), schedule.at(frames))
-            lambdas.append(share * np.asarray(alpha)[self._task_of_column])
+            alpha = schedule.at(frames, self._progress(i, schedule.now(frames), frames, scores, errors))
+            lambdas.append(share * np.broadcast_to(alpha, scores.shape)[self._task_of_column])
+        self._frames = frames
         return Hyperparameters(**{name: float(schedule.at(frames)) for name, schedule in self._scheduled.items()}), lambdas
+
+    def _progress(
+        self, i: int, schedule: Schedule, frames: int, scores: np.ndarray, errors: np.ndarray | float
+    ) -> np.ndarray | float:
+        """How far the student has come towards teacher i, or away from it, on each task; 1 where the teacher is no good."""
+        if not schedule.uses_progress:
+            return 0.0
+        goals, goal_errors = self._goals[i]
+        if schedule.kind == "progress":
+            progress = np.nan_to_num(scores, nan=0.0) / np.maximum(goals, LEAST_TEACHER_SCORE)
+        else:
+            as_good = scores >= goals - np.hypot(np.nan_to_num(errors), goal_errors)  # False where NaN
+            self._held[i] += (frames - self._frames) * as_good
+            progress = self._held[i] / schedule.release
+        return np.where(goals > np.maximum(LEAST_TEACHER_SCORE, goal_errors), progress, 1.0)
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint keeps."""
+        return {"held": self._held.tolist(), "frames": self._frames}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """The inverse of `state`."""
+        self._held, self._frames = np.array(state["held"]).reshape(self._held.shape), state["frames"]
 
     def metrics(self, hyperparameters: Hyperparameters, lambdas: list[np.ndarray]) -> dict[str, float | None]:
         """Learning rate and costs, and each teacher's mean lambda over the columns that it teaches."""

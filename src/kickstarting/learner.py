@@ -28,24 +28,26 @@ class LearnerConfig:
     optimiser: str = "adam"
     """adam, or rmsprop as TensorFlow computes it."""
     epsilon: float | None = None
-    """Of the optimiser; 1e-8 for adam and 0.1 for rmsprop unless given."""
-    epochs: int = 1
-    """Passes over each unroll; with more than one give a policy clip."""
-    policy_clip: float = 0.0
-    """PPO's: the ratio pi/mu gains nothing beyond 1 +- this; 0 for the plain policy gradient with V-trace's rho."""
-    normalise_returns: bool = False
-    """Measure the rewards of each task in units of its own returns, so that all tasks and all scales learn alike."""
-    normalise_advantages: bool = False
-    """Divide advantages by their running root mean square, so that the entropy cost means the same everywhere."""
-    minibatches: int = 1
-    """Gradient steps for each unroll, each on its share of every task's columns. The policy moves on between them, for which
-    V-trace corrects. Many small steps learn fast from teachers, long unrolls from sparse rewards."""
-    max_grad_norm: float = 1.0
+    """Of the optimiser; 1e-5 for adam and 0.1 for rmsprop unless given."""
+    epochs: int = 2
+    """Passes over each unroll."""
+    minibatches: int = 4
+    """Gradient steps of each pass, each on its share of every task's columns, so at most envs-per-task. The policy moves on
+    between steps, for which V-trace corrects."""
+    policy_clip: float = 0.2
+    """PPO's: the ratio of the policy to the one that acted gains nothing beyond 1 +- this. 0 for the plain policy gradient with
+    V-trace's rho, which is meant for one pass."""
+    normalise_returns: bool = True
+    """Measure each task's rewards in units of its own returns, so that all tasks and all scales of reward learn alike."""
+    normalise_advantages: bool = True
+    """Divide advantages by their running root mean square, so that entropy cost and lambda mean the same everywhere."""
+    max_grad_norm: float = 0.5
     """Clip the gradient's global norm; the loss is a mean over transitions."""
     discount: float = 0.99
     clip_rho_threshold: float = 1.0
     clip_pg_rho_threshold: float = 1.0
-    vtrace_lambda: float = 1.0
+    vtrace_lambda: float = 0.95
+    """Below 1, targets lean on the critic beyond some 1 / (1 - this) steps; it has nothing to do with the teachers' lambda."""
     reward_clip: str = "none"
     """none, abs_one, or soft_asymmetric."""
     value_distillation_cost: float = 0.0
@@ -55,10 +57,29 @@ class LearnerConfig:
         """Raise ValueError for a value that cannot work."""
         if self.reward_clip not in ("none", "abs_one", "soft_asymmetric"):
             raise ValueError(f"reward_clip is {self.reward_clip!r}; known: none, abs_one, soft_asymmetric")
-        if self.minibatches < 1:
-            raise ValueError(f"minibatches is {self.minibatches}; it must be at least 1")
-        if not 0 <= self.discount <= 1:
-            raise ValueError(f"discount is {self.discount}; it must lie in [0, 1]")
+        for name in ("epochs", "minibatches"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        for name in ("discount", "vtrace_lambda"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must lie in [0, 1]")
+        if not 0 <= self.policy_clip < 1:
+            raise ValueError(f"policy_clip is {self.policy_clip}; it must lie in [0, 1), and 0 turns it off")
+        if not self.max_grad_norm > 0:
+            raise ValueError(f"max_grad_norm is {self.max_grad_norm}; it must be above 0, and 1e9 turns it off")
+
+
+PAPER = LearnerConfig(
+    epochs=1,
+    minibatches=1,
+    policy_clip=0.0,
+    normalise_returns=False,
+    normalise_advantages=False,
+    max_grad_norm=1.0,
+    vtrace_lambda=1.0,
+    epsilon=1e-8,
+)
+"""One step on each unroll with the plain V-trace loss, as in the paper and in version 0.1 of this package."""
 
 
 @dataclass(frozen=True)

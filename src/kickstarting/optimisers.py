@@ -49,10 +49,10 @@ class RMSpropTF(torch.optim.Optimizer):
 
 
 def make_optimiser(name: str, params: Iterable[Tensor], epsilon: float | None = None) -> torch.optim.Optimizer:
-    """`adam` (epsilon 1e-8) or `rmsprop` (epsilon 0.1). The learning rate is set before every step."""
+    """`adam` (epsilon 1e-5) or `rmsprop` (epsilon 0.1). The learning rate is set before every step."""
     params = list(params)
     if name == "adam":
-        return torch.optim.Adam(params, lr=0.0, eps=1e-8 if epsilon is None else epsilon, fused=True)
+        return torch.optim.Adam(params, lr=0.0, eps=1e-5 if epsilon is None else epsilon, fused=True)
     if name == "rmsprop":
         return RMSpropTF(params, lr=0.0, epsilon=0.1 if epsilon is None else epsilon)
     raise ValueError(f"unknown optimiser {name!r}; {nearest(name, ['adam', 'rmsprop'])}")

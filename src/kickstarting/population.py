@@ -140,7 +140,7 @@ def _evolve(out: Path, state: Population | None, console: Console) -> None:
             while frames < config.total_frames:
                 for i, writer in enumerate(writers):
                     member = member_config(config, i, state.values[i], slice_frames)
-                    state.snapshots[i] = snapshot = _advance(member, state.snapshots[i], writer, race.refresh)
+                    state.snapshots[i] = snapshot = _advance(member, state.snapshots[i], teacher_scores, writer, race.refresh)
                     frames = snapshot.record["frames"]  # the same of all members
                 state = look_around(state, config, population, suite)
                 _save(out, state)
@@ -150,10 +150,12 @@ def _evolve(out: Path, state: Population | None, console: Console) -> None:
             writer.close()
 
 
-def _advance(config: Config, snapshot: Snapshot | None, writer: MetricsWriter, show: Callable[[], None]) -> Snapshot:
+def _advance(
+    config: Config, snapshot: Snapshot | None, teacher_scores: dict, writer: MetricsWriter, show: Callable[[], None]
+) -> Snapshot:
     """One slice of one member: the backend. A cluster would run this elsewhere."""
     start = snapshot.record["frames"] if snapshot else 0
-    for update, metrics in logged(train(config, snapshot), config.total_frames, start):
+    for update, metrics in logged(train(config, snapshot, teacher_scores), config.total_frames, start):
         writer.write(update.frames, metrics)
         show()
         if update.snapshot:

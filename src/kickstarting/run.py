@@ -6,28 +6,34 @@ config.json  metrics.jsonl  tensorboard/  checkpoints/  teacher_scores.json  fin
 from __future__ import annotations
 
 import importlib.metadata
+import json
+import math
 import platform
 import subprocess
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from rich.console import Console
 
+from kickstarting.algo.distributions import Categorical, MultiCategorical
+from kickstarting.algo.losses import mask_logits
 from kickstarting.checkpoint import Snapshot, latest_checkpoint, load_checkpoint, save_checkpoint, write_json
 from kickstarting.config import Config, read_config
 from kickstarting.display import Display
-from kickstarting.evaluate import evaluate
+from kickstarting.envs import MultiTaskEnv
+from kickstarting.evaluate import measure_teachers as evaluate_teachers
+from kickstarting.health import Facts, Health
 from kickstarting.metrics import MetricsWriter, read_metrics
 from kickstarting.profile import profiled
+from kickstarting.suites import load_suite
 from kickstarting.teachers import build_teachers
 from kickstarting.train import Update, build, train
 
-TEACHER_EPISODES = 64
 LOGS_PER_RUN = 200
+AVERAGED = ("loss", "rho", "rho_clipped", "explained_variance", "grad_norm", "grad_clipped", "teacher_acts")
 
 
 def run(config: Config, out: Path, *, display: Display | None = None, profile: bool = False) -> None:
@@ -46,32 +52,46 @@ def run(config: Config, out: Path, *, display: Display | None = None, profile: b
     _consume(config, out, None, display, profile)
 
 
-def resume(out: Path, *, display: Display | None = None) -> None:
-    """Continue a killed run from its newest checkpoint (or from the start, if it has none yet)."""
+def resume(out: Path, *, display: Display | None = None, until: int | None = None) -> None:
+    """Continue a killed run from its newest checkpoint (or from the start, if it has none yet); until: stop at the first
+    checkpoint at or after so many frames, from where the run goes on another time."""
     config = read_config(out / "config.json")
     if (out / "finished.json").exists():
         raise ValueError(f"{out} is finished ({config.total_frames} frames); there is nothing to resume")
     has_checkpoint = (out / "checkpoints").is_dir() and any((out / "checkpoints").glob("[0-9]*"))
     snapshot = load_checkpoint(latest_checkpoint(out)) if has_checkpoint else None
-    _consume(config, out, snapshot, display)
+    _consume(config, out, snapshot, display, until=until)
 
 
-def _consume(config: Config, out: Path, snapshot: Snapshot | None, display: Display | None, profile: bool = False) -> None:
+def _consume(
+    config: Config,
+    out: Path,
+    snapshot: Snapshot | None,
+    display: Display | None,
+    profile: bool = False,
+    until: int | None = None,
+) -> None:
     start = snapshot.record["frames"] if snapshot else 0
-    lines = read_metrics(out / "metrics.jsonl") if snapshot else []
-    spent = max((line["seconds"] for line in lines if line["frames"] <= start), default=0.0)
+    lines = [line for line in read_metrics(out / "metrics.jsonl") if line["frames"] <= start] if snapshot else []
+    spent = max((line["seconds"] for line in lines), default=0.0)
+    health = Health(facts_of(config, out), lines)
     writer = MetricsWriter(out, frames=start)
     started, frames = time.perf_counter(), start
     try:
         with display or Display(config) as show:
-            updates = train(config, snapshot)
+            updates = train(config, snapshot, _teacher_scores(out))
             updates = profiled(updates, out / "trace.json", show.console) if profile else updates
             for update, metrics in logged(updates, config.total_frames, start):
                 frames, metrics["seconds"] = update.frames, spent + time.perf_counter() - started
+                notices = health.see({"frames": frames, **metrics})
+                metrics |= health.metrics()
                 writer.write(frames, metrics)
-                show(frames, metrics)
+                show(frames, metrics, tuple(health.standing.values()))
+                show.say(notices)
                 if update.snapshot:
                     save_checkpoint(out / "checkpoints", update.snapshot)
+                    if until is not None and until <= frames < config.total_frames:
+                        return
         write_json(out / "finished.json", {"frames": frames, "seconds": spent + time.perf_counter() - started})
     finally:
         writer.close()
@@ -89,10 +109,10 @@ def logged(updates: Iterable[Update], total_frames: int, start: int) -> Iterator
 
 
 def summarise(updates: list[dict[str, float | None]]) -> dict[str, float | None]:
-    """Losses, times and the share that teachers acted are means over the updates; scores and hyperparameters are the last."""
+    """Losses, times and shares of transitions and steps are means over the updates; scores and hyperparameters are the last."""
     last = dict(updates[-1])
     for name, value in last.items():
-        averaged = name.endswith(("_loss", "loss", "rho", "grad_norm", "teacher_acts")) or name.startswith("seconds/")
+        averaged = name.endswith(AVERAGED) or name.startswith("seconds/")
         if averaged and value is not None:
             last[name] = float(np.mean([value for u in updates if (value := u.get(name)) is not None]))
     return last
@@ -106,17 +126,32 @@ def measure_teachers(config: Config) -> dict[str, dict]:
     taught = {int(env.task_of_column[column]) for teacher in teachers.teachers for column in teacher.columns}
     if taught and (alone := [task.name for i, task in enumerate(suite.tasks) if i not in taught]):
         Console().print(f"no teacher for {', '.join(alone)}: learned from rewards alone", highlight=False)
-    scores = {}
-    for teacher in teachers.teachers:
-        tasks = np.unique(env.task_of_column[teacher.columns.numpy()])
-        taught = replace(suite, tasks=tuple(suite.tasks[i] for i in tasks))
-        results = evaluate(teacher.network, taught, episodes=TEACHER_EPISODES, seed=config.seed)
-        scores[teacher.name] = {
-            "score": float(np.mean([r.score for r in results])),
-            "tasks": {r.task: r.score for r in results},
-            "episodes": TEACHER_EPISODES,
-        }
-    return scores
+    return evaluate_teachers(teachers, suite, env.task_of_column, config.seed)
+
+
+def _teacher_scores(out: Path) -> dict[str, dict] | None:
+    path = out / "teacher_scores.json"
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def facts_of(config: Config, out: Path) -> Facts:
+    """What the metrics of this run are judged by."""
+    suite = load_suite(config.suite)
+    env = MultiTaskEnv(suite.tasks, 1, seed=0)  # for its actions; one column stands for all of a task
+    env.close()
+    most = math.nan
+    if isinstance(env.distribution, Categorical | MultiCategorical):
+        logits = mask_logits(torch.zeros(env.num_envs, env.distribution.size), env.action_mask)
+        most = float(env.distribution.entropy(logits).mean())
+    return Facts(
+        total_frames=config.total_frames,
+        tasks=tuple(task.name for task in suite.tasks),
+        points=all(task.random is not None and task.reference is not None for task in suite.tasks),
+        most_entropy=most,
+        max_grad_norm=config.learner.max_grad_norm,
+        schedule=config.schedule,
+        teacher_scores={name: entry["tasks"] for name, entry in (_teacher_scores(out) or {}).items()},
+    )
 
 
 def versions() -> dict[str, str]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from kickstarting.actor import Actor, OverlappedActor
 from kickstarting.checkpoint import Snapshot
 from kickstarting.config import Config
 from kickstarting.envs import MultiTaskEnv
+from kickstarting.evaluate import measure_teachers
 from kickstarting.hyperparameters import HyperparameterSchedules
 from kickstarting.learner import Learner
 from kickstarting.machine import resolve_device, use_machine
@@ -34,8 +36,12 @@ class Update:
     """At a checkpoint, all that training needs to go on; its tensors are the learner's own, so save or copy them at once."""
 
 
-def train(config: Config, snapshot: Snapshot | None = None) -> Iterator[Update]:
+def train(
+    config: Config, snapshot: Snapshot | None = None, teacher_scores: Mapping[str, Mapping[str, Any]] | None = None
+) -> Iterator[Update]:
     """Train the student of a configuration, from the start or from a snapshot of the same configuration.
+
+    teacher_scores: as `measure_teachers` gives them; measured here if lambda follows scores and none are given.
 
     Every checkpoint is a seam: the environments restart with seeds derived from (seed, checkpoint number), in the
     interrupted and in the uninterrupted run alike, which makes resuming exact for any environment.
@@ -45,10 +51,12 @@ def train(config: Config, snapshot: Snapshot | None = None) -> Iterator[Update]:
     suite, env, spec, learner = build(config)
     teachers = build_teachers(config.teachers, [t.name for t in suite.tasks], env, learner.device)
     scores = ScoreTracker(suite, window=config.score_window, warm_up=config.envs_per_task)
-    schedules = HyperparameterSchedules(config, teachers, suite, env.task_of_column)
     env.close()  # it was made for its spaces
+    if teacher_scores is None and any(alpha.uses_progress for alpha in config.teacher_schedules()):
+        teacher_scores = measure_teachers(teachers, suite, env.task_of_column, config.seed)
+    schedules = HyperparameterSchedules(config, teachers, suite, env.task_of_column, teacher_scores)
     frames_per_update = config.unroll_length * config.envs_per_task * sum(task.action_repeat for task in suite.tasks)
-    frames, seam = restore(snapshot, learner, scores) if snapshot else (0, 0)
+    frames, seam = restore(snapshot, learner, scores, schedules) if snapshot else (0, 0)
 
     while frames < config.total_frames:
         with (
@@ -60,7 +68,7 @@ def train(config: Config, snapshot: Snapshot | None = None) -> Iterator[Update]:
             until = min(config.total_frames, seam * config.checkpoint_frames)
             while frames < until:
                 clock = Clock()
-                hyperparameters, lambdas = schedules.at(frames, scores.task_scores())
+                hyperparameters, lambdas = schedules.at(frames, scores.task_scores(), scores.task_errors())
                 trajectory = actor.unroll()
                 trajectory = clock("label", teachers.label, trajectory, lambdas)
                 losses = clock("learn", learner.learn, trajectory, hyperparameters)
@@ -68,7 +76,8 @@ def train(config: Config, snapshot: Snapshot | None = None) -> Iterator[Update]:
                 frames += frames_per_update
                 metrics = {name: value.item() for name, value in losses.items()} | scores.metrics()
                 metrics |= schedules.metrics(hyperparameters, lambdas) | actor.metrics() | clock.metrics()
-                yield Update(frames, metrics, take_snapshot(seam, frames, learner, scores, spec) if frames >= until else None)
+                ends = frames >= until
+                yield Update(frames, metrics, take_snapshot(seam, frames, learner, scores, schedules, spec) if ends else None)
 
 
 def build(config: Config) -> tuple[Suite, MultiTaskEnv, NetworkSpec, Learner]:
@@ -80,7 +89,8 @@ def build(config: Config) -> tuple[Suite, MultiTaskEnv, NetworkSpec, Learner]:
     env = make_env(config, suite, 0)
     spec = NetworkSpec(config.network, config.parsed_network_options(), env.observation_space, env.action_space)
     torch.manual_seed(config.seed)
-    return suite, env, spec, Learner(spec.build(env.distribution), env.distribution, config.learner, device, len(suite.tasks))
+    learning = replace(config.learner, minibatches=min(config.learner.minibatches, config.envs_per_task))
+    return suite, env, spec, Learner(spec.build(env.distribution), env.distribution, learning, device, len(suite.tasks))
 
 
 def make_env(config: Config, suite: Suite, seam: int) -> MultiTaskEnv:
@@ -110,11 +120,14 @@ def _seed(config: Config, seam: int) -> int:
     return int(np.random.SeedSequence((config.seed, seam)).generate_state(1)[0])
 
 
-def take_snapshot(number: int, frames: int, learner: Learner, scores: ScoreTracker, spec: NetworkSpec) -> Snapshot:
+def take_snapshot(
+    number: int, frames: int, learner: Learner, scores: ScoreTracker, schedules: HyperparameterSchedules, spec: NetworkSpec
+) -> Snapshot:
     record = {
         "frames": frames,
         "learner_steps": learner.learner_steps,
         "scores": scores.state(),
+        "schedules": schedules.state(),
         "task_scores": {
             task.name: None if np.isnan(score) else float(score)
             for task, score in zip(scores.suite.tasks, scores.task_scores(), strict=True)
@@ -124,10 +137,12 @@ def take_snapshot(number: int, frames: int, learner: Learner, scores: ScoreTrack
     return Snapshot(number, record, dict(learner.network.state_dict()), learner.optimiser_tensors())
 
 
-def restore(snapshot: Snapshot, learner: Learner, scores: ScoreTracker) -> tuple[int, int]:
+def restore(snapshot: Snapshot, learner: Learner, scores: ScoreTracker, schedules: HyperparameterSchedules) -> tuple[int, int]:
     """Put a snapshot back; returns frames and the number of the next stretch between seams."""
     load_weights(learner.network, snapshot, f"checkpoint {snapshot.number}")
     learner.load_optimiser_tensors(snapshot.optimiser)
     learner.learner_steps = snapshot.record["learner_steps"]
     scores.load(snapshot.record["scores"])
+    if "schedules" in snapshot.record:  # earlier checkpoints lack it
+        schedules.load(snapshot.record["schedules"])
     return snapshot.record["frames"], snapshot.number

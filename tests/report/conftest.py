@@ -25,6 +25,8 @@ def writer(root: Path) -> WriteRun:
         *,
         tasks: Mapping[str, float] | None = None,
         lambdas: Mapping[str, Callable[[int], float]] | None = None,
+        health: Mapping[str, Callable[[int], float]] | None = None,
+        schedule: str | None = None,
         teacher_scores: Mapping[str, Any] | None = None,
         suite: str = "toy",
         total_frames: int | None = None,
@@ -42,6 +44,7 @@ def writer(root: Path) -> WriteRun:
             "teachers": list(teachers),
             "learner": {"discount": 0.99},
         }
+        config |= {"schedule": schedule} if schedule else {}
         (directory / "config.json").write_text(json.dumps(config))
         lines = []
         for frames, score in scores.items():
@@ -49,6 +52,7 @@ def writer(root: Path) -> WriteRun:
             if score is not None:
                 line |= {f"task_score/{task}": score + above for task, above in (tasks or {}).items()}
             line |= {f"lambda/{teacher}": weight(frames) for teacher, weight in (lambdas or {}).items()}
+            line |= {f"health/{name}": stands(frames) for name, stands in (health or {}).items()}
             lines.append(json.dumps(line) + "\n")
         (directory / "metrics.jsonl").write_text("".join(lines))
         if teacher_scores is not None:

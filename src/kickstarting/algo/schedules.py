@@ -9,6 +9,8 @@ A schedule is written NAME:NUMBER:...; a horizon is in frames (2e6, 1.5M) or a s
     cosine:1:0:20%                    the same end points along half a cosine
     exponential:1:10%[:FLOOR]         halves every tenth of the run
     progress:1[:HORIZON]              falls as the student's score approaches the teacher's; 0 from HORIZON on
+    evidence:1[:RELEASE[:HORIZON]]    falls to 0 over RELEASE frames in which the student is as good as its teacher; 0 from
+                                      HORIZON on whatever it is (10% and 60% unless given)
 
 `stretches` is the kind of a schedule that a population evolved: one schedule after the other, from a file.
 """
@@ -26,21 +28,23 @@ Value = float | np.ndarray
 
 @dataclass(frozen=True)
 class Schedule:
-    """A value of time and, for `progress`, of how far the student has come."""
+    """A value of time and, for `progress` and `evidence`, of how far the student has come."""
 
     spec: str
     kind: str
     start: float
     end: float = 0.0
     horizon: float = math.inf
+    release: float = math.inf
+    """Of the kind `evidence`: frames of being as good as the teacher that set the student free."""
     stretches: tuple[tuple[float, Schedule], ...] = ()
     """(frames, schedule) of the kind `stretches`, rising in frames; each schedule holds from its frames on."""
 
     def at(self, frames: int, progress: Value = 0.0) -> Value:
         """The value after `frames` frames.
 
-        progress: how far the student is from random (0) to its teacher (1), one number or one for each task; the value
-        has its shape. Only the kind `progress` reads it.
+        progress: how far the student is from random (0) to its teacher (1) or, for `evidence`, through its release; one
+        number or one for each task; the value has its shape. Other kinds do not read it.
         """
         x = min(frames / self.horizon, 1.0)
         match self.kind:
@@ -54,6 +58,8 @@ class Schedule:
                 return max(self.end, self.start * 0.5 ** (frames / self.horizon))
             case "progress":
                 return self.start * np.clip(1.0 - np.asarray(progress), 0.0, 1.0) * (x < 1.0)
+            case "evidence":  # the horizon comes slowly: over its second half
+                return self.start * np.clip(np.minimum(1.0 - np.asarray(progress), 2.0 * (1.0 - x)), 0.0, 1.0)
             case "stretches":
                 return next(part for since, part in reversed(self.stretches) if since <= frames).at(frames, progress)
             case _:
@@ -61,16 +67,29 @@ class Schedule:
 
     @property
     def uses_progress(self) -> bool:
-        return self.kind == "progress" or any(part.uses_progress for _, part in self.stretches)
+        """Whether the teacher's score must be known."""
+        return self.kind in ("progress", "evidence") or any(part.uses_progress for _, part in self.stretches)
+
+    def now(self, frames: int) -> Schedule:
+        """The schedule that holds at the moment: a stretch of an evolved one, or itself."""
+        return next((part for since, part in reversed(self.stretches) if since <= frames), self)
 
     def scaled(self, factor: float, horizon: float | None = None) -> Schedule:
         """The same shape with `factor` times its values, over `horizon` frames instead of its own if one is given."""
         start, end = self.start * factor, self.end * factor
         horizon = self.horizon if horizon is None or self.kind == "constant" else horizon
-        numbers = {"constant": [start], "progress": [start, horizon], "exponential": [start, horizon, end]}
+        numbers = {
+            "constant": [start],
+            "progress": [start, horizon],
+            "evidence": [start, self.release, horizon],
+            "exponential": [start, horizon, end],
+        }
         written = [repr(x) for x in numbers.get(self.kind, [start, end, horizon]) if math.isfinite(x)]
         return replace(self, spec=":".join([self.kind, *written]), start=start, end=end, horizon=horizon)
 
+
+EVIDENCE = ("10%", "60%")
+"""Release and horizon of the kind `evidence` unless given."""
 
 _ARGUMENTS = {  # kind: (fewest, most) numbers behind the name
     "constant": (1, 1),
@@ -79,6 +98,7 @@ _ARGUMENTS = {  # kind: (fewest, most) numbers behind the name
     "cosine": (3, 3),
     "exponential": (2, 3),
     "progress": (1, 2),
+    "evidence": (1, 3),
 }
 
 
@@ -102,6 +122,9 @@ def parse_schedule(spec: str | float, total_frames: int) -> Schedule:
     if name == "exponential":
         floor = _number(arguments[2], text) if len(arguments) == 3 else 0.0
         return Schedule(text, name, _number(arguments[0], text), floor, parse_frames(arguments[1], total_frames))
+    if name == "evidence":
+        release, horizon = (parse_frames(x, total_frames) for x in (*arguments[1:], *EVIDENCE[len(arguments) - 1 :]))
+        return Schedule(text, name, _number(arguments[0], text), horizon=horizon, release=release)
     start, end, horizon = arguments
     return Schedule(text, name, _number(start, text), _number(end, text), parse_frames(horizon, total_frames))
 
@@ -142,4 +165,5 @@ def _example(name: str) -> str:
         "cosine": "cosine:1:0:20%",
         "exponential": "exponential:1:10%",
         "progress": "progress:1",
+        "evidence": "evidence:1:10%:60%",
     }[name]

@@ -130,6 +130,19 @@ class Lineage:
 
 
 @dataclass(frozen=True)
+class Spell:
+    """The frames over which a diagnosis of `health.py` stood in a run."""
+
+    diagnosis: str
+    """Its name, as in the metrics."""
+    title: str
+    advice: str
+    since: int
+    until: int | None
+    """The line that said it had passed; None if it stood at the end."""
+
+
+@dataclass(frozen=True)
 class RunResult:
     name: str
     seed: int
@@ -142,6 +155,8 @@ class RunResult:
     seconds: float | None
     frames_per_second: float | None
     """The median over the run."""
+    health: tuple[Spell, ...] | None = None
+    """By their beginnings; None for a run that did not watch itself."""
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from html import escape
 from kickstarting.report.comparison import Comparison, Lineage, RunResult
 from kickstarting.report.figures import TOGETHER, lineage_stem
 from kickstarting.report.figures.teachers import voices
+from kickstarting.report.health import health_table
 from kickstarting.report.look import PALETTE
 from kickstarting.report.tables import to_html
 from kickstarting.report.teachers import NAMED
@@ -43,6 +44,7 @@ tr.teacher th, tr.teacher td { color: var(--faint); font-weight: 400; }
 tr.teacher { border-top: 1px solid var(--grid); }
 table.runs td, table.runs th { text-align: left; }
 table.runs td.number { text-align: right; }
+table.runs td.words { white-space: normal; min-width: 8rem; }
 summary { cursor: pointer; }
 small { display: block; color: var(--faint); font-size: .75rem; }
 """
@@ -67,6 +69,7 @@ def to_page(comparison: Comparison, figures: Mapping[str, str]) -> str:
         *(part for lineage in comparison.lineages for part in _lineage_section(comparison, lineage, figures)),
         "<h2>Runs</h2>",
         _runs_table(comparison.runs),
+        *_health_section(comparison.runs),
         f"<footer><p>Percentile bootstrap, {comparison.bootstrap} resamples, seed {comparison.bootstrap_seed}. "
         "Written by kickstarting; comparison.json beside this page holds all numbers.</p></footer>",
     ]
@@ -95,6 +98,11 @@ def _lineage_section(comparison: Comparison, lineage: Lineage, figures: Mapping[
     if len(comparison.lineages) > 1:
         title += f": {lineage.name}, seed {lineage.seed}"
     return _section(title, figures.get(stem), _lineage_caption(lineage), stem)
+
+
+def _health_section(runs: tuple[RunResult, ...]) -> tuple[str, ...]:
+    table = health_table(runs)
+    return ("<h2>What they said while they ran</h2>", table) if table else ()
 
 
 def _figure(svg: str, caption: str, name: str) -> str:

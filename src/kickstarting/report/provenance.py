@@ -8,6 +8,7 @@ import numpy as np
 
 from kickstarting.report.comparison import Lineage, RunResult
 from kickstarting.report.groups import Group
+from kickstarting.report.health import spells
 from kickstarting.report.runs import Run
 from kickstarting.report.teachers import split_reference
 from kickstarting.report.wording import frames_text
@@ -44,6 +45,7 @@ def run_results(group: Group) -> tuple[RunResult, ...]:
                 final=float(final),
                 seconds=float(seconds[-1]) if len(seconds) else None,
                 frames_per_second=float(np.median(speeds)) if len(speeds) else None,
+                health=spells(run),
             )
         )
     return tuple(rows)

@@ -45,6 +45,7 @@ class Run:
     teacher_scores: Mapping[str, TeacherScore]
     teacher_names: tuple[str, ...] = ()
     population: Path | None = None
+    schedule: str = "linear:1:0:20%"
 
     def curve(self, column: str) -> tuple[np.ndarray, np.ndarray]:
         """Frames [M] and values [M] of the lines that hold a number for this column."""
@@ -123,6 +124,7 @@ def load_run(directory: Path) -> Run:
         columns=_columns(lines),
         teacher_scores=_read_teacher_scores(directory / "teacher_scores.json"),
         population=directory.parent if (directory.parent / "population.json").is_file() else None,
+        schedule=str(config.get("schedule", "linear:1:0:20%")),
     )
     if not len(run.curve("score")[0]):
         raise ValueError(

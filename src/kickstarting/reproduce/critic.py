@@ -18,6 +18,6 @@ def sweep(lab: Lab) -> None:
     lab.students(
         "values distilled too",
         policy_cost="step:0:1:20%",
-        learner=LearnerConfig(minibatches=4, value_distillation_cost=0.5),
+        learner=LearnerConfig(value_distillation_cost=0.5),
         **first,
     )

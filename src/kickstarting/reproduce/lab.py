@@ -13,7 +13,6 @@ from typing import Any
 
 from kickstarting.config import Config
 from kickstarting.evolution import PopulationConfig
-from kickstarting.learner import LearnerConfig
 from kickstarting.suites import load_suite
 from kickstarting.sweep import Evolution
 
@@ -105,7 +104,7 @@ class Lab:
     def teacher(self, network: str = "small") -> str:
         """The reference of an agent trained on all tasks from scratch."""
         name, frames = f"{network} teacher", self.scale.teacher_frames
-        config = self._config(suite=self.suite(), name=name, network=network, total_frames=frames, **TEACHER)
+        config = self._config(suite=self.suite(), name=name, network=network, total_frames=frames)
         return self._register("teachers", config)
 
     def expert(self, task: str, network: str = "small", **changes: Any) -> str:
@@ -117,7 +116,7 @@ class Lab:
             "total_frames": self.scale.expert_frames,
             "envs_per_task": self.scale.expert_envs,
         }
-        config = self._config(suite=self.suite([task]), **{**alone, **EXPERT, **changes})
+        config = self._config(suite=self.suite([task]), **{**alone, **changes})
         return self._register("teachers", config)
 
     def experts(self, tasks: Sequence[str] = (), network: str = "small") -> tuple[str, ...]:
@@ -154,9 +153,9 @@ class Lab:
         return {"total_frames": round(self.scale.frames * share)}
 
     def _config(self, **changes: Any) -> Config:
-        scale, recipe = self.scale, KICKSTARTED if changes.get("teachers") else SCRATCH
+        scale = self.scale
         shared = {"network": scale.network, "total_frames": scale.frames, "envs_per_task": scale.envs_per_task}
-        return Config(**{**shared, "checkpoint_every": "50%", "score_window": scale.score_window, **recipe, **changes})
+        return Config(**{**shared, "checkpoint_every": "50%", "score_window": scale.score_window, **changes})
 
     def _register(self, folder: str, config: Config) -> str:
         path = self.out / folder / f"{_slug(config.name)}-{config.seed}"
@@ -165,28 +164,15 @@ class Lab:
         return str(path)
 
 
-SCRATCH: dict[str, Any] = {"learning_rate": "linear:1e-3:1e-4:100%", "entropy_cost": "0.003", "unroll_length": 20}
-KICKSTARTED: dict[str, Any] = {
-    "learning_rate": "linear:2e-3:2e-4:100%",
-    "entropy_cost": "0.003",
-    "unroll_length": 20,
-    "learner": LearnerConfig(minibatches=4),
-    "schedule": "linear:1:0:20%",
-}
-"""What won the tuning (experiments/tuning)."""
-
-TEACHER: dict[str, Any] = {"learning_rate": "linear:2e-3:2e-4:100%", "entropy_cost": "0.003", "unroll_length": 20}
-EXPERT: dict[str, Any] = {"learning_rate": "linear:2e-3:2e-4:100%", "entropy_cost": "0.01", "unroll_length": 20}
-
 PBT: dict[str, Any] = {
     "burn_in": "8%",
     "alpha_range": "0.3:2",
     "rho_range": "1:1:1",
     "learning_rate_range": "3e-4:4e-3:2e-3",
-    "entropy_cost_range": "1e-3:2e-2:3e-3",
+    "entropy_cost_range": "3e-3:5e-2:1e-2",
     "perturb_factor": 1.5,
 }
-"""Learning rate and entropy cost start where the tuning ended; how strong the teachers are, and for how long, is open."""
+"""Learning rate and entropy cost start at the defaults; how strong the teachers are, and for how long, is open."""
 
 
 def _slug(name: str) -> str:

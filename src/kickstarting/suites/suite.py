@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import fnmatch
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 import gymnasium
+import numpy as np
 
 from kickstarting.algo.schedules import nearest
 from kickstarting.envs.multitask import GYMNASIUM_MODES
@@ -43,6 +44,11 @@ class Task:
         if self.random is None or self.reference is None:
             return metric
         return min(100.0, 100.0 * (metric - self.random) / (self.reference - self.random))
+
+    def score_error(self, metrics: Sequence[float]) -> float:
+        """The standard error of the score of these episodes, before the cap."""
+        spread = float(np.std(metrics)) / max(1.0, len(metrics) - 1.0) ** 0.5
+        return spread if self.random is None or self.reference is None else 100.0 * spread / (self.reference - self.random)
 
     def metric_of(self, episode_return: float, success: bool) -> float:
         return float(success) if self.metric == "success" else episode_return

@@ -1,0 +1,529 @@
+"""Health: what provokes each diagnosis, what leaves it silent, and what a run says of itself."""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium import spaces
+from rich.console import Console
+
+from kickstarting import Config, symptoms
+from kickstarting.display import Display, ailing, panel
+from kickstarting.health import BY_NAME, DIAGNOSES, HEALTH, Facts, Health, longer
+from kickstarting.metrics import read_metrics
+from kickstarting.run import facts_of, resume, run, summarise
+from resuming import without_times
+
+Line = dict[str, Any]
+LINES = 100
+LOG7 = math.log(7)
+FACTS = Facts(
+    total_frames=1000 * LINES,
+    tasks=("door", "key"),
+    points=True,
+    most_entropy=LOG7,
+    max_grad_norm=1.0,
+    teacher_scores={"old": {"door": 80.0, "key": 60.0}},
+)
+
+
+def healthy(x: float) -> Line:
+    """A kickstarted run that goes well, after the share x of its frames: lambda is 0 from a fifth on, the teacher scores 70."""
+    score = 95.0 * min(1.0, x / 0.3)
+    tasks = {"door": score + 3, "key": score - 3}
+    return {
+        "entropy_loss": -LOG7 * max(0.05, 1.0 - 2 * x),
+        "policy_cost": 1.0,
+        "baseline_cost": 0.5,
+        "baseline_loss": 0.02 + 0.01 * math.sin(50 * x),
+        "explained_variance": 0.7 * x,
+        "grad_norm": 1.5,
+        "grad_clipped": 0.9,
+        "rho_clipped": 0.05,
+        "lambda/old": max(0.0, 1.0 - x / 0.2),
+        "distillation_loss": LOG7 * max(0.4, 1.0 - 3 * x) if x < 0.2 else None,
+        "score": score,
+        "frames_per_second": 9000.0 + 1000 * math.sin(70 * x),
+        **{f"task_score/{task}": value for task, value in tasks.items()},
+        **{f"task_return/{task}": value / 100 for task, value in tasks.items()},
+        **{f"task_success/{task}": value / 100 for task, value in tasks.items()},
+    }
+
+
+def lines(change: Callable[[float], Line] = lambda x: {}, base: Callable[[float], Line] = healthy) -> Iterator[Line]:
+    """The healthy run with some of its numbers changed."""
+    for i in range(1, LINES + 1):
+        yield {"frames": 1000 * i, **base(i / LINES), **change(i / LINES)}
+
+
+def said(seen: Iterator[Line], facts: Facts = FACTS) -> list[tuple[int, str]]:
+    """Frames and text of every notice."""
+    health = Health(facts)
+    return [(notice.frames, notice.text) for line in seen for notice in health.see(line)]
+
+
+def spells(seen: Iterator[Line], facts: Facts = FACTS) -> dict[str, list[int]]:
+    """By diagnosis the frames at which it appeared, passed, appeared again, ..."""
+    found: dict[str, list[int]] = {}
+    for frames, text in said(seen, facts):
+        found.setdefault(re.split(r"[: ]", text)[0], []).append(frames)
+    return found
+
+
+def test_a_healthy_run_has_nothing_to_say():
+    assert said(lines()) == []
+    assert said(lines(), replace(FACTS, points=False, most_entropy=math.nan, teacher_scores={}, schedule="x.json")) == []
+
+
+def test_what_is_not_known_accuses_nobody():
+    assert said(lines(base=lambda x: {})) == []
+    assert said(lines(base=lambda x: dict.fromkeys(healthy(x)))) == []
+    assert said(lines(), Facts(total_frames=1000 * LINES)) == []
+    for name in healthy(0.5):
+        assert said(lines(lambda x, name=name: {name: None})) == [], name
+
+
+BAD: dict[str, tuple[Callable[[float], Line], int, str]] = {
+    # the change that provokes it, the frames at which it is said, and words that are
+    "uniform_policy": (lambda x: {"entropy_loss": -0.95 * LOG7}, 24_000, "95% of the largest; raise --learning-rate"),
+    "collapsed_policy": (
+        lambda x: {"entropy_loss": -0.01 * LOG7, "score": 40.0} if x > 0.6 else {},
+        65_000,
+        "it scores 40 .* raise --entropy-cost",
+    ),
+    "no_reward": (lambda x: {"task_return/key": 0.0, "task_success/key": 0.0}, 20_000, "on key; give a teacher"),
+    "exploding_value": (lambda x: {"baseline_loss": 5.0} if x > 0.5 else {}, 55_000, "explodes: 5, where 0.02"),
+    "blind_critic": (lambda x: {"explained_variance": -0.5}, 24_000, "explains -0.50 .* raise --baseline-cost"),
+    "clipped_gradient": (
+        lambda x: {"grad_clipped": 0.99, "grad_norm": 12.0} if x > 0.3 else {},
+        35_000,
+        "99% of the steps: its norm is 12, max_grad_norm 1; raise --max-grad-norm",
+    ),
+    "below_teacher": (
+        lambda x: {f"task_score/{task}": 150 * min(x, 0.2) for task in ("door", "key")},
+        24_000,
+        r"40 points below its teacher old, most on door \(50\); .* --schedule linear:1:0:40% instead of linear:1:0:20%",
+    ),
+    "unheard_teacher": (
+        lambda x: {"distillation_loss": 0.98 * LOG7 if x < 0.2 else None},
+        15_000,
+        "cross-entropy 1.91, at first 1.91; see with `kickstart evaluate",
+    ),
+    "off_policy": (lambda x: {"rho_clipped": 0.7} if x > 0.4 else {}, 45_000, "70% of the transitions; lower"),
+    "eaten_task": (
+        lambda x: {"task_score/door": 80.0 - 50 * (x > 0.5), "task_score/key": 62.0 + 35 * (x > 0.5)},
+        60_000,  # the mean of five lines fell by 30 before the last of them: four of five, and five lines in a row
+        "door fell by 50 points from its best while key rose by 35",
+    ),
+    "slow": (lambda x: {"frames_per_second": 2500.0} if x > 0.5 else {}, 57_000, "2,500 frames/s, where .*load average 3.5 on"),
+}
+
+
+@pytest.mark.parametrize("name", BY_NAME)
+def test_each_diagnosis_appears_alone_and_once(name, monkeypatch):
+    monkeypatch.setattr("os.getloadavg", lambda: (3.5, 1.0, 1.0))
+    change, frames, words = BAD[name]
+    notices = said(lines(change))
+    texts = [text for _, text in notices if not text.endswith("has passed")]
+    assert len(texts) == 1
+    assert texts[0].startswith(f"{name}: ")
+    assert re.search(words, texts[0]), texts[0]
+    assert abs(notices[0][0] - frames) <= 1000, notices
+
+
+@pytest.mark.parametrize("name", [name for name in BY_NAME if name not in ("collapsed_policy", "below_teacher", "eaten_task")])
+def test_each_passes_once_when_its_cause_has(name):
+    """The others of them need a story of their own, below."""
+    change, frames, _ = BAD[name]
+    end = (frames + 10_000) / FACTS.total_frames if name != "unheard_teacher" else 0.19
+    found = spells(lines(lambda x: change(x) if x < end else {}))
+    assert list(found) == [name]
+    appeared, passed = found[name]
+    assert abs(appeared - frames) <= 1000
+    assert appeared < passed <= 1000 * round(LINES * end) + 10_000
+
+
+# What looks like a diagnosis and is none
+
+
+def test_a_bad_line_among_good_ones_is_no_diagnosis_and_a_good_one_among_bad_ones_no_recovery():
+    def change(x: float) -> Line:
+        bad = x > 0.5 and round(LINES * x) % 4 == 0
+        return {"rho_clipped": 0.9, "grad_clipped": 1.0, "grad_norm": 99.0, "baseline_loss": 9.0} if bad else {}
+
+    assert said(lines(change)) == []
+    assert spells(lines(lambda x: {"rho_clipped": 0.9 if round(LINES * x) % 6 else 0.1})) == {"off_policy": [5000]}
+
+
+def test_a_certain_policy_may_be_right_or_late_or_its_teachers():
+    low = {"entropy_loss": -0.01 * LOG7}
+    assert said(lines(lambda x: low if x > 0.4 else {})) == []  # it scores 95
+    assert said(lines(lambda x: {**low, "score": 60.0} if x > 0.76 else {})) == []
+    assert said(lines(lambda x: {**low, "score": 60.0, "policy_cost": 0.0})) == []
+    assert spells(lines(lambda x: {**low, "score": 60.0} if x > 0.5 else {})) == {"collapsed_policy": [55_000]}  # and stays
+    ends = spells(lines(lambda x: {**low, "score": 60.0} if 0.5 < x < 0.7 else {}))
+    assert ends == {"collapsed_policy": [55_000, 74_000]}
+
+
+def test_without_reference_scores_a_certain_policy_is_judged_by_its_own_best():
+    facts = replace(FACTS, points=False)
+    change = {"entropy_loss": -0.01 * LOG7}
+    assert said(lines(lambda x: {**change, "score": -200 + 100 * x} if x > 0.4 else {"score": -200.0}), facts) == []
+    (found,) = spells(lines(lambda x: {"score": -20.0 - 80 * (x > 0.5), **(change if x > 0.4 else {})}), facts).items()
+    assert found[0] == "collapsed_policy"
+
+
+def test_penalties_are_rewards_too_and_a_task_without_episodes_is_not_judged():
+    assert said(lines(lambda x: {"task_return/key": -1.0, "task_success/key": 0.0})) == []
+    assert said(lines(lambda x: {"task_return/key": None, "task_success/key": None})) == []
+    rare = spells(lines(lambda x: {f"task_{kind}/key": 0.02 * (x > 0.5) for kind in ("return", "success")}))
+    assert rare == {"no_reward": [20_000, 55_000]}
+
+
+def test_many_tasks_without_reward_are_counted():
+    facts = replace(FACTS, tasks=tuple(f"task_{i}" for i in range(7)), teacher_scores={})
+    ((_, text),) = said(lines(lambda x: {f"task_return/task_{i}": 0.0 for i in range(7)}), facts)
+    assert "on task_0, task_1, task_2, task_3 and 3 more" in text
+
+
+def test_first_rewards_are_no_explosion():
+    """The critic's loss goes from nothing to 0.1 with the returns, for the first and for larger ones."""
+    for before in (0.0, 0.01):
+        first, then = ({f"task_return/{task}": value for task in FACTS.tasks} for value in (before, 0.5))
+        change = {True: {**then, "baseline_loss": 0.1}, False: {**first, "baseline_loss": 1e-4}}
+        assert said(lines(lambda x, change=change: change[x > 0.5])) == []
+    tiny = lines(lambda x: {"baseline_loss": 9e-3 if x > 0.5 else 1e-6})
+    assert said(tiny) == []
+    assert "exploding_value" in spells(lines(lambda x: {"baseline_loss": 9e-2 if x > 0.5 else 1e-6}))
+
+
+def test_a_critic_that_does_not_learn_or_sees_no_reward_is_not_judged():
+    blind = {"explained_variance": -3.0}
+    assert said(lines(lambda x: {**blind, "baseline_cost": 0.0})) == []
+    assert said(lines(lambda x: {"baseline_cost": 0.0, "baseline_loss": 1.0 if x < 0.5 else 100.0})) == []
+    none = {f"task_{kind}/{task}": 0.0 for kind in ("return", "success") for task in FACTS.tasks}
+    assert list(spells(lines(lambda x: {**blind, **none}))) == ["no_reward"]
+    assert said(lines(lambda x: blind if x < 0.19 else {})) == []
+
+
+def test_mild_clipping_is_usual():
+    assert said(lines(lambda x: {"grad_clipped": 1.0, "grad_norm": 4.9})) == []
+    assert said(lines(lambda x: {"grad_clipped": 0.9, "grad_norm": 50.0})) == []
+
+
+def scores(value: float) -> Line:
+    return {f"task_score/{task}": value for task in FACTS.tasks}
+
+
+def test_a_student_that_catches_up_is_not_told_to_listen_longer():
+    climbing = lines(lambda x: scores(min(90.0, 250 * x)))  # 50 where lambda ends, the teacher's 70 at 0.28
+    assert said(climbing) == []
+    slowly = spells(lines(lambda x: scores(40 + 50 * max(0.0, x - 0.2))))  # there at 0.8
+    assert slowly == {"below_teacher": [24_000, slowly["below_teacher"][1]]}
+    assert 50_000 < slowly["below_teacher"][1] < 80_000
+
+
+def test_a_teacher_is_not_passed_by_noise_nor_while_it_is_heard():
+    assert said(lines(lambda x: scores(60.0))) == []  # 10 of 70 on two tasks
+    assert list(spells(lines(lambda x: scores(50.0)))) == ["below_teacher"]
+    assert said(lines(lambda x: {**scores(10.0), "lambda/old": 0.5})) == []
+    assert said(lines(lambda x: {**scores(10.0), "lambda/old": 0.0})) == []  # it was never heard
+    fading = spells(lines(lambda x: {**scores(10.0), "lambda/old": 0.5 ** (20 * x)}))  # below a hundredth at 0.33 + a line's worth
+    assert 30_000 < fading["below_teacher"][0] < 45_000
+    assert said(lines(lambda x: scores(10.0)), replace(FACTS, points=False)) == []
+
+
+def test_the_worst_of_several_teachers_is_named():
+    facts = replace(FACTS, teacher_scores={"weak": {"door": 30.0}, "old": {"door": 80.0, "key": 60.0}, "key expert": {"key": 95.0}})
+    silent = {f"lambda/{name}": 0.0 for name in facts.teacher_scores}
+    notices = said(lines(lambda x: {**scores(20.0), **(silent if x > 0.1 else dict.fromkeys(silent, 1.0))}), facts)
+    assert "75 points below its teacher key expert on key;" in notices[0][1]
+
+
+def test_a_student_that_starts_close_or_came_closer_once_is_not_accused():
+    assert said(lines(lambda x: {"lambda/old": 1.0, "distillation_loss": 0.5})) == []  # its teacher's own entropy, perhaps
+    away = {"lambda/old": 1.0}
+    assert said(lines(lambda x: {**away, "distillation_loss": LOG7 * (0.7 if 0.03 < x < 0.1 else 1.0)})) == []
+    assert said(lines(lambda x: {**away, "distillation_loss": LOG7}), replace(FACTS, most_entropy=math.nan)) == []
+    late = spells(lines(lambda x: {**away, "distillation_loss": None if x < 0.5 else LOG7}))
+    assert late == {"unheard_teacher": [65_000]}  # a tenth after it is first heard, and five lines
+
+
+def test_one_task_falls_but_none_rises_or_both_fall():
+    change = {"task_score/key": 90.0}
+    assert said(lines(lambda x: {**change, "task_score/door": 80.0 - 50 * (x > 0.5)}), replace(FACTS, teacher_scores={})) == []
+    eaten = lines(lambda x: {"task_score/door": 80.0 - 50 * (0.5 < x < 0.7), "task_score/key": 62.0 + 35 * (x > 0.5)})
+    ((name, (_, passed)),) = spells(eaten, replace(FACTS, teacher_scores={})).items()
+    assert name == "eaten_task"
+    assert 70_000 < passed < 80_000
+    raw = replace(FACTS, points=False)
+    assert said(lines(BAD["eaten_task"][0]), raw) == []
+
+
+def test_speed_is_judged_from_ten_lines_of_one_process_on():
+    seen = list(lines(lambda x: {"frames_per_second": 9000.0 if x <= 0.5 else 900.0}))
+    health = Health(FACTS, seen[:50])
+    assert not [notice for line in seen[50:] for notice in health.see(line)]
+    half = {"frames_per_second": 4000.0}
+    assert said(lines(lambda x: half if x > 0.5 else {})) == []
+
+
+# What becomes of them
+
+
+def test_a_longer_schedule():
+    for schedule, expected in [
+        ("linear:1:0:20%", "linear:1:0:40%"),
+        ("cosine:2:0.1:60%", "cosine:2:0.1:100%"),
+        ("step:1:0:150k", "step:1:0:30%"),
+        ("exponential:1:10%:0.01", "exponential:1:20%:0.01"),
+        ("progress:1:5%", "progress:1:10%"),
+        ("progress:1", "linear:1:0:100%"),
+        ("constant:1", "progress:1"),
+        ("linear:1:0:100%", "progress:1"),
+        ("runs/population/best/schedule.json", "progress:1"),
+    ]:
+        assert longer(schedule, 1_000_000) == expected
+
+
+@pytest.mark.parametrize("at", [1, 23, 30, 60, 97])
+def test_health_rebuilt_from_lines_goes_on_as_if_never_interrupted(at):
+    """All diagnoses at once, each for a while."""
+
+    def change(x: float) -> Line:
+        return {key: value for name in BAD if name != "slow" and x < 0.8 for key, value in BAD[name][0](x).items()}
+
+    whole, seen = Health(FACTS), list(lines(change))
+    expected = [(whole.see(line), whole.metrics(), dict(whole.standing)) for line in seen]
+    resumed = Health(FACTS, seen[:at])
+    assert [(resumed.see(line), resumed.metrics(), dict(resumed.standing)) for line in seen[at:]] == expected[at:]
+    assert sum(len(notices) for notices, _, _ in expected) >= 10
+
+
+def test_metrics_are_ones_and_zeros():
+    health = Health(FACTS)
+    for line in lines(BAD["off_policy"][0]):
+        health.see(line)
+    assert health.metrics() == {f"health/{d.name}": float(d.name == "off_policy") for d in DIAGNOSES}
+    assert ailing(health.metrics()) == ["off_policy"]
+
+
+def test_every_diagnosis_and_metric_is_documented():
+    docs = Path(__file__).parent.parent / "docs"
+    for name in BY_NAME:
+        assert f"## {name}\n" in (docs / "health.md").read_text()
+        assert f"`health/{name}`" in (docs / "metrics.md").read_text()
+
+
+def test_shares_and_explained_variance_are_averaged_over_the_steps_of_a_line():
+    names = ("rho_clipped", "grad_clipped", "explained_variance")
+    averaged = summarise([dict.fromkeys(names, 0.0), dict.fromkeys(names, 0.5)])
+    assert averaged == dict.fromkeys(names, 0.25)
+
+
+def test_a_terminal_shows_what_stands_and_prints_what_has_passed():
+    config = Config("unused", total_frames=FACTS.total_frames)
+    file = io.StringIO()
+    health = Health(FACTS)
+    with Display(config, Console(file=file, force_terminal=True, width=200)) as show:
+        for line in lines(lambda x: {"rho_clipped": 0.7} if 0.4 < x < 0.6 else {}):
+            notices = health.see(line)
+            if line["frames"] == 50_000:
+                with_warning = panel(config, 50_000, line, tuple(health.standing.values()))
+            show(line["frames"], line, tuple(health.standing.values()))
+            show.say(notices)
+    assert [text.plain for text in with_warning.renderables if getattr(text, "style", None) == "yellow"] == [
+        "off_policy: V-trace clips the importance weight of 70% of the transitions; "
+        "lower --learning-rate or --minibatches, and leave out --overlap"
+    ]
+    assert file.getvalue().count("off_policy has passed") == 1
+
+
+# Real runs of a few seconds
+
+
+class Cue(gymnasium.Env):
+    """Four steps; the action that the observation shows pays 1, if anything does."""
+
+    observation_space = spaces.Box(0.0, 1.0, (4,), np.float32)
+    action_space = spaces.Discrete(4)
+
+    def __init__(self, reward: float = 1.0) -> None:
+        self.reward = reward
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.steps = 0
+        return self._cue(), {}
+
+    def step(self, action):
+        reward = self.reward * float(action == self.shown)
+        self.steps += 1
+        return self._cue(), reward, self.steps == 4, False, {}
+
+    def _cue(self) -> np.ndarray:
+        self.shown = int(self.np_random.integers(4))
+        return np.eye(4, dtype=np.float32)[self.shown]
+
+
+gymnasium.register("kickstarting-test/Cue-v0", Cue)
+CUE = """
+name = "cue"
+[[task]]
+name = "cue"
+env_id = "kickstarting-test/Cue-v0"
+backend = "gymnasium"
+random = 1.0
+reference = 4.0
+options = {reward = REWARD}
+"""
+
+
+@pytest.fixture
+def cue(tmp_path) -> Callable[..., Config]:
+    """A run of about a second that learns the cue in a tenth of its frames."""
+
+    def config(reward: float = 1.0, **changes: Any) -> Config:
+        path = tmp_path / "cue.toml"
+        path.write_text(CUE.replace("REWARD", str(reward)))
+        defaults: dict[str, Any] = {
+            "network": "small",
+            "network_options": ("hidden=16", "lstm=16"),
+            "total_frames": 24_000,
+            "unroll_length": 8,
+            "learning_rate": "2e-2",
+            "torch_threads": 1,
+            "precision": "float32",
+        }
+        return Config(str(path), **{**defaults, **changes})
+
+    return config
+
+
+class Quiet(Display):
+    """A display that is no terminal, and keeps what it printed."""
+
+    def __init__(self, config: Config) -> None:
+        self.file = io.StringIO()
+        super().__init__(config, Console(file=self.file, width=200))
+
+
+def ran(config: Config, out: Path, display: Quiet | None = None) -> tuple[str, list[str]]:
+    """What a run printed, and what stands at its end."""
+    show = display or Quiet(config)
+    run(config, out, display=show)
+    return show.file.getvalue(), ailing(read_metrics(out / "metrics.jsonl")[-1])
+
+
+@pytest.fixture
+def unhurried(monkeypatch) -> None:
+    """The speed of the machine that tests run on proves nothing."""
+    monkeypatch.setattr(symptoms, "SLOW", 0.0)
+
+
+@pytest.mark.usefixtures("unhurried")
+def test_a_real_run_that_learns_says_nothing(cue, tmp_path):
+    printed, standing = ran(cue(), tmp_path / "run")
+    logged = read_metrics(tmp_path / "run" / "metrics.jsonl")
+    assert logged[-1]["score"] > 85
+    assert all(line[HEALTH + name] == 0.0 for line in logged for name in BY_NAME)
+    assert standing == []
+    assert not any(name in printed for name in BY_NAME)
+
+
+@pytest.mark.usefixtures("unhurried")
+def test_a_real_run_that_cannot_learn_says_why_once(cue, tmp_path):
+    """No reward, and steps too small to follow anybody."""
+    printed, standing = ran(cue(reward=0.0, learning_rate="1e-9"), tmp_path / "run")
+    assert standing == ["uniform_policy", "no_reward"]
+    assert printed.count("no reward was ever seen on cue") == printed.count("the policy is still near uniform") == 1
+
+
+@pytest.mark.usefixtures("unhurried")
+def test_a_real_run_that_does_not_follow_its_teacher(cue, tmp_path):
+    assert ran(cue(total_frames=4000), tmp_path / "teacher")
+    config = cue(teachers=(str(tmp_path / "teacher"),), learning_rate="1e-9", schedule="constant:1", total_frames=8000)
+    printed, standing = ran(config, tmp_path / "run")
+    assert "unheard_teacher" in standing
+    assert printed.count("the student does not come closer to its teachers") == 1
+
+
+@pytest.mark.usefixtures("unhurried")
+def test_a_real_run_that_is_let_go_below_its_teacher(cue, tmp_path):
+    """It stops learning when its teacher stops talking."""
+    ran(cue(), tmp_path / "teacher")
+    config = cue(
+        teachers=(str(tmp_path / "teacher"),), schedule="linear:1:0:3%", learning_rate="linear:2e-3:0:3%", total_frames=8000
+    )
+    printed, standing = ran(config, tmp_path / "run")
+    assert "below_teacher" in standing
+    assert "let it listen longer, as with --schedule linear:1:0:6% instead of linear:1:0:3%" in printed
+
+
+@pytest.mark.usefixtures("unhurried")
+def test_a_real_run_that_is_resumed_says_the_same(cue, tmp_path):
+    """Killed at the second of its checkpoints, while a diagnosis stands; the other process does not say it again."""
+    config = cue(reward=0.0, learning_rate="1e-9", checkpoint_every="25%", total_frames=8192)
+    _, standing = ran(config, tmp_path / "whole")
+
+    class Killed(Quiet):
+        def __call__(self, frames, metrics, warnings=()):
+            super().__call__(frames, metrics, warnings)
+            if frames > 5000:
+                raise KeyboardInterrupt
+
+    killed = Killed(config)
+    with pytest.raises(KeyboardInterrupt):
+        run(config, tmp_path / "killed", display=killed)
+    again = Quiet(config)
+    resume(tmp_path / "killed", display=again)
+    first, second = (read_metrics(tmp_path / name / "metrics.jsonl") for name in ("whole", "killed"))
+    assert [without_times(line) for line in first] == [without_times(line) for line in second]
+    assert standing == ailing(second[-1]) == ["uniform_policy", "no_reward"]
+    assert "no_reward" in killed.file.getvalue()
+    assert "no_reward" not in again.file.getvalue()
+
+
+def test_a_real_run_whose_machine_is_taken_away_says_so(cue, tmp_path):
+    class Held(Quiet):
+        """After half of its lines each takes nine times what the first ones took, however fast that was."""
+
+        def __enter__(self):
+            self.times: list[float] = []
+            return super().__enter__()
+
+        def __call__(self, frames, metrics, warnings=()):
+            super().__call__(frames, metrics, warnings)
+            self.times.append(time.perf_counter())
+            if frames > self.config.total_frames / 2:
+                time.sleep(8 * float(np.median(np.diff(self.times[:6]))))
+
+    config = cue(total_frames=3072)
+    printed, standing = ran(config, tmp_path / "run", Held(config))
+    assert "slow" in standing
+    assert re.search(r"frames/s, where the first lines had [\d,]+ \(load average [\d.]+ on \d+ cores\)", printed)
+
+
+def test_facts_of_tasks_with_different_actions(tiny, suite, make_policy, tmp_path):
+    """Seven actions and three; the entropy of knowing nothing is the mean."""
+    config = tiny(teachers=(make_policy(),), schedule="constant:1")
+    run(config, tmp_path / "run", display=Quiet(config))
+    facts = facts_of(config, tmp_path / "run")
+    assert facts.tasks == ("object", "obstacles")
+    assert facts.points
+    assert facts.most_entropy == pytest.approx((math.log(7) + math.log(3)) / 2)
+    assert set(facts.teacher_scores[config.teachers[0]]) == {"object", "obstacles"}
+    bare = facts_of(Config("Pendulum-v1"), tmp_path)
+    assert math.isnan(bare.most_entropy)
+    assert not bare.points
+    assert bare.teacher_scores == {}
