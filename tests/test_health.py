@@ -20,6 +20,7 @@ from rich.console import Console
 from kickstarting import Config, symptoms
 from kickstarting.display import Display, ailing, panel
 from kickstarting.health import BY_NAME, DIAGNOSES, HEALTH, Facts, Health, longer
+from kickstarting.learner import PAPER
 from kickstarting.metrics import read_metrics
 from kickstarting.run import facts_of, resume, run, summarise
 from resuming import without_times
@@ -288,6 +289,7 @@ def test_a_longer_schedule():
         ("step:1:0:150k", "step:1:0:30%"),
         ("exponential:1:10%:0.01", "exponential:1:20%:0.01"),
         ("progress:1:5%", "progress:1:10%"),
+        ("evidence:1", "evidence:1:20%:100%"),
         ("progress:1", "linear:1:0:100%"),
         ("constant:1", "progress:1"),
         ("linear:1:0:100%", "progress:1"),
@@ -402,6 +404,7 @@ def cue(tmp_path) -> Callable[..., Config]:
             "total_frames": 24_000,
             "unroll_length": 8,
             "learning_rate": "2e-2",
+            "learner": PAPER,
             "torch_threads": 1,
             "precision": "float32",
         }

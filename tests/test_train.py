@@ -191,7 +191,14 @@ def schedules_for(suite: Suite, scores: list[dict[str, float]], error: float = 0
     columns = np.arange(2 * len(suite.tasks))
     policies = [SimpleNamespace(ref=str(i), network=None) for i in range(len(scores))]
     teachers = Teachers([Teacher(policy, columns, len(columns)) for policy in policies], len(columns))
-    measured = {str(i): {"tasks": s, "errors": dict.fromkeys(s, error)} for i, s in enumerate(scores)}
+    measured = {
+        str(i): {
+            "tasks": s,
+            "errors": dict.fromkeys(s, error),
+            "no_better_than_random": [task for task, score in s.items() if score <= max(error, 1.0)],
+        }
+        for i, s in enumerate(scores)
+    }
     config = Config("unused", envs_per_task=2, teachers=tuple("x" for _ in scores), **{"schedule": "progress:2", **changes})
     return HyperparameterSchedules(config, teachers, suite, columns // 2, measured)
 

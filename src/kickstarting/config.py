@@ -52,10 +52,11 @@ class Config:
     """[PATTERN=]REF of each teacher: a run directory or zoo:NAME, for the tasks that the glob pattern matches."""
     teacher_shares: tuple[float, ...] = ()
     """rho of each teacher, in lambda_i = alpha * rho_i; 1 each unless given."""
-    schedule: str = "linear:1:0:20%"
-    """alpha: constant:V, step:FROM:TO:FRAMES, linear:FROM:TO:FRAMES, cosine:FROM:TO:FRAMES, exponential:FROM:HALF_LIFE[:FLOOR],
-    progress:FROM[:FRAMES]; FRAMES may be a share of the run, 20%. Or the schedule.json that a population evolved."""
-    learning_rate: str = "linear:2e-3:2e-4:100%"
+    schedule: str = "evidence:1"
+    """alpha: evidence:FROM[:RELEASE[:FRAMES]], constant:V, step:FROM:TO:FRAMES, linear:FROM:TO:FRAMES, cosine:FROM:TO:FRAMES,
+    exponential:FROM:HALF_LIFE[:FLOOR], progress:FROM[:FRAMES]; FRAMES may be a share of the run, 20%. Or the schedule.json that
+    a population evolved."""
+    learning_rate: str = "linear:3e-3:3e-4:100%"
     """A number or a schedule."""
     entropy_cost: str = "0.01"
     """A number or a schedule."""

@@ -74,20 +74,34 @@ def evaluate(
 
 
 TEACHER_EPISODES = 64
+LEAST_TEACHER_SCORE = 1.0
+"""What a teacher must reach (of 100) above random on a task, besides its standard error, to be better than it."""
 
 
 def measure_teachers(teachers: Teachers, suite: Suite, task_of_column: np.ndarray, seed: int) -> dict[str, dict[str, Any]]:
-    """Each teacher's score on the tasks that it teaches, in sampled episodes: by its name the mean `score`, and `tasks` and
-    `errors` (standard errors) by task."""
+    """Each teacher on the tasks that it teaches, in sampled episodes.
+
+    By its name: the mean `score`, `tasks` (scores) and `errors` (their standard errors) by task, and `no_better_than_random`,
+    the tasks on which it is not above the random policy by more than the standard error. Where the suite does not say what
+    a random policy reaches, it is measured, too.
+    """
+    unknown = replace(suite, tasks=tuple(task for task in suite.tasks if task.random is None))
+    size = teachers.teachers[0].policy.distribution.size if teachers.teachers else 0
+    by_chance = evaluate(_Uniform(size), unknown, episodes=TEACHER_EPISODES, seed=seed) if size and unknown.tasks else []
+    random = {r.task: (r.score, r.score_error) for r in by_chance}
     scores = {}
     for teacher in teachers.teachers:
         tasks = np.unique(task_of_column[teacher.columns.numpy()])
         taught = replace(suite, tasks=tuple(suite.tasks[i] for i in tasks))
         results = evaluate(teacher.network, taught, episodes=TEACHER_EPISODES, seed=seed)
+        chance = {r.task: random.get(r.task, (LEAST_TEACHER_SCORE, 0.0)) for r in results}
         scores[teacher.name] = {
             "score": float(np.mean([r.score for r in results])),
             "tasks": {r.task: r.score for r in results},
             "errors": {r.task: r.score_error for r in results},
+            "no_better_than_random": [
+                r.task for r in results if not r.score - chance[r.task][0] > np.hypot(r.score_error, chance[r.task][1])
+            ],
             "episodes": TEACHER_EPISODES,
         }
     return scores

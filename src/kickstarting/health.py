@@ -163,6 +163,12 @@ def longer(schedule: str, total_frames: int) -> str:
         return "progress:1"
     if not math.isfinite(parsed.horizon) or parsed.horizon >= total_frames:
         return "linear:1:0:100%" if parsed.kind == "progress" else "progress:1"
+    if parsed.kind == "evidence":
+        return ":".join(["evidence", f"{parsed.start:g}", *(_twice(x, total_frames) for x in (parsed.release, parsed.horizon))])
     parts = schedule.split(":")
-    parts[2 if parsed.kind in ("exponential", "progress") else 3] = f"{min(100.0, 200 * parsed.horizon / total_frames):.3g}%"
+    parts[2 if parsed.kind in ("exponential", "progress") else 3] = _twice(parsed.horizon, total_frames)
     return ":".join(parts)
+
+
+def _twice(frames: float, total_frames: int) -> str:
+    return f"{min(100.0, 200 * frames / total_frames):.3g}%"

@@ -10,21 +10,18 @@ import numpy as np
 
 from kickstarting.algo.schedules import Schedule
 from kickstarting.config import SCHEDULED, Config
+from kickstarting.evaluate import LEAST_TEACHER_SCORE
 from kickstarting.learner import Hyperparameters
 from kickstarting.suites import Suite
 from kickstarting.teachers import Teachers
-
-LEAST_TEACHER_SCORE = 1.0
-"""A teacher that scores no more than this (of 100) above random on a task, or no more than the standard error of its score,
-has nothing to say there under a schedule that follows scores."""
 
 
 class HyperparameterSchedules:
     """lambda_i = alpha * rho_i (Schmitt et al. 2018, section 4.2), alpha by schedule.
 
-    Two kinds set alpha for each task, by scores that are normalised by random and reference, so negative and sparse returns
-    do not matter. Under `progress` it falls to 0 as the student's score goes from random to the teacher's. Under `evidence`
-    it falls while the student is as good as the teacher, within the standard error of the two scores.
+    Two kinds set alpha for each task, by scores. Under `progress` it falls to 0 as the student's score, normalised by random
+    and reference, goes from random to the teacher's. Under `evidence` it falls while the student is as good as the teacher,
+    within the standard error of the two. Under both, a teacher that is no better than random on a task is not heard there.
 
     teacher_scores: as `measure_teachers` gives them, by name; needed by these two kinds only.
     """
@@ -44,15 +41,21 @@ class HyperparameterSchedules:
         self._task_of_column = task_of_column
         self._held = np.zeros((len(teachers.teachers), len(suite.tasks)))  # frames in which the student was as good
         self._frames = 0
-        self._goals: list[tuple[np.ndarray, np.ndarray]] = []  # each teacher's scores and their standard errors, [tasks]
-        if any(alpha.uses_progress for alpha in self._alphas):
-            if any(task.random is None or task.reference is None for task in suite.tasks):
-                raise ValueError(f"schedule {config.schedule!r} needs a random and a reference score of every task of {suite.name}")
-            for teacher in teachers.teachers:
-                measured = (teacher_scores or {})[teacher.name]
-                scores = [measured["tasks"].get(task.name, 0.0) for task in suite.tasks]
-                errors = [measured.get("errors", {}).get(task.name, 0.0) for task in suite.tasks]
-                self._goals.append((np.array(scores), np.array(errors)))
+        self._goals: list[np.ndarray] = []  # each teacher's scores, [tasks]
+        self._errors: list[np.ndarray] = []  # their standard errors
+        self._able: list[np.ndarray] = []  # where it is better than random
+        kinds = {part.kind for alpha in self._alphas for part in alpha.parts}
+        if "progress" in kinds and any(task.random is None or task.reference is None for task in suite.tasks):
+            raise ValueError(f"schedule {config.schedule!r} needs a random and a reference score of every task of {suite.name}")
+        for teacher in teachers.teachers if kinds & {"progress", "evidence"} else ():
+            measured, names = (teacher_scores or {})[teacher.name], [task.name for task in suite.tasks]
+            goals = np.array([measured["tasks"].get(name, 0.0) for name in names])
+            useless = measured.get(
+                "no_better_than_random", [n for n, x in zip(names, goals, strict=True) if x <= LEAST_TEACHER_SCORE]
+            )
+            self._goals.append(goals)
+            self._errors.append(np.array([measured.get("errors", {}).get(name, 0.0) for name in names]))
+            self._able.append(np.array([name not in useless for name in names]))
 
     def at(self, frames: int, scores: np.ndarray, errors: np.ndarray | float = 0.0) -> tuple[Hyperparameters, list[np.ndarray]]:
         """Hyperparameters, and lambda [B] of each teacher.
@@ -72,14 +75,14 @@ class HyperparameterSchedules:
         """How far the student has come towards teacher i, or away from it, on each task; 1 where the teacher is no good."""
         if not schedule.uses_progress:
             return 0.0
-        goals, goal_errors = self._goals[i]
+        goals = self._goals[i]
         if schedule.kind == "progress":
             progress = np.nan_to_num(scores, nan=0.0) / np.maximum(goals, LEAST_TEACHER_SCORE)
         else:
-            as_good = scores >= goals - np.hypot(np.nan_to_num(errors), goal_errors)  # False where NaN
+            as_good = scores >= goals - np.hypot(np.nan_to_num(errors), self._errors[i])  # False where NaN
             self._held[i] += (frames - self._frames) * as_good
             progress = self._held[i] / schedule.release
-        return np.where(goals > np.maximum(LEAST_TEACHER_SCORE, goal_errors), progress, 1.0)
+        return np.where(self._able[i], progress, 1.0)
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint keeps."""

@@ -126,7 +126,13 @@ def measure_teachers(config: Config) -> dict[str, dict]:
     taught = {int(env.task_of_column[column]) for teacher in teachers.teachers for column in teacher.columns}
     if taught and (alone := [task.name for i, task in enumerate(suite.tasks) if i not in taught]):
         Console().print(f"no teacher for {', '.join(alone)}: learned from rewards alone", highlight=False)
-    return evaluate_teachers(teachers, suite, env.task_of_column, config.seed)
+    scores = evaluate_teachers(teachers, suite, env.task_of_column, config.seed)
+    follows_scores = any(schedule.uses_progress for schedule in config.teacher_schedules())
+    for name, score in scores.items():
+        if useless := score["no_better_than_random"]:
+            heard = "not listened to there" if follows_scores else "listened to all the same, as --schedule says"
+            Console().print(f"{name} is no better than random on {', '.join(useless)}: {heard}", highlight=False)
+    return scores
 
 
 def _teacher_scores(out: Path) -> dict[str, dict] | None:

@@ -68,7 +68,12 @@ class Schedule:
     @property
     def uses_progress(self) -> bool:
         """Whether the teacher's score must be known."""
-        return self.kind in ("progress", "evidence") or any(part.uses_progress for _, part in self.stretches)
+        return any(part.kind in ("progress", "evidence") for part in self.parts)
+
+    @property
+    def parts(self) -> tuple[Schedule, ...]:
+        """Itself, or the stretches of an evolved one."""
+        return tuple(part for _, part in self.stretches) or (self,)
 
     def now(self, frames: int) -> Schedule:
         """The schedule that holds at the moment: a stretch of an evolved one, or itself."""

@@ -168,7 +168,7 @@ PBT: dict[str, Any] = {
     "burn_in": "8%",
     "alpha_range": "0.3:2",
     "rho_range": "1:1:1",
-    "learning_rate_range": "3e-4:4e-3:2e-3",
+    "learning_rate_range": "3e-4:1e-2:3e-3",
     "entropy_cost_range": "3e-3:5e-2:1e-2",
     "perturb_factor": 1.5,
 }

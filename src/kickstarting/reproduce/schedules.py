@@ -1,5 +1,5 @@
-"""How should lambda fall? By evidence (the default), linear over 10, 20 and 40 % of the frames, constant, by progress, and by population based training.
-(Schmitt et al. 2018, table 2 and figure 3.)"""
+"""How should lambda fall? By evidence (the default), linear over 10, 20 and 40 % of the frames, constant, by progress, and by
+population based training. (Schmitt et al. 2018, table 2 and figure 3.)"""
 
 from kickstarting.reproduce.lab import Lab
 

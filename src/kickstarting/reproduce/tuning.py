@@ -5,8 +5,8 @@ from kickstarting.reproduce.lab import Lab
 
 CELLS: dict[str, dict] = {
     "defaults": {},
-    "lr 1e-3": {"learning_rate": "linear:1e-3:1e-4:100%"},
-    "lr 4e-3": {"learning_rate": "linear:4e-3:4e-4:100%"},
+    "lr 1.5e-3": {"learning_rate": "linear:1.5e-3:1.5e-4:100%"},
+    "lr 6e-3": {"learning_rate": "linear:6e-3:6e-4:100%"},
     "entropy 0.003": {"entropy_cost": "0.003"},
     "entropy 0.03": {"entropy_cost": "0.03"},
     "T 64": {"unroll_length": 64},
