@@ -19,7 +19,7 @@ from kickstarting.actor import Actor
 from kickstarting.checkpoint import Snapshot, latest_checkpoint, load_checkpoint
 from kickstarting.config import config_from_json
 from kickstarting.hyperparameters import HyperparameterSchedules
-from kickstarting.learner import LearnerConfig
+from kickstarting.learner import PAPER, LearnerConfig
 from kickstarting.metrics import ScoreTracker, read_metrics
 from kickstarting.networks import build_network
 from kickstarting.run import resume, run
@@ -178,6 +178,34 @@ def config_arguments(config: Config, out: Path) -> list[str]:
     for name in ("schedule", "checkpoint_every", "envs_per_task", "unroll_length", "learning_rate", "torch_threads", "precision"):
         arguments += [f"--{name.replace('_', '-')}", getattr(config, name)]
     return [sys.executable, "-m", "kickstarting", "train", *map(str, arguments)]
+
+
+def test_a_configuration_of_version_0_1_means_what_it_meant():
+    """Its learner knew one pass, no clip and no units; read again it must not take today's defaults for these."""
+    data = Config("x").to_json()
+    for name in ("epochs", "policy_clip", "normalise_returns", "normalise_advantages"):
+        del data["learner"][name]
+    data["learner"] |= {"minibatches": 1, "vtrace_lambda": 1.0, "max_grad_norm": 1.0}
+    assert config_from_json(data).learner == PAPER
+
+
+def test_a_run_says_where_its_teacher_is_no_better_than_random(tiny, make_policy, tmp_path, capsys):
+    teacher = make_policy()
+    for schedule, heard in (("evidence:1", "not listened to there"), ("linear:1:0:50%", "listened to all the same")):
+        run(tiny(teachers=(teacher,), schedule=schedule, total_frames=32), tmp_path / heard)
+        said = " ".join(capsys.readouterr().out.split())
+        assert f"is no better than random on object, obstacles: {heard}" in said
+        measured = json.loads((tmp_path / heard / "teacher_scores.json").read_text())[teacher]
+        assert measured["no_better_than_random"] == ["object", "obstacles"]
+
+
+def test_evidence_needs_no_reference_scores(tiny, make_policy, tmp_path, suite):
+    """The random policy is measured then, and scores are returns."""
+    path = tmp_path / "bare.toml"
+    path.write_text(Path(suite).read_text().replace("random = 0.1\n", "").replace("reference = 0.9\n", ""))
+    teacher = make_policy()
+    updates, _ = consume(train(tiny(suite=str(path), teachers=(teacher,), schedule="evidence:1")))
+    assert updates[0].metrics[f"lambda/{teacher}"] is not None
 
 
 # Schedules

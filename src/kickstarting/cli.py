@@ -9,7 +9,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import tyro
 from rich.console import Console
 from rich.table import Table
@@ -17,6 +16,7 @@ from rich.table import Table
 from kickstarting.config import Config, Frames
 from kickstarting.evolution import PopulationConfig
 from kickstarting.learner import TrainingError
+from kickstarting.recipe import apply, read_recipe
 from kickstarting.sweep import SweepError
 
 console = Console()
@@ -26,6 +26,7 @@ def train(
     config: tyro.conf.OmitArgPrefixes[Config],
     out: Path | None = None,
     resume: Path | None = None,
+    recipe: Path | None = None,
     profile: bool = False,
 ) -> None:
     """Train a student, from scratch or kickstarted by teachers.
@@ -34,18 +35,17 @@ def train(
         config: What to train.
         out: Directory for the run; runs/SUITE/NAME-SEED unless given.
         resume: Continue the killed run in this directory instead.
+        recipe: A TOML file of settings, as `kickstart tune` writes it (docs/tuning.md).
         profile: Print where the time of an update goes, and write a trace of three to trace.json in the run directory.
     """
     from kickstarting import run as runs
 
     if resume:
-        if config.suite:
-            raise ValueError(f"--resume {resume} continues that run with its own configuration; leave out {config.suite!r}")
+        _refuse_with_resume(resume, suite=config.suite or None, recipe=recipe)
         runs.resume(resume)
         console.print(f"finished; the run is in {resume}")
         return
-    if not config.suite:
-        raise ValueError("name a suite, a .toml file or an environment id (see `kickstart suites`), or --resume DIR")
+    config = _complete(config, recipe)
     out = out or _default_out(config, config.group)
     runs.run(config, out, profile=profile)
     console.print(f"finished; the run is in {out}: compare it with `kickstart compare {out} ...`")
@@ -56,6 +56,7 @@ def population(
     pbt: tyro.conf.OmitArgPrefixes[PopulationConfig],
     out: Path | None = None,
     resume: Path | None = None,
+    recipe: Path | None = None,
 ) -> None:
     """Evolve a population of students in turns on this machine (population based training).
 
@@ -64,18 +65,59 @@ def population(
         pbt: How the population evolves.
         out: Directory for the population; runs/SUITE/population-SEED unless given.
         resume: Continue the killed population in this directory instead.
+        recipe: A TOML file of settings, as `kickstart tune` writes it (docs/tuning.md), for every member.
     """
     from kickstarting.population import resume_population, run_population
 
     if resume:
+        _refuse_with_resume(resume, recipe=recipe)
         resume_population(resume, console=console)
         out = resume
     else:
-        if not config.suite:
-            raise ValueError("name a suite, a .toml file or an environment id (see `kickstart suites`), or --resume DIR")
+        config = _complete(config, recipe)
         out = out or _default_out(config, "population")
         run_population(config, pbt, out, console=console)
     console.print(f"finished; the best member is the run {out / 'best'}: its lambda over time is {out / 'best' / 'schedule.json'}")
+
+
+def tune(
+    config: tyro.conf.OmitArgPrefixes[Config],
+    budget: Frames | None = None,
+    out: Path | None = None,
+    resume: Path | None = None,
+    jobs: int = 0,
+) -> None:
+    """Search for better settings around the given ones by successive halving, and write the winner as a recipe for `train`.
+
+    Args:
+        config: The configuration to search around, with --frames of a full run.
+        budget: Frames for all runs together; twice a full run at least. How many configurations are tried follows from it.
+        out: Directory for the tune; runs/SUITE/tune-SEED unless given.
+        resume: Continue the killed tune in this directory instead.
+        jobs: Runs at a time; one a core unless given.
+    """
+    from kickstarting.tune import resume_tune, run_tune
+
+    if resume:
+        _refuse_with_resume(resume, budget=budget, suite=config.suite or None, out=out)
+        resume_tune(resume, jobs=jobs, console=console)
+        return
+    config = _complete(config)
+    if budget is None:
+        raise ValueError(f"give --budget FRAMES for all runs together, {2 * config.total_frames} at least: twice --frames")
+    run_tune(config, budget, out or _default_out(config, "tune"), jobs=jobs, console=console)
+
+
+def _complete(config: Config, recipe: Path | None = None) -> Config:
+    if not config.suite:
+        raise ValueError("name a suite, a .toml file or an environment id (see `kickstart suites`), or --resume DIR")
+    return apply(config, read_recipe(recipe)) if recipe else config
+
+
+def _refuse_with_resume(resume: Path, **given: object) -> None:
+    for name, value in given.items():
+        if value is not None:
+            raise ValueError(f"--resume {resume} continues with the configuration in that directory; leave out {name} {value}")
 
 
 def _default_out(config: Config, name: str) -> Path:
@@ -102,6 +144,7 @@ def evaluate(
         json_file: Also write the numbers here.
     """
     from kickstarting.evaluate import evaluate_ref
+    from kickstarting.listing import evaluation_table, mean_score
 
     if json_file and not json_file.absolute().parent.is_dir():
         raise ValueError(f"--json {json_file}: there is no directory {json_file.parent}; make it first")
@@ -111,22 +154,10 @@ def evaluate(
             status.update(f"evaluating {ref}: {done} of {total} episodes")
 
         results = evaluate_ref(ref, suite, episodes=episodes, seed=seed, greedy=greedy, progress=progress)
-    table = Table("task", "episodes", "return", "success", "length", "score")
-    for r in results:
-        table.add_row(r.task, str(r.episodes), f"{r.mean_return:.3f}", f"{r.success:.1%}", f"{r.length:.1f}", f"{r.score:.1f}")
-    score = float(np.mean([r.score for r in results]))
-    table.add_section()
-    table.add_row(
-        "mean",
-        "",
-        f"{np.mean([r.mean_return for r in results]):.3f}",
-        f"{np.mean([r.success for r in results]):.1%}",
-        "",
-        f"{score:.1f}",
-    )
-    console.print(table)
+    console.print(evaluation_table(results))
     if json_file:
-        data = {"ref": ref, "suite": suite, "greedy": greedy, "seed": seed, "score": score, "tasks": [asdict(r) for r in results]}
+        scores = {"score": mean_score(results), "tasks": [asdict(r) for r in results]}
+        data = {"ref": ref, "suite": suite, "greedy": greedy, "seed": seed, **scores}
         json_file.write_text(json.dumps(data, indent=1) + "\n")
 
 
@@ -151,24 +182,11 @@ def compare(
 
 def suites() -> None:
     """List the suites and their tasks."""
+    from kickstarting.listing import suite_table
     from kickstarting.suites import builtin_suites, load_suite
 
     for name in builtin_suites():
-        suite = load_suite(name)
-        table = Table(
-            "task",
-            "environment",
-            "category",
-            "random",
-            "reference",
-            title=f"{suite.name}: {suite.description}",
-            title_justify="left",
-        )
-        for task in suite.tasks:
-            random = "-" if task.random is None else f"{task.random:g}"
-            reference = "-" if task.reference is None else f"{task.reference:g}"
-            table.add_row(task.name, task.env_id, task.category, random, reference)
-        console.print(table)
+        console.print(suite_table(load_suite(name)))
     console.print("Any EnvPool or Gymnasium environment id, or a .toml file like these, is a suite too.")
 
 
@@ -217,14 +235,15 @@ def reproduce(
 
 def main() -> None:
     """Entry point: one clear line and exit code 1 on an error that a user can mend."""
-    commands = {"train": train, "population": population, "evaluate": evaluate, "compare": compare}
+    commands = {"train": train, "population": population, "tune": tune, "evaluate": evaluate, "compare": compare}
     commands |= {"reproduce": reproduce, "demo": demo, "suites": suites}
     try:
         tyro.extras.subcommand_cli_from_dict(commands, prog="kickstart", description=__doc__)
     except (ValueError, TrainingError, SweepError) as error:
         sys.exit(f"kickstart: error: {error}")
     except KeyboardInterrupt:
-        sys.exit("kickstart: interrupted; what was checkpointed is kept: continue with `kickstart train --resume DIR`")
+        command = sys.argv[1] if sys.argv[1:2] and sys.argv[1] in ("population", "tune") else "train"
+        sys.exit(f"kickstart: interrupted; what was checkpointed is kept: continue with `kickstart {command} --resume DIR`")
 
 
 if __name__ == "__main__":

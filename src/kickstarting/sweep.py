@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from rich.console import Console
 
-from kickstarting.checkpoint import write_json
+from kickstarting.checkpoint import checkpoints, read_signed, write_json
 from kickstarting.config import Config, config_from_json
 from kickstarting.display import Race, finished
 from kickstarting.evolution import PopulationConfig
+from kickstarting.learner import TrainingError
 from kickstarting.population import resume_population, run_population
 from kickstarting.run import resume, run
 from kickstarting.teachers.label import split_reference
@@ -37,12 +41,31 @@ class Evolution:
     population: PopulationConfig
 
 
-def run_all(runs: Mapping[Path, Config | Evolution], *, jobs: int = 0, console: Console | None = None) -> None:
+@dataclass(frozen=True)
+class Part:
+    """A run as far as its first checkpoint at or after `until` frames, as one job; a later part goes on from there. Its directory
+    holds config.json already. If it diverges, which says something about its settings, it writes diverged.json and ends."""
+
+    config: Config
+    until: int
+
+
+Job = Config | Evolution | Part
+
+
+class Progress(AbstractContextManager, Protocol):
+    """Shows how far a sweep is."""
+
+    def refresh(self, last: bool = False) -> None: ...
+
+
+def run_all(runs: Mapping[Path, Job], *, jobs: int = 0, console: Console | None = None, progress: Progress | None = None) -> None:
     """Bring every run to its end: start what is missing, resume what was killed, skip what is finished. A run whose teachers
     are runs of the same sweep waits for them.
 
     jobs: processes at a time, 0 for one a core. Each gets its share of the cores, and its output goes to `log.txt` in its
-    directory. When one fails the others are stopped (their checkpoints stay) and SweepError is raised.
+    directory. When one fails the others are stopped (their checkpoints stay) and SweepError is raised. progress: a display of
+    one's own instead of a line for each run.
 
     Raises ValueError before any work if a directory holds a run of another configuration.
     """
@@ -50,9 +73,9 @@ def run_all(runs: Mapping[Path, Config | Evolution], *, jobs: int = 0, console: 
     threads = max(1, (os.cpu_count() or 1) // jobs)
     for out, job in runs.items():
         _check_same(out, job)
-    waiting = [out for out in runs if not finished(out)]
+    waiting = [out for out in runs if not reached(out, runs[out])]
     running: dict[Path, subprocess.Popen] = {}
-    show = Race({out: _config(job) for out, job in runs.items()}, console or Console())
+    show = progress or Race({out: _config(job) for out, job in runs.items()}, console or Console())
     try:
         with show:
             while waiting or running:
@@ -67,6 +90,7 @@ def run_all(runs: Mapping[Path, Config | Evolution], *, jobs: int = 0, console: 
                 for out, process in list(running.items()):
                     if process.poll() is not None:
                         del running[out]
+                        _close(process)
                         if process.returncode:
                             log = (out / "log.txt").read_text().strip().splitlines()
                             raise SweepError(
@@ -77,23 +101,35 @@ def run_all(runs: Mapping[Path, Config | Evolution], *, jobs: int = 0, console: 
             process.terminate()
         for process in running.values():
             process.wait()
+            _close(process)
 
 
-def _config(job: Config | Evolution) -> Config:
-    return job.config if isinstance(job, Evolution) else job
+def reached(out: Path, job: Job) -> bool:
+    """Whether a job is done."""
+    if finished(out) or not isinstance(job, Part):
+        return finished(out)
+    if (out / "diverged.json").exists():
+        return True
+    saved = checkpoints(out / "checkpoints")
+    return bool(saved) and read_signed(saved[-1] / "state.json")["record"]["frames"] >= job.until
 
 
-def _needs(runs: Mapping[Path, Config | Evolution], out: Path) -> list[Path]:
+def _config(job: Job) -> Config:
+    return job if isinstance(job, Config) else job.config
+
+
+def _needs(runs: Mapping[Path, Job], out: Path) -> list[Path]:
     refs = [Path(split_reference(teacher)[1]) for teacher in _config(runs[out]).teachers]
     return [ref for ref in refs if ref in runs]
 
 
-def _to_json(job: Config | Evolution) -> dict[str, Any]:
+def _to_json(job: Job) -> dict[str, Any]:
     population = asdict(job.population) if isinstance(job, Evolution) else None
-    return json.loads(json.dumps({"config": _config(job).to_json(), "population": population}))
+    until = {"until": job.until} if isinstance(job, Part) else {}
+    return json.loads(json.dumps({"config": _config(job).to_json(), "population": population, **until}))
 
 
-def _check_same(out: Path, job: Config | Evolution) -> None:
+def _check_same(out: Path, job: Job) -> None:
     """Raise ValueError if `out` was begun as another job."""
     if not (out / "job.json").exists():
         return
@@ -115,7 +151,7 @@ def _check_same(out: Path, job: Config | Evolution) -> None:
                 )
 
 
-def _start(out: Path, job: Config | Evolution, threads: int) -> subprocess.Popen:
+def _start(out: Path, job: Job, threads: int) -> subprocess.Popen:
     out.mkdir(parents=True, exist_ok=True)
     data = _to_json(job)
     data["config"]["torch_threads"] = data["config"]["torch_threads"] or threads
@@ -125,17 +161,44 @@ def _start(out: Path, job: Config | Evolution, threads: int) -> subprocess.Popen
             [sys.executable, "-m", "kickstarting.sweep", str(out / "job.json")],
             stdout=log,
             stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,  # it closes when this process ends, and the run ends with it
         )
+
+
+def _close(process: subprocess.Popen) -> None:
+    if process.stdin:
+        process.stdin.close()
+
+
+def _end_with_sweep() -> None:
+    """Two sweeps of one directory would write over each other: when one is killed, its runs end, too."""
+
+    def wait() -> None:
+        os.read(0, 1)
+        os._exit(1)
+
+    if stat.S_ISFIFO(os.fstat(0).st_mode):
+        threading.Thread(target=wait, daemon=True).start()
+
+
+def _advance(out: Path, until: int) -> None:
+    try:
+        resume(out, until=until)
+    except TrainingError as error:
+        write_json(out / "diverged.json", {"reason": str(error)})
+        print(f"diverged: {error}")
 
 
 def main() -> None:
     """One run of a sweep, in its own process: `python -m kickstarting.sweep JOB`."""
+    _end_with_sweep()
     out = Path(sys.argv[1]).parent
     data = json.loads(Path(sys.argv[1]).read_text())
     config = config_from_json(data["config"])
     try:
-        if data["population"] is None:
+        if "until" in data:
+            _advance(out, data["until"])
+        elif data["population"] is None:
             resume(out) if (out / "config.json").exists() else run(config, out)
         elif (out / "population.json").exists():
             resume_population(out, console=Console())

@@ -1,0 +1,183 @@
+"""Recipes: small TOML files of settings that a tuning found, or that a person wrote.
+
+format = 1
+[found]      free information: suite, score, frames, seeds, command, versions
+[options]    settings by their names in Config and LearnerConfig: learning_rate = "linear:1e-3:1e-4:100%", minibatches = 4
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+from kickstarting.algo.schedules import nearest, parse_schedule
+from kickstarting.config import Config
+from kickstarting.learner import LearnerConfig
+
+FORMAT = 1
+SPELLED = {"total_frames": "frames", "teachers": "teacher", "network_options": "network_option"}
+"""Fields whose option has another name."""
+OF_THE_RUN = (
+    *("suite", "network", "network_options", "total_frames", "seed", "name", "teachers", "teacher_shares"),
+    *("checkpoint_every", "score_window", "precision", "device", "overlap", "env_groups", "torch_threads", "environment_threads"),
+)
+"""Fields of Config that say what is trained, where, and how it is measured, but not how it learns."""
+OF_THE_COMMAND = (*SPELLED.values(), "out", "resume", "profile", "recipe", "threads")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a file says; its options are checked by name and type."""
+
+    path: Path
+    options: Mapping[str, Any] = field(default_factory=dict)
+    found: Mapping[str, Any] = field(default_factory=dict)
+
+
+def settings(config: Config) -> dict[str, Any]:
+    """Every field of a configuration that is about learning, flat."""
+    values = {f.name: getattr(config, f.name) for f in fields(config) if f.name != "learner"} | asdict(config.learner)
+    return {name: value for name, value in values.items() if name not in OF_THE_RUN}
+
+
+def changed(config: Config, options: Mapping[str, Any]) -> Config:
+    """A configuration with some of its settings changed, by their flat names."""
+    of_learner = {f.name for f in fields(LearnerConfig)} & options.keys()
+    learner = replace(config.learner, **{name: options[name] for name in of_learner})
+    return replace(config, learner=learner, **{name: value for name, value in options.items() if name not in of_learner})
+
+
+def differing(config: Config) -> dict[str, Any]:
+    """The settings that are not the defaults: the options of this configuration's recipe."""
+    defaults = settings(Config())
+    return {name: value for name, value in settings(config).items() if value != defaults[name] and value is not None}
+
+
+def apply(config: Config, recipe: Recipe) -> Config:
+    """A configuration with a recipe's options.
+
+    Raises ValueError if a field was set to something else already, or the two cannot work together.
+    """
+    config.check()
+    ours, defaults = settings(config), settings(Config())
+    for name, value in recipe.options.items():
+        if not any(_same(ours[name], other, config.total_frames) for other in (defaults[name], value)):
+            raise ValueError(
+                f"{recipe.path} says {name} = {value!r}, but {ours[name]!r} was given; leave out {_option(name)}, "
+                f"or take {name} out of the recipe"
+            )
+    applied = changed(config, recipe.options)
+    try:
+        applied.check()
+    except ValueError as error:
+        raise ValueError(f"with {recipe.path}: {error}; or change the recipe") from error
+    return applied
+
+
+def read_recipe(path: Path) -> Recipe:
+    """Raises ValueError, with the remedy, for a file that is no recipe of this version."""
+    try:
+        data = tomllib.loads(path.read_text())
+    except OSError as error:
+        raise ValueError(f"recipe {path} cannot be read: {error.strerror}; give a file as `kickstart tune` writes it") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is no TOML: {error}; a recipe is format = {FORMAT}, then KEY = VALUE under [options]") from error
+    if data.get("format") != FORMAT:
+        has = f"has format {data['format']!r}" if "format" in data else "has no format"
+        raise ValueError(
+            f"{path} {has}, this version reads format {FORMAT}; write format = {FORMAT}, or use the version that wrote it"
+        )
+    for key, value in data.items():
+        if key not in ("format", "found", "options"):
+            where = "settings stand under [options]" if key in settings(Config()) else nearest(key, ("found", "options"))
+            raise ValueError(f"{path}: a recipe has no {key!r} beside [found] and [options]; {where}")
+        if key != "format" and not isinstance(value, dict):
+            raise ValueError(f"{path}: {key} is {value!r}; it must be a table: write [{key}]")
+    options = {name: _option_value(path, name, value) for name, value in data.get("options", {}).items()}
+    return Recipe(path, options, data.get("found", {}))
+
+
+def write_recipe(path: Path, options: Mapping[str, Any], found: Mapping[str, Any]) -> Recipe:
+    """Write a recipe, whole or not at all."""
+    tables = {"found": {k: v for k, v in found.items() if not isinstance(v, Mapping)}}
+    tables |= {f"found.{k}": v for k, v in found.items() if isinstance(v, Mapping)}
+    lines = [f"format = {FORMAT}"]
+    for title, table in {**tables, "options": options}.items():
+        lines += ["", f"[{title}]", *(f"{_key(key)} = {_toml(value)}" for key, value in table.items())]
+    temporary = path.with_suffix(".partial")
+    temporary.write_text("\n".join(lines) + "\n")
+    temporary.replace(path)
+    return Recipe(path, dict(options), dict(found))
+
+
+def words(config: Config, names: Iterable[str]) -> list[str]:
+    """What to write on a command line for those of these fields that are not the defaults."""
+    result = []
+    flat, defaults = ({**vars(c), **vars(c.learner)} for c in (config, Config()))
+    for name in names:
+        value = flat[name]
+        if value == defaults[name] or value is None:
+            continue
+        if isinstance(value, bool):
+            result.append(_option(name) if value else _option(name).replace("--", "--no-", 1))
+        elif name in SPELLED and isinstance(value, tuple):  # the option is repeated
+            result += [word for x in value for word in (_option(name), str(x))]
+        else:
+            result += [_option(name), *(map(str, value) if isinstance(value, tuple) else [str(value)])]
+    return result
+
+
+def _option(name: str) -> str:
+    return "--" + SPELLED.get(name, name).replace("_", "-")
+
+
+def _option_value(path: Path, name: str, value: Any) -> Any:
+    """The value of one option as the configuration has it. Raises ValueError if the name or the type does not fit."""
+    if name in OF_THE_RUN or name in OF_THE_COMMAND:
+        raise ValueError(
+            f"{path}: {name} = {value!r} says what is trained or where, not how it learns; take it out of the recipe, and give it "
+            "on the command line"
+        )
+    defaults = settings(Config())
+    if name not in defaults:
+        raise ValueError(f"{path}: there is no setting {name!r}; {nearest(name, defaults)}")
+    hint = {**get_type_hints(Config), **get_type_hints(LearnerConfig)}[name]
+    types = set(get_args(hint)) - {type(None)} or {hint}  # of `float | None`, float
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if type(value) in types:
+        return value
+    if is_number and str in types and _is_schedule(defaults[name]):
+        return str(value)
+    if isinstance(value, int) and is_number and float in types:
+        return float(value)
+    wanted = "a number or a schedule" if _is_schedule(defaults[name]) else " or ".join(sorted(t.__name__ for t in types))
+    raise ValueError(f"{path}: {name} is {value!r} ({type(value).__name__}); it must be {wanted}, as {defaults[name]!r}")
+
+
+def _is_schedule(value: Any) -> bool:
+    try:
+        return isinstance(value, str) and bool(parse_schedule(value, 1))
+    except ValueError:
+        return False
+
+
+def _same(one: Any, other: Any, total_frames: int) -> bool:
+    """Equal, or two spellings of one schedule: 1e-3 and 0.001."""
+    if not (_is_schedule(one) and _is_schedule(other)):
+        return one == other
+    one, other = (replace(parse_schedule(text, total_frames), spec="") for text in (one, other))
+    return one == other
+
+
+def _key(name: str) -> str:
+    return name if name.replace("_", "").replace("-", "").isalnum() and name.isascii() else json.dumps(name)
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_toml, value))}]"
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str | bool) else repr(value)

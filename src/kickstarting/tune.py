@@ -1,0 +1,180 @@
+"""Tuning by successive halving (`halving.py`): every configuration is an ordinary run of full length that is stopped at the end
+of a rung, at a checkpoint, and goes on from there if it is among the best. Directory:
+
+tune.json       configuration 0, budget, teachers' scores, versions     runs/NN/        each configuration's run
+results.json    settings and scores of every configuration, by rung     recipe.toml     the winner's settings
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from kickstarting.checkpoint import write_json
+from kickstarting.config import Config, config_from_json
+from kickstarting.halving import Rung, draw, plan, ranked, rung_score, slice_frames, survivors
+from kickstarting.learner import LearnerConfig
+from kickstarting.metrics import read_metrics
+from kickstarting.recipe import OF_THE_RUN, differing, words, write_recipe
+from kickstarting.run import measure_teachers, versions
+from kickstarting.sweep import Part, SweepError, run_all
+from kickstarting.tune_display import RungProgress, plan_table, results_table, said_score, searched
+
+Scores = dict[int, float | None]
+"""Of the configurations that reached a rung; None for one that diverged, or of which too few episodes ended."""
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """What a tune.json says, and what follows from it."""
+
+    out: Path
+    config: Config
+    """Configuration 0, with what `auto` means on this machine."""
+    budget: int
+    command: str
+    """What began it."""
+    train: str
+    """What trains with its recipe, but for the recipe."""
+    teacher_scores: dict[str, Any]
+    versions: dict[str, str]
+
+    @property
+    def rungs(self) -> list[Rung]:
+        return plan(self.budget, self.config.total_frames)
+
+    def configurations(self) -> list[Config]:
+        drawn = [draw(self.config, i) for i in range(self.rungs[0].runs)]
+        return [replace(config, name=f"configuration {i}" if i else "default") for i, config in enumerate(drawn)]
+
+    def run(self, number: int) -> Path:
+        return self.out / "runs" / f"{number:02d}"
+
+
+def run_tune(config: Config, budget: int, out: Path, *, jobs: int = 0, console: Console) -> None:
+    """Search around a configuration in a new directory. Raises ValueError before any work for what cannot work."""
+    if config.schedule.endswith(".json"):
+        raise ValueError(f"schedule is {config.schedule}, which no factor changes; name one, as linear:1:0:20%, or leave it out")
+    config.check()
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        more = f", or continue it with --resume {out}" if (out / "tune.json").exists() else ""
+        raise ValueError(f"{out} is in use already; choose another --out{more}")
+    plan(budget, config.total_frames)
+    threads = config.torch_threads or max(1, (os.cpu_count() or 1) // (jobs or os.cpu_count() or 1))
+    ours = replace(config, torch_threads=threads, checkpoint_every=str(slice_frames(config.total_frames))).on_this_machine()
+    scores = measure_teachers(ours)  # and with it every error that can be found before the work
+    another = replace(config, seed=config.seed + 1)
+    for_command = [f.name for c in (Config, LearnerConfig) for f in fields(c) if f.name not in ("suite", "learner")]
+    data = {
+        "config": ours.to_json(),
+        "budget": budget,
+        "command": shlex.join(["kickstart", "tune", config.suite, *words(config, for_command), "--budget", str(budget)]),
+        "train": shlex.join(["kickstart", "train", config.suite, *words(another, OF_THE_RUN[1:])]),
+        "teacher_scores": scores,
+        "versions": versions(),
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    write_json(out / "tune.json", data)
+    _tune(read_tune(out), jobs, console)
+
+
+def resume_tune(out: Path, *, jobs: int = 0, console: Console) -> None:
+    """Continue a killed tune; what it finished is not trained again, and it ends with the same recipe."""
+    tuning = read_tune(out)
+    if (out / "recipe.toml").exists():
+        raise ValueError(f"{out} is finished; there is nothing to resume: its recipe is {out / 'recipe.toml'}")
+    _tune(tuning, jobs, console)
+
+
+def read_tune(out: Path) -> Tuning:
+    """Raises ValueError if there is no tune.json, or it is not of this version."""
+    path = out / "tune.json"
+    try:
+        data = json.loads(path.read_text())
+        return Tuning(out, **{**data, "config": config_from_json(data["config"])})
+    except OSError as error:
+        raise ValueError(
+            f"no tune at {out} ({error.strerror}); start one with `kickstart tune SUITE --budget FRAMES --out {out}`"
+        ) from error
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError(
+            f"{path} is damaged or of another version ({error}); restore the file, or start anew with another --out"
+        ) from error
+
+
+def _tune(tuning: Tuning, jobs: int, console: Console) -> None:
+    configs, rungs = tuning.configurations(), tuning.rungs
+    console.print(f"{len(configs)} configurations of {tuning.config.suite} within {tuning.budget} frames:", highlight=False)
+    console.print(plan_table(rungs))
+    console.print(f"searched, as factors of the default: {searched(tuning.config)}", highlight=False)
+    for i, config in enumerate(configs):
+        _begin(tuning.run(i), config, tuning)
+    results: list[Scores] = []
+    running = list(range(len(configs)))
+    for n, rung in enumerate(rungs):
+        parts = {tuning.run(i): Part(configs[i], rung.frames) for i in running}
+        progress = RungProgress({tuning.run(i): configs[i] for i in running}, rungs, n, console)
+        run_all(parts, jobs=jobs, console=console, progress=progress)
+        results.append({i: _score(tuning.run(i), rung.frames) for i in running})
+        if not ranked(results[-1]):
+            raise SweepError(_why_no_score(tuning, running, rung))
+        console.print(f"rung {n + 1} of {len(rungs)}: {said_score(results[-1])}", highlight=False)
+        running = survivors(results[-1], rungs[n + 1].runs) if n + 1 < len(rungs) else running
+    _finish(tuning, configs, results, console)
+
+
+def _begin(out: Path, config: Config, tuning: Tuning) -> None:
+    """A run's directory, from which it is resumed even for its first frame: teachers are measured once for all."""
+    if not (out / "config.json").exists():
+        out.mkdir(parents=True, exist_ok=True)
+        write_json(out / "teacher_scores.json", tuning.teacher_scores)
+        write_json(out / "config.json", {**config.to_json(), "versions": tuning.versions})
+
+
+def _score(out: Path, frames: int) -> float | None:
+    return None if (out / "diverged.json").exists() else rung_score(read_metrics(out / "metrics.jsonl"), frames)
+
+
+def _why_no_score(tuning: Tuning, running: list[int], rung: Rung) -> str:
+    diverged = [path for i in running if (path := tuning.run(i) / "diverged.json").exists()]
+    if len(diverged) == len(running):
+        return f"all {len(running)} configurations diverged, see {diverged[0]}; begin anew with a lower --learning-rate"
+    return (
+        f"no configuration has a score after {rung.frames} frames, for too few episodes ended; begin anew with longer runs "
+        "(--frames) or fewer --envs-per-task"
+    )
+
+
+def _finish(tuning: Tuning, configs: list[Config], results: list[Scores], console: Console) -> None:
+    """Say and write what was found; recipe.toml comes last, and says that the tune is finished."""
+    out, (winner, *_) = tuning.out, ranked(results[-1])
+    entries = [
+        {"configuration": i, "options": differing(config), "scores": [scores[i] for scores in results if i in scores]}
+        for i, config in enumerate(configs)
+    ]
+    write_json(out / "results.json", {"rungs": [asdict(rung) for rung in tuning.rungs], "configurations": entries})
+    scores = {"score": results[-1][winner], "default_score": results[-1][0]}
+    found = {
+        "suite": tuning.config.suite,
+        "network": tuning.config.network,
+        "configuration": winner,
+        **{name: round(score, 2) for name, score in scores.items() if score is not None},
+        "frames": tuning.config.total_frames,
+        "seeds": [tuning.config.seed],
+        "configurations": len(configs),
+        "command": tuning.command,
+        "versions": tuning.versions,
+    }
+    write_recipe(out / "recipe.toml", differing(configs[winner]), found)
+    console.print(results_table(configs, results, tuning.rungs, winner))
+    said = "the default won: its recipe changes nothing" if winner == 0 else f"configuration {winner} won"
+    console.print(f"{said}; {said_score(results[-1])}, of one seed", highlight=False)
+    console.print(
+        f"next, with another seed: {tuning.train} --recipe {shlex.quote(str(out / 'recipe.toml'))}", soft_wrap=True, highlight=False
+    )

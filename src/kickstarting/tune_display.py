@@ -1,0 +1,143 @@
+"""What a tune says: its plan, how far it is, and all configurations with their scores."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from kickstarting.config import Config
+from kickstarting.display import left, number, short
+from kickstarting.halving import Rung, Setting, cost, ranked, space, stretched
+from kickstarting.metrics import read_metrics
+from kickstarting.recipe import settings
+
+PLAIN_EVERY = 15.0
+"""Seconds between plain lines."""
+LIVE_EVERY = 2.0
+
+
+def plan_table(rungs: Sequence[Rung]) -> Table:
+    table = Table("rung", "runs", "frames each", "in all")
+    before = 0
+    for i, rung in enumerate(rungs):
+        since = f"{short(before)} to " if before else ""
+        table.add_row(str(i + 1), str(rung.runs), f"{since}{short(rung.frames)}", short(rung.runs * (rung.frames - before)))
+        before = rung.frames
+    table.add_section()
+    table.add_row("total", "", "", short(cost(rungs)))
+    return table
+
+
+def searched(config: Config) -> str:
+    """The settings that are searched, with their factors."""
+
+    def said(setting: Setting) -> str:
+        factors = [f"{factor:g}" for factor in setting.factors]
+        return f"{_title(setting)} {' to '.join(factors) if setting.kind == 'log' else ', '.join(factors)}"
+
+    return "; ".join(map(said, space(config)))
+
+
+def _title(setting: Setting) -> str:
+    return setting.name.replace("_", " ") + ("" if setting.of == "start" else f"'s {setting.of}")
+
+
+def _value(config: Config, setting: Setting) -> str:
+    """Of a schedule only what is searched: its start, or what in it is frames."""
+    value = settings(config)[setting.name]
+    if not isinstance(value, str):
+        return str(value)
+    if setting.of == "start":
+        return f"{config.parsed(setting.name).start:g}"
+    shares = stretched(config.parsed(setting.name), 1.0, config.total_frames)
+    return " ".join(share for share in shares.split(":") if share.endswith("%"))
+
+
+def said_score(scores: Mapping[int, float | None]) -> str:
+    """The best score of a rung beside the default's."""
+    best = ranked(scores)[0]
+    default = "diverged or has no score" if scores[0] is None else number(scores[0])
+    return f"best {number(scores[best])} (configuration {best}), the default {default}"
+
+
+def results_table(
+    configs: Sequence[Config], results: Sequence[Mapping[int, float | None]], rungs: Sequence[Rung], winner: int
+) -> Table:
+    """Every configuration: who came furthest first, and among them the best first."""
+    tuned = space(configs[0])
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column(no_wrap=True)
+    for title in (*map(_title, tuned), *(f"score at {short(rung.frames)}" for rung in rungs)):
+        table.add_column(title, overflow="fold")
+
+    def place(i: int) -> tuple[bool, int, float, int]:
+        scores = [scores[i] for scores in results if i in scores]
+        last = scores[-1]
+        return i != winner, -len(scores), -last if last is not None else float("inf"), i
+
+    for i in sorted(range(len(configs)), key=place):
+        values = [_value(configs[i], setting) for setting in tuned]
+        row = [str(i) if i else "default", *values, *(number(scores.get(i)) for scores in results)]
+        table.add_row(*row, style="bold" if i == winner else None)
+    return table
+
+
+class RungProgress:
+    """One line for the whole tune while a rung runs: its runs, frames of all, speed, and the time left to the end of the tune."""
+
+    def __init__(self, runs: Mapping[Path, Config], rungs: Sequence[Rung], index: int, console: Console) -> None:
+        self._runs, self._rung, self._console = list(runs), rungs[index], console
+        self._since = rungs[index - 1].frames if index else 0
+        self._before, self._whole = cost(rungs[:index]), replace(next(iter(runs.values())), total_frames=cost(rungs))
+        self._name = f"rung {index + 1} of {len(rungs)}"
+        self._live = Live(console=console, refresh_per_second=2) if console.is_terminal else None
+        self._began, self._shown = time.monotonic(), 0.0
+        self._began_with = sum(self._frames())
+
+    def __enter__(self) -> RungProgress:
+        if self._live:
+            self._live.__enter__()
+        return self
+
+    def __exit__(self, *error) -> None:
+        self.refresh(last=True)
+        if self._live:
+            self._live.__exit__(*error)
+
+    def refresh(self, last: bool = False) -> None:
+        now = time.monotonic()
+        if not last and now - self._shown < (LIVE_EVERY if self._live else PLAIN_EVERY):
+            return
+        self._shown = now
+        if self._live:
+            self._live.update(self.line())
+        else:
+            self._console.print(self.line(), soft_wrap=True, highlight=False)
+
+    def line(self) -> str:
+        each = self._frames()
+        done, ended = self._before + sum(each), sum(frames >= self._rung.frames - self._since for frames in each)
+        ended += sum((run / "diverged.json").exists() for run in self._runs)
+        speed = (sum(each) - self._began_with) / max(1e-9, time.monotonic() - self._began)
+        return "  ".join(
+            (
+                self._name,
+                f"{ended} of {len(each)} runs",
+                f"{short(done)}/{short(self._whole.total_frames)} frames",
+                f"{short(speed)} frames/s",
+                f"left {left(self._whole, done, {'frames_per_second': speed})}",
+            )
+        )
+
+    def _frames(self) -> list[int]:
+        """Of each run, since the rung before."""
+        paths = [run / "metrics.jsonl" for run in self._runs]
+        reached = [read_metrics(path)[-1:] if path.exists() else [] for path in paths]
+        return [min(max(0, lines[0]["frames"] - self._since), self._rung.frames - self._since) if lines else 0 for lines in reached]
