@@ -27,7 +27,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from kickstarting.actor import Actor, OverlappedActor
+from kickstarting.actor import Actor
 from kickstarting.algo.distributions import Distribution
 from kickstarting.config import Config
 from kickstarting.learner import Hyperparameters
@@ -35,6 +35,7 @@ from kickstarting.machine import mixed_precision, run_network
 from kickstarting.metrics import Clock
 from kickstarting.networks.lstm import LSTM
 from kickstarting.networks.recurrent import Recurrent
+from kickstarting.overlapped import OverlappedActor
 from kickstarting.teachers import Policy, Teacher, Teachers
 from kickstarting.train import build
 from kickstarting.types import Inputs, Trajectory

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 import time
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -169,69 +167,3 @@ class Actor:
             by_teacher = self._teachers is not None and self._teachers.acts(column)
             self._episodes.append(Episode(task, column, total, int(self._lengths[column]), reward > 0, by_teacher))
             self._returns[column] = self._lengths[column] = 0
-
-
-class OverlappedActor:
-    """An actor that works on the next unroll, in a thread of its own, while the learner steps on the last one.
-
-    It acts with a copy of the network that is `lag` updates old, at most one, and is the same through an unroll: same
-    seed, same run. On a GPU it works in a stream of its own.
-    """
-
-    def __init__(
-        self,
-        env: MultiTaskEnv,
-        network: Any,
-        unroll_length: int,
-        *,
-        seed: int,
-        device: str = "cpu",
-        teachers: ActingTeachers | None = None,
-    ) -> None:
-        self._network = network
-        self._copy = copy.deepcopy(network)
-        self._actor = Actor(env, self._copy, unroll_length, seed=seed, device=device, teachers=teachers)
-        self._stream = torch.cuda.Stream() if device == "cuda" else None
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="actor")
-        self._metrics: dict[str, float | None] = {}
-        self._episodes: list[Episode] = []
-        self._next_lag = 0
-        self._start()
-
-    def unroll(self) -> Trajectory:
-        """The unroll that was under way; the next one starts with the weights of now."""
-        began = time.perf_counter()
-        trajectory = self._pending.result()
-        idle = time.perf_counter() - began
-        self._metrics = {**self._actor.metrics(), "seconds/idle": idle, "lag": float(self._next_lag)}
-        self._episodes += self._actor.drain_episodes()
-        self._copy.load_state_dict(self._network.state_dict())
-        self._next_lag = 1
-        self._start()
-        return trajectory
-
-    def drain_episodes(self) -> list[Episode]:
-        """The episodes that ended in the unrolls returned since the last call."""
-        episodes, self._episodes = self._episodes, []
-        return episodes
-
-    def metrics(self) -> dict[str, float | None]:
-        """Where the last unroll's time went, how long the learner waited for it, and how old its policy was in updates."""
-        return self._metrics
-
-    def close(self) -> None:
-        """Wait for the unroll under way, which nobody will read."""
-        self._thread.shutdown()
-
-    def _start(self) -> None:
-        if self._stream:  # the weights have arrived
-            torch.cuda.current_stream().synchronize()
-        self._pending = self._thread.submit(self._unroll)
-
-    def _unroll(self) -> Trajectory:
-        if not self._stream:
-            return self._actor.unroll()
-        with torch.cuda.stream(self._stream):
-            trajectory = self._actor.unroll()
-            self._stream.synchronize()
-        return trajectory

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from kickstarting.actor import Actor, OverlappedActor
+from kickstarting.actor import Actor
 from kickstarting.checkpoint import Snapshot
 from kickstarting.config import Config
 from kickstarting.envs import MultiTaskEnv
@@ -21,6 +21,7 @@ from kickstarting.learner import Learner
 from kickstarting.machine import resolve_device, use_machine
 from kickstarting.metrics import Clock, ScoreTracker
 from kickstarting.networks.spec import NetworkSpec
+from kickstarting.overlapped import OverlappedActor
 from kickstarting.suites import Suite, load_suite
 from kickstarting.teachers import ActingTeachers, Teachers, build_teachers, load_weights
 
