@@ -20,8 +20,8 @@ class HyperparameterSchedules:
     """lambda_i = alpha * rho_i (Schmitt et al. 2018, section 4.2), alpha by schedule.
 
     Two kinds set alpha for each task, by scores. Under `progress` it falls to 0 as the student's score, normalised by random
-    and reference, goes from random to the teacher's. Under `evidence` it falls while the student is as good as the teacher,
-    within the standard error of the two. Under both, a teacher that is no better than random on a task is not heard there.
+    and reference, goes from random to the teacher's. Under `evidence` it falls while the student is as good as the teacher.
+    Under both, a teacher that is no better than random on a task is not heard there.
 
     teacher_scores: as `measure_teachers` gives them, by name; needed by these two kinds only.
     """
@@ -42,7 +42,6 @@ class HyperparameterSchedules:
         self._held = np.zeros((len(teachers.teachers), len(suite.tasks)))  # frames in which the student was as good
         self._frames = 0
         self._goals: list[np.ndarray] = []  # each teacher's scores, [tasks]
-        self._errors: list[np.ndarray] = []  # their standard errors
         self._able: list[np.ndarray] = []  # where it is better than random
         kinds = {part.kind for alpha in self._alphas for part in alpha.parts}
         if "progress" in kinds and any(task.random is None or task.reference is None for task in suite.tasks):
@@ -54,24 +53,18 @@ class HyperparameterSchedules:
                 "no_better_than_random", [n for n, x in zip(names, goals, strict=True) if x <= LEAST_TEACHER_SCORE]
             )
             self._goals.append(goals)
-            self._errors.append(np.array([measured.get("errors", {}).get(name, 0.0) for name in names]))
             self._able.append(np.array([name not in useless for name in names]))
 
-    def at(self, frames: int, scores: np.ndarray, errors: np.ndarray | float = 0.0) -> tuple[Hyperparameters, list[np.ndarray]]:
-        """Hyperparameters, and lambda [B] of each teacher.
-
-        scores, errors: the student's on each task and their standard errors, [tasks], NaN where unknown.
-        """
+    def at(self, frames: int, scores: np.ndarray) -> tuple[Hyperparameters, list[np.ndarray]]:
+        """Hyperparameters, and lambda [B] of each teacher. scores: the student's on each task, [tasks], NaN where unknown."""
         lambdas = []
         for i, (share, schedule) in enumerate(zip(self._shares, self._alphas, strict=True)):
-            alpha = schedule.at(frames, self._progress(i, schedule.now(frames), frames, scores, errors))
+            alpha = schedule.at(frames, self._progress(i, schedule.now(frames), frames, scores))
             lambdas.append(share * np.broadcast_to(alpha, scores.shape)[self._task_of_column])
         self._frames = frames
         return Hyperparameters(**{name: float(schedule.at(frames)) for name, schedule in self._scheduled.items()}), lambdas
 
-    def _progress(
-        self, i: int, schedule: Schedule, frames: int, scores: np.ndarray, errors: np.ndarray | float
-    ) -> np.ndarray | float:
+    def _progress(self, i: int, schedule: Schedule, frames: int, scores: np.ndarray) -> np.ndarray | float:
         """How far the student has come towards teacher i, or away from it, on each task; 1 where the teacher is no good."""
         if not schedule.uses_progress:
             return 0.0
@@ -79,8 +72,7 @@ class HyperparameterSchedules:
         if schedule.kind == "progress":
             progress = np.nan_to_num(scores, nan=0.0) / np.maximum(goals, LEAST_TEACHER_SCORE)
         else:
-            as_good = scores >= goals - np.hypot(np.nan_to_num(errors), self._errors[i])  # False where NaN
-            self._held[i] += (frames - self._frames) * as_good
+            self._held[i] += (frames - self._frames) * (scores >= goals)  # False where NaN
             progress = self._held[i] / schedule.release
         return np.where(self._able[i], progress, 1.0)
 

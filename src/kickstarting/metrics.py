@@ -48,15 +48,6 @@ class ScoreTracker:
                 scores[i] = task.score(float(np.mean([task.metric_of(r, s > 0) for r, s in window])))
         return scores
 
-    def task_errors(self) -> np.ndarray:
-        """[tasks], the standard errors of `task_scores`; NaN for a task without an episode."""
-        return np.array(
-            [
-                task.score_error([task.metric_of(r, s > 0) for r, s in window]) if window else np.nan
-                for task, window in zip(self.suite.tasks, self._windows, strict=True)
-            ]
-        )
-
     def metrics(self) -> dict[str, float | None]:
         """Suite score (mean, median, interquartile mean), success, and score, return and success of every task."""
         scores = self.task_scores()

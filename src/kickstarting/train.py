@@ -69,7 +69,7 @@ def train(
             until = min(config.total_frames, seam * config.checkpoint_frames)
             while frames < until:
                 clock = Clock()
-                hyperparameters, lambdas = schedules.at(frames, scores.task_scores(), scores.task_errors())
+                hyperparameters, lambdas = schedules.at(frames, scores.task_scores())
                 trajectory = actor.unroll()
                 trajectory = clock("label", teachers.label, trajectory, lambdas)
                 losses = clock("learn", learner.learn, trajectory, hyperparameters)
