@@ -77,10 +77,12 @@ def test_values_are_perturbed_whether_or_not_a_member_copied():
 
 @pytest.mark.parametrize(("schedule", "tuned"), [("constant:1", False), ("progress:1", False), ("cosine:1:0:9%", True)])
 def test_a_horizon_is_tuned_where_there_is_one(schedule, tuned):
-    ranges, starts = ranges_of(Config("unused", teachers=("old",), schedule=schedule), PBT)
+    config = Config("unused", teachers=("old",), schedule=schedule)
+    ranges, starts = ranges_of(config, PBT)
     assert ("horizon" in ranges) == tuned
     assert set(ranges) - {"horizon"} == {"alpha", "rho/0", "learning_rate", "entropy_cost"}
-    assert starts == {"alpha": 1.0, "rho/0": 1.0}
+    begin_as_a_run = {name: config.parsed(name).start for name in ("learning_rate", "entropy_cost")}
+    assert starts == {"alpha": 1.0, "rho/0": 1.0, **begin_as_a_run}
 
 
 def test_a_sample_is_one_episode_of_every_task():

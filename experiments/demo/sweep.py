@@ -20,16 +20,17 @@ from kickstarting.sweep import run_all
 
 RUNS = Path("runs/experiments/demo")
 TEACHERS = (f"zoo:{ZOO_TEACHER}",)
+FRAMES = 2_000_000
 
 
 def final_runs(seeds: int) -> dict[Path, Config]:
     """Both arms on every seed; constant lambda after them."""
     runs = {}
     for seed in range(seeds):
-        runs[RUNS / "final" / f"kickstarted-{seed}"] = student_config(seed, teachers=TEACHERS)
-        runs[RUNS / "final" / f"scratch-{seed}"] = student_config(seed)
+        runs[RUNS / "final" / f"kickstarted-{seed}"] = student_config(seed, FRAMES, TEACHERS)
+        runs[RUNS / "final" / f"scratch-{seed}"] = student_config(seed, FRAMES)
     for seed in range(seeds):
-        constant = replace(student_config(seed, teachers=TEACHERS), name="constant lambda", schedule="constant:1")
+        constant = replace(student_config(seed, FRAMES, TEACHERS), name="constant lambda", schedule="constant:1")
         runs[RUNS / "final" / f"constant-{seed}"] = constant
     return runs
 
@@ -38,7 +39,7 @@ def float32_runs(seeds: int) -> dict[Path, Config]:
     """Both arms in float32, to be compared with the final runs where those are bfloat16."""
     runs = {}
     for seed in range(seeds):
-        for arm in (student_config(seed), student_config(seed, teachers=TEACHERS)):
+        for arm in (student_config(seed, FRAMES), student_config(seed, FRAMES, TEACHERS)):
             runs[RUNS / "float32" / f"{arm.group}-{seed}"] = replace(arm, name=f"{arm.group} float32", precision="float32")
     return runs
 

@@ -14,7 +14,7 @@ from kickstarting.teachers import zoo_names
 
 SUITE = "grid-8"
 ZOO_TEACHER = "grid-8-small"
-FRAMES = 2_000_000
+FRAMES = 1_000_000
 TEACHER_FRAMES = 3_000_000
 FULL_SEEDS = (0, 1, 2)
 

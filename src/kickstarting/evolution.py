@@ -38,9 +38,9 @@ class PopulationConfig:
     """Share of the run over which --schedule falls; a schedule without a horizon, as constant:1, has none to tune."""
     rho_range: str = "0.05:1:1"
     """Share of each teacher."""
-    learning_rate_range: str = "3e-4:4e-3"
+    learning_rate_range: str = "3e-4:1e-2:3e-3"
     """Where --learning-rate starts; its shape is kept."""
-    entropy_cost_range: str = "1e-3:2e-2"
+    entropy_cost_range: str = "1e-3:5e-2:1e-2"
     """Where --entropy-cost starts; its shape is kept."""
 
     def check(self, config: Config) -> None:

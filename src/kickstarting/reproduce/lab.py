@@ -168,11 +168,9 @@ PBT: dict[str, Any] = {
     "burn_in": "8%",
     "alpha_range": "0.3:2",
     "rho_range": "1:1:1",
-    "learning_rate_range": "3e-4:1e-2:3e-3",
-    "entropy_cost_range": "3e-3:5e-2:1e-2",
     "perturb_factor": 1.5,
 }
-"""Learning rate and entropy cost start at the defaults; how strong the teachers are, and for how long, is open."""
+"""Learning rate and entropy cost begin at the defaults; how strong the teachers are, and for how long, is open."""
 
 
 def _slug(name: str) -> str:
