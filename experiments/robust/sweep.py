@@ -21,11 +21,12 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from kickstarting.config import Config
+from kickstarting.config import Config, read_config
 from kickstarting.learner import PAPER
 from kickstarting.metrics import read_metrics
 from kickstarting.report.resampled import frames_to_reach
 from kickstarting.reproduce.tuning import CELLS
+from kickstarting.suites import load_suite
 from kickstarting.sweep import run_all
 
 HERE = Path(__file__).parent
@@ -91,9 +92,11 @@ def worlds(seeds: int) -> dict[Path, Config]:
 
 
 def curve(out: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Frames and scores of a finished run, the scores averaged over 3 % of the run."""
-    lines = [line for line in read_metrics(out / "metrics.jsonl") if line["score"] is not None]
-    scores = np.array([line["score"] for line in lines])
+    """Frames and scores of a run, averaged over 3 % of it. A task of which too few episodes ended to have a score counts 0, as
+    the random policy does: the suite itself has no score then."""
+    tasks = len(load_suite(read_config(out / "config.json").suite).tasks)
+    lines = read_metrics(out / "metrics.jsonl")
+    scores = np.array([sum(x for name, x in line.items() if name.startswith("task_score/")) / tasks for line in lines])
     smooth = np.array([scores[max(0, i - 5) : i + 1].mean() for i in range(len(scores))])
     return np.array([line["frames"] for line in lines]), smooth
 
