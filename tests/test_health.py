@@ -346,7 +346,7 @@ def test_a_terminal_shows_what_stands_and_prints_what_has_passed():
             show.say(notices)
     assert [text.plain for text in with_warning.renderables if getattr(text, "style", None) == "yellow"] == [
         "off_policy: V-trace clips the importance weight of 70% of the transitions; "
-        "lower --learning-rate or --minibatches, and leave out --overlap"
+        "lower --learning-rate, --epochs or --minibatches, and leave out --overlap"
     ]
     assert file.getvalue().count("off_policy has passed") == 1
 

@@ -198,6 +198,16 @@ def test_a_run_says_where_its_teacher_is_no_better_than_random(tiny, make_policy
         assert measured["no_better_than_random"] == ["object", "obstacles"]
 
 
+def test_random_is_measured_in_a_part_of_a_suite_with_fewer_actions(tiny, make_policy, tmp_path, suite):
+    """Only the task with 3 of the suite's 7 actions lacks its random score."""
+    path = tmp_path / "part.toml"
+    own = 'name = "object"\nrandom = 0.1\nreference = 0.9'
+    bare = Path(suite).read_text().replace("random = 0.1\n", "").replace("reference = 0.9\n", "")
+    path.write_text(bare.replace('name = "object"', own))
+    updates, _ = consume(train(tiny(suite=str(path), teachers=(make_policy(),), schedule="evidence:1", total_frames=32)))
+    assert len(updates) == 1
+
+
 def test_evidence_needs_no_reference_scores(tiny, make_policy, tmp_path, suite):
     """The random policy is measured then, and scores are returns."""
     path = tmp_path / "bare.toml"

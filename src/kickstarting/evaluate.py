@@ -85,11 +85,12 @@ def measure_teachers(teachers: Teachers, suite: Suite, task_of_column: np.ndarra
     the tasks on which it is not above the random policy by more than the standard error. Where the suite does not say what
     a random policy reaches, it is measured, too.
     """
-    unknown = replace(suite, tasks=tuple(task for task in suite.tasks if task.random is None))
-    size = teachers.teachers[0].policy.distribution.size if teachers.teachers else 0
-    by_chance = evaluate(_Uniform(size), unknown, episodes=TEACHER_EPISODES, seed=seed) if size and unknown.tasks else []
-    random = {r.task: (r.score, r.score_error) for r in by_chance}
-    scores = {}
+    scores, random = {}, {}
+    unknown = [task.name for task in suite.tasks if task.random is None]
+    if teachers.teachers and unknown:  # on the whole suite, whose actions the policies have
+        uniform = _Uniform(teachers.teachers[0].policy.distribution.size)
+        by_chance = evaluate(uniform, suite, episodes=TEACHER_EPISODES, seed=seed)
+        random = {r.task: (r.score, r.score_error) for r in by_chance if r.task in unknown}
     for teacher in teachers.teachers:
         tasks = np.unique(task_of_column[teacher.columns.numpy()])
         taught = replace(suite, tasks=tuple(suite.tasks[i] for i in tasks))

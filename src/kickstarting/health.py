@@ -86,7 +86,7 @@ DIAGNOSES = (
     Diagnosis(
         "off_policy",
         "V-trace clips nearly everywhere",
-        "lower --learning-rate or --minibatches, and leave out --overlap",
+        "lower --learning-rate, --epochs or --minibatches, and leave out --overlap",
         symptoms.off_policy,
     ),
     Diagnosis(

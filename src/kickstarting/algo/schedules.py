@@ -61,7 +61,7 @@ class Schedule:
             case "evidence":  # the horizon comes slowly: over its second half
                 return self.start * np.clip(np.minimum(1.0 - np.asarray(progress), 2.0 * (1.0 - x)), 0.0, 1.0)
             case "stretches":
-                return next(part for since, part in reversed(self.stretches) if since <= frames).at(frames, progress)
+                return self.now(frames).at(frames, progress)
             case _:
                 return self.start
 
