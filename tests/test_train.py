@@ -208,6 +208,15 @@ def test_random_is_measured_in_a_part_of_a_suite_with_fewer_actions(tiny, make_p
     assert len(updates) == 1
 
 
+@pytest.mark.parametrize("schedule", ["evidence:1", "linear:1:0:50%"])
+def test_a_teacher_of_a_task_with_fewer_actions_alone_is_measured(tiny, make_policy, tmp_path, schedule):
+    """The policy has the suite's 7 actions, its only task 3."""
+    teacher = f"obstacles={make_policy()}"
+    run(tiny(teachers=(teacher,), schedule=schedule, total_frames=32), tmp_path / "run")
+    (measured,) = json.loads((tmp_path / "run" / "teacher_scores.json").read_text()).values()
+    assert list(measured["tasks"]) == ["obstacles"]
+
+
 def test_evidence_needs_no_reference_scores(tiny, make_policy, tmp_path, suite):
     """The random policy is measured then, and scores are returns."""
     path = tmp_path / "bare.toml"

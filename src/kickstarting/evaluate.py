@@ -41,16 +41,17 @@ def evaluate(
     seed: int,
     greedy: bool = False,
     envs_per_task: int = 16,
+    num_actions: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[TaskResult]:
     """Run `episodes` episodes of each task (rounded up to a multiple of the environments) and average.
 
     Every environment contributes the same number of episodes, its first ones, so that short episodes do not count more.
-    progress: called with episodes done and wanted.
+    num_actions: of the network, where the suite is a part of a larger one. progress: called with episodes done and wanted.
     """
     envs_per_task = min(envs_per_task, episodes)
     each = -(-episodes // envs_per_task)
-    env = MultiTaskEnv(suite.tasks, envs_per_task, seed=seed)
+    env = MultiTaskEnv(suite.tasks, envs_per_task, seed=seed, num_actions=num_actions)
     device = next(network.parameters()).device.type if isinstance(network, torch.nn.Module) else "cpu"
     actor = Actor(env, network, UNROLL_LENGTH, seed=seed, greedy=greedy, device=device)
     kept: list[list[Episode]] = [[] for _ in range(env.num_envs)]
@@ -86,15 +87,16 @@ def measure_teachers(teachers: Teachers, suite: Suite, task_of_column: np.ndarra
     a random policy reaches, it is measured, too.
     """
     scores, random = {}, {}
-    unknown = [task.name for task in suite.tasks if task.random is None]
-    if teachers.teachers and unknown:  # on the whole suite, whose actions the policies have
-        uniform = _Uniform(teachers.teachers[0].policy.distribution.size)
-        by_chance = evaluate(uniform, suite, episodes=TEACHER_EPISODES, seed=seed)
-        random = {r.task: (r.score, r.score_error) for r in by_chance if r.task in unknown}
+    options: dict[str, Any] = {"episodes": TEACHER_EPISODES, "seed": seed}
+    unknown = tuple(task for task in suite.tasks if task.random is None)
+    if teachers.teachers and unknown:
+        size = teachers.teachers[0].policy.distribution.size
+        by_chance = evaluate(_Uniform(size), replace(suite, tasks=unknown), num_actions=size, **options)
+        random = {r.task: (r.score, r.score_error) for r in by_chance}
     for teacher in teachers.teachers:
         tasks = np.unique(task_of_column[teacher.columns.numpy()])
         taught = replace(suite, tasks=tuple(suite.tasks[i] for i in tasks))
-        results = evaluate(teacher.network, taught, episodes=TEACHER_EPISODES, seed=seed)
+        results = evaluate(teacher.network, taught, num_actions=teacher.policy.distribution.size, **options)
         chance = {r.task: random.get(r.task, (LEAST_TEACHER_SCORE, 0.0)) for r in results}
         scores[teacher.name] = {
             "score": float(np.mean([r.score for r in results])),

@@ -53,10 +53,20 @@ class MultiTaskEnv:
     """All tasks side by side. `send` reaches every pool before the first `recv`, so that they step concurrently.
 
     Tasks may have fewer actions than the largest; `action_mask` [B, A] says which exist, None if all do everywhere.
+    num_actions: at least so many in the joint space, as in the suite of which these tasks are a part; discrete actions only.
     `groups` of columns, each with its share of every task, can be stepped one beside the other by `send` and `recv`.
     """
 
-    def __init__(self, tasks: Sequence[TaskSpec], envs_per_task: int, *, seed: int, num_threads: int = 1, groups: int = 1):
+    def __init__(
+        self,
+        tasks: Sequence[TaskSpec],
+        envs_per_task: int,
+        *,
+        seed: int,
+        num_threads: int = 1,
+        groups: int = 1,
+        num_actions: int = 0,
+    ):
         if envs_per_task % groups:
             raise ValueError(f"{envs_per_task} environments of a task cannot be split into {groups} equal groups")
         each = envs_per_task // groups
@@ -74,7 +84,7 @@ class MultiTaskEnv:
                     f"task {task.name!r} observes {part.observation_space}, task {tasks[0].name!r} {self.observation_space}; "
                     "the tasks of a suite must share their observations"
                 )
-        self.action_space, self.action_mask = _join_actions(pools, self.parts, each)
+        self.action_space, self.action_mask = _join_actions(pools, self.parts, each, num_actions)
         self.distribution = make_distribution(self.action_space)
 
     def reset(self) -> TimeStep:
@@ -114,14 +124,16 @@ def make_distribution(space: gymnasium.Space) -> Distribution:
     raise ValueError(f"no policy for action space {space}; Discrete, MultiDiscrete and flat Box are known")
 
 
-def _join_actions(tasks, parts: list[VectorEnv], envs_per_task: int) -> tuple[gymnasium.Space, torch.Tensor | None]:
+def _join_actions(
+    tasks, parts: list[VectorEnv], envs_per_task: int, num_actions: int
+) -> tuple[gymnasium.Space, torch.Tensor | None]:
     first = parts[0].action_space
     if all(isinstance(part.action_space, spaces.Discrete) for part in parts):
         counts = [int(part.action_space.n) for part in parts]  # type: ignore[attr-defined]
-        joint = spaces.Discrete(max(counts))
-        if len(set(counts)) == 1:
+        joint = spaces.Discrete(max(*counts, num_actions))
+        if set(counts) == {joint.n}:
             return joint, None
-        mask = torch.arange(max(counts)) < torch.tensor(counts).repeat_interleave(envs_per_task)[:, None]
+        mask = torch.arange(int(joint.n)) < torch.tensor(counts).repeat_interleave(envs_per_task)[:, None]
         return joint, mask
     for task, part in zip(tasks, parts, strict=True):
         if part.action_space != first:
