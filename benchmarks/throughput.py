@@ -32,10 +32,10 @@ from kickstarting.algo.distributions import Distribution
 from kickstarting.config import Config
 from kickstarting.learner import Hyperparameters
 from kickstarting.machine import mixed_precision, run_network
-from kickstarting.metrics import Clock
 from kickstarting.networks.lstm import LSTM
 from kickstarting.networks.recurrent import Recurrent
 from kickstarting.overlapped import OverlappedActor
+from kickstarting.runs.metrics import Clock
 from kickstarting.teachers import Policy, Teacher, Teachers
 from kickstarting.train import build
 from kickstarting.types import Inputs, Trajectory

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from kickstarting.checkpoint import Snapshot, latest_checkpoint, load_checkpoint, save_checkpoint
 from kickstarting.demo import ZOO_TEACHER, teacher_config
-from kickstarting.sweep import run_all
+from kickstarting.launch.sweep import run_all
+from kickstarting.runs.checkpoint import Snapshot, latest_checkpoint, load_checkpoint, save_checkpoint
 from kickstarting.teachers.native import ZOO
 
 

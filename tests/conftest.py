@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from kickstarting import Config, load_suite
-from kickstarting.checkpoint import Snapshot, save_checkpoint
 from kickstarting.envs import MultiTaskEnv
 from kickstarting.learner import PAPER
 from kickstarting.machine import use_machine
 from kickstarting.networks.spec import NetworkSpec
+from kickstarting.runs.checkpoint import Snapshot, save_checkpoint
 
 
 @pytest.fixture(autouse=True)

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from kickstarting import cli
-from kickstarting.checkpoint import latest_checkpoint
 from kickstarting.envs import MultiTaskEnv
-from kickstarting.run import run
+from kickstarting.runs.checkpoint import latest_checkpoint
+from kickstarting.runs.run import run
 from kickstarting.suites import builtin_suites, load_suite
 
 QUICK = ("--envs-per-task", 2, "--unroll-length", 8, "--network", "small", "--torch-threads", 1, "--frames", 64)

@@ -10,10 +10,10 @@ import pytest
 from rich.console import Console
 
 from kickstarting.config import Config
+from kickstarting.launch.sweep import Evolution
 from kickstarting.reproduce import experiments, reproduce
 from kickstarting.reproduce.lab import SCALES, Lab
 from kickstarting.suites import load_suite
-from kickstarting.sweep import Evolution
 from kickstarting.teachers.label import split_reference
 
 

@@ -16,13 +16,13 @@ import torch
 
 from kickstarting import Config, Update, load_policy, train
 from kickstarting.actor import Actor
-from kickstarting.checkpoint import Snapshot, latest_checkpoint, load_checkpoint
 from kickstarting.config import config_from_json
 from kickstarting.hyperparameters import HyperparameterSchedules
 from kickstarting.learner import PAPER, LearnerConfig
-from kickstarting.metrics import read_metrics
 from kickstarting.networks import build_network
-from kickstarting.run import resume, run
+from kickstarting.runs.checkpoint import Snapshot, latest_checkpoint, load_checkpoint
+from kickstarting.runs.metrics import read_metrics
+from kickstarting.runs.run import resume, run
 from kickstarting.suites import Suite, Task, load_suite
 from kickstarting.teachers import Teacher, Teachers, build_teachers
 from kickstarting.train import make_env

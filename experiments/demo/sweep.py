@@ -16,7 +16,7 @@ from rich.console import Console
 
 from kickstarting.config import Config
 from kickstarting.demo import ZOO_TEACHER, student_config
-from kickstarting.sweep import run_all
+from kickstarting.launch.sweep import run_all
 
 RUNS = Path("runs/experiments/demo")
 TEACHERS = (f"zoo:{ZOO_TEACHER}",)

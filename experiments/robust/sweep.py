@@ -1,6 +1,7 @@
 """Do the defaults work on tasks that nobody tuned? Suites drawn at random, the old defaults, and a tuning for each suite.
 
     python experiments/robust/sweep.py run                    # teachers, then scratch and kickstarted with the defaults, 3 seeds
+    python experiments/robust/sweep.py run --frames 300000    # a shorter budget, whose learning rate falls sooner
     python experiments/robust/sweep.py old                    # the defaults of version 0.1 beside them
     python experiments/robust/sweep.py cells --suites 101 102 # six cells tuned for a suite, one seed
     python experiments/robust/sweep.py worlds                 # classic control, a T-maze and Breakout with the defaults
@@ -22,18 +23,20 @@ import numpy as np
 from rich.console import Console
 
 from kickstarting.config import Config, read_config
+from kickstarting.launch.sweep import run_all
 from kickstarting.learner import PAPER
-from kickstarting.metrics import read_metrics
 from kickstarting.report.resampled import frames_to_reach
 from kickstarting.reproduce.tuning import CELLS
+from kickstarting.runs.metrics import read_metrics
 from kickstarting.suites import load_suite
-from kickstarting.sweep import run_all
 
 HERE = Path(__file__).parent
 RUNS = Path("runs/robust")
 TEST = (101, 102, 103, 104, 105)
 OLD: dict[str, Any] = {"learning_rate": "6e-4", "learner": PAPER}
 ARMS = ("scratch", "kickstarted")
+BUDGET = 1_000_000
+KEY = ("suite", "frames", "arm", "variant")
 WORLDS: dict[str, dict[str, Any]] = {
     "CartPole-v1": {"total_frames": 300_000},
     "Acrobot-v1": {"total_frames": 300_000},
@@ -62,11 +65,12 @@ def students(suite: int, what: str, arguments: argparse.Namespace) -> Iterator[t
         "cells": {name: cell for name, cell in CELLS.items() if cell},
     }[what]
     listening = {"teachers": (str(teacher(suite, arguments)[0]),)}
+    budget = "" if arguments.frames == BUDGET else f"@{arguments.frames // 1000}k"
     for seed in range(arguments.seeds):
         for variant, settings in changes.items():
             for arm in ARMS:
                 taught = listening | ({"schedule": "linear:1:0:20%"} if what == "old" else {}) if arm == "kickstarted" else {}
-                out = RUNS / f"random-{suite}" / f"{arm}-{variant.replace(' ', '-')}-{seed}"
+                out = RUNS / f"random-{suite}" / f"{arm}-{variant.replace(' ', '-')}{budget}-{seed}"
                 yield out, config(suite, f"{arm}, {variant}", seed, arguments.frames, **settings, **taught)
 
 
@@ -112,8 +116,9 @@ def rows() -> Iterator[dict[str, Any]]:
         final = scores[frames >= 0.95 * frames[-1]].mean()
         yield {
             "suite": out.parent.name,
+            "frames": read_config(out / "config.json").total_frames,
             "arm": arm,
-            "variant": variant,
+            "variant": variant.partition("@")[0],
             "seed": int(seed),
             "final": final,
             "area": np.trapezoid(scores, frames) / frames[-1],
@@ -124,24 +129,25 @@ def rows() -> Iterator[dict[str, Any]]:
 def table() -> None:
     found = list(rows())
     baseline = {
-        suite: np.mean([r["final"] for r in found if (r["suite"], r["arm"], r["variant"]) == (suite, "scratch", "defaults")])
-        for suite in {r["suite"] for r in found}
+        key: np.mean([r["final"] for r in found if tuple(r[name] for name in KEY) == (*key, "scratch", "defaults")])
+        for key in {(r["suite"], r["frames"]) for r in found}
     }
     for row in found:
         frames, scores = curve(row.pop("out"))
-        row["frames_to_scratch"] = float(frames_to_reach(frames, scores[None], baseline[row["suite"]])[0])
+        row["frames_to_scratch"] = float(frames_to_reach(frames, scores[None], baseline[row["suite"], row["frames"]])[0])
     with (HERE / "results.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, list(found[0]))
         writer.writeheader()
         writer.writerows({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()} for row in found)
-    print("| suite | arm | settings | seeds | final score | spread | area | frames to scratch's final |")
-    print("|---|---|---|---:|---:|---:|---:|---:|")
-    for key in sorted({(r["suite"], r["arm"], r["variant"]) for r in found}):
-        own = [r for r in found if (r["suite"], r["arm"], r["variant"]) == key]
+    print("| suite | budget | arm | settings | seeds | final score | spread | area | frames to scratch's final |")
+    print("|---|---:|---|---|---:|---:|---:|---:|---:|")
+    for key in sorted({tuple(r[name] for name in KEY) for r in found}):
+        own = [r for r in found if tuple(r[name] for name in KEY) == key]
         final, area, frames = (np.array([r[name] for r in own]) for name in ("final", "area", "frames_to_scratch"))
         spread = f"{final.std(ddof=1):.1f}" if len(own) > 1 else "-"
         print(
-            f"| {' | '.join(key)} | {len(own)} | {final.mean():.1f} ({final.min():.1f} to {final.max():.1f}) | {spread} "
+            f"| {key[0]} | {key[1] / 1e3:.0f}k | {key[2]} | {key[3]} | {len(own)} "
+            f"| {final.mean():.1f} ({final.min():.1f} to {final.max():.1f}) | {spread} "
             f"| {area.mean():.1f} | {np.median(frames) / 1e3:.0f}k |"
         )
 
@@ -151,7 +157,7 @@ def main() -> None:
     parser.add_argument("what", choices=("run", "old", "cells", "worlds", "table"))
     parser.add_argument("--suites", type=int, nargs="+", default=TEST, help="seeds of scripts/random_suites.py")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--frames", type=int, default=1_000_000)
+    parser.add_argument("--frames", type=int, default=BUDGET)
     parser.add_argument("--teacher-frames", type=int, default=1_500_000)
     parser.add_argument("--jobs", type=int, default=0)
     arguments = parser.parse_args()

@@ -14,10 +14,10 @@ from rich.console import Console
 from rich.table import Table
 
 from kickstarting.config import Config, Frames
-from kickstarting.evolution import PopulationConfig
+from kickstarting.launch.sweep import SweepError
 from kickstarting.learner import TrainingError
-from kickstarting.recipe import apply, read_recipe
-from kickstarting.sweep import SweepError
+from kickstarting.population.evolve import PopulationConfig
+from kickstarting.tuning.recipe import apply, read_recipe
 
 console = Console()
 
@@ -38,7 +38,7 @@ def train(
         recipe: A TOML file of settings, as `kickstart tune` writes it (docs/tuning.md).
         profile: Print where the time of an update goes, and write a trace of three to trace.json in the run directory.
     """
-    from kickstarting import run as runs
+    from kickstarting.runs import run as runs
 
     if resume:
         _refuse_with_resume(resume, suite=config.suite or None, recipe=recipe)
@@ -67,7 +67,7 @@ def population(
         resume: Continue the killed population in this directory instead.
         recipe: A TOML file of settings, as `kickstart tune` writes it (docs/tuning.md), for every member.
     """
-    from kickstarting.population import resume_population, run_population
+    from kickstarting.population.run import resume_population, run_population
 
     if resume:
         _refuse_with_resume(resume, recipe=recipe)
@@ -96,7 +96,7 @@ def tune(
         resume: Continue the killed tune in this directory instead.
         jobs: Runs at a time; one a core unless given.
     """
-    from kickstarting.tune import resume_tune, run_tune
+    from kickstarting.tuning.tune import resume_tune, run_tune
 
     if resume:
         _refuse_with_resume(resume, budget=budget, suite=config.suite or None, out=out)

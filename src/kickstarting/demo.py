@@ -8,8 +8,8 @@ from pathlib import Path
 from rich.console import Console
 
 from kickstarting.config import Config
+from kickstarting.launch.sweep import run_all
 from kickstarting.report import compare_runs, to_rich
-from kickstarting.sweep import run_all
 from kickstarting.teachers import zoo_names
 
 SUITE = "grid-8"

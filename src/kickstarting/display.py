@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kickstarting.config import Config
-from kickstarting.health import HEALTH, Notice
+from kickstarting.runs.health import HEALTH, Notice
 
 PLAIN_EVERY = 10.0
 """Seconds between plain lines."""

@@ -12,16 +12,17 @@ import numpy as np
 import torch
 
 from kickstarting.actor import Actor
-from kickstarting.checkpoint import Snapshot
 from kickstarting.config import Config
 from kickstarting.envs import MultiTaskEnv
 from kickstarting.evaluate import measure_teachers
 from kickstarting.hyperparameters import HyperparameterSchedules
 from kickstarting.learner import Learner
 from kickstarting.machine import resolve_device, use_machine
-from kickstarting.metrics import Clock, ScoreTracker
 from kickstarting.networks.spec import NetworkSpec
 from kickstarting.overlapped import OverlappedActor
+from kickstarting.runs.checkpoint import Snapshot
+from kickstarting.runs.metrics import Clock
+from kickstarting.scores import ScoreTracker
 from kickstarting.suites import Suite, load_suite
 from kickstarting.teachers import ActingTeachers, Teachers, build_teachers, load_weights
 

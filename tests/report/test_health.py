@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 
-from kickstarting.health import BY_NAME
 from kickstarting.report import compare_runs
 from kickstarting.report.comparison import Spell
+from kickstarting.runs.health import BY_NAME
 
 from .conftest import line_curve
 from .test_page import Balanced

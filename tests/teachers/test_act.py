@@ -14,8 +14,8 @@ from kickstarting import Config, train
 from kickstarting.actor import Actor, Episode
 from kickstarting.algo.losses import mask_logits
 from kickstarting.algo.schedules import parse_schedule
-from kickstarting.metrics import ScoreTracker
 from kickstarting.networks import build_network
+from kickstarting.scores import ScoreTracker
 from kickstarting.suites import load_suite
 from kickstarting.teachers import ActingTeachers, Teachers, build_teachers
 from kickstarting.train import make_env

@@ -8,10 +8,10 @@ from pathlib import PurePath
 
 import numpy as np
 
-from kickstarting.health import BY_NAME, HEALTH, advice
 from kickstarting.report.comparison import RunResult, Spell
 from kickstarting.report.runs import Run
 from kickstarting.report.wording import frames_text
+from kickstarting.runs.health import BY_NAME, HEALTH, advice
 
 
 def spells(run: Run) -> tuple[Spell, ...] | None:

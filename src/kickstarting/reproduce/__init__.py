@@ -10,11 +10,11 @@ from typing import Protocol
 from rich.console import Console
 
 from kickstarting.algo.schedules import nearest
-from kickstarting.checkpoint import write_json
+from kickstarting.launch.sweep import run_all
 from kickstarting.report import Comparison, compare_runs, to_rich
 from kickstarting.reproduce.lab import SCALES, Lab
-from kickstarting.run import versions
-from kickstarting.sweep import run_all
+from kickstarting.runs.checkpoint import write_json
+from kickstarting.runs.run import versions
 
 __all__ = ["experiments", "reproduce"]
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from kickstarting.config import Config
-from kickstarting.evolution import PopulationConfig
+from kickstarting.launch.sweep import Evolution
+from kickstarting.population.evolve import PopulationConfig
 from kickstarting.suites import load_suite
-from kickstarting.sweep import Evolution
 
 SUITE = "grid-30"
 

@@ -10,9 +10,9 @@ from torch import nn
 
 from kickstarting.algo.distributions import Distribution
 from kickstarting.algo.schedules import nearest
-from kickstarting.checkpoint import CheckpointError, Snapshot, latest_checkpoint, load_checkpoint
 from kickstarting.envs.multitask import make_distribution
 from kickstarting.networks.spec import NetworkSpec
+from kickstarting.runs.checkpoint import CheckpointError, Snapshot, latest_checkpoint, load_checkpoint
 
 ZOO = Path(__file__).parent.parent / "zoo"
 

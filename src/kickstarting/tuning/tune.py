@@ -16,15 +16,15 @@ from typing import Any
 
 from rich.console import Console
 
-from kickstarting.checkpoint import write_json
 from kickstarting.config import Config, config_from_json
-from kickstarting.halving import Rung, draw, plan, ranked, rung_score, slice_frames, survivors
+from kickstarting.launch.sweep import Part, SweepError, run_all
 from kickstarting.learner import LearnerConfig
-from kickstarting.metrics import read_metrics
-from kickstarting.recipe import OF_THE_RUN, differing, words, write_recipe
-from kickstarting.run import measure_teachers, versions
-from kickstarting.sweep import Part, SweepError, run_all
-from kickstarting.tune_display import RungProgress, plan_table, results_table, said_score, searched
+from kickstarting.runs.checkpoint import write_json
+from kickstarting.runs.metrics import read_metrics
+from kickstarting.runs.run import measure_teachers, versions
+from kickstarting.tuning.display import RungProgress, plan_table, results_table, said_score, searched
+from kickstarting.tuning.halving import Rung, draw, plan, ranked, rung_score, slice_frames, survivors
+from kickstarting.tuning.recipe import OF_THE_RUN, differing, words, write_recipe
 
 Scores = dict[int, float | None]
 """Of the configurations that reached a rung; None for one that diverged, or of which too few episodes ended."""

@@ -10,8 +10,8 @@ import numpy as np
 
 from kickstarting.algo.pbt import Range, draw, draw_other, perturb, significantly_better
 from kickstarting.algo.schedules import Schedule, parse_frames
-from kickstarting.checkpoint import Snapshot
 from kickstarting.config import Config
+from kickstarting.runs.checkpoint import Snapshot
 from kickstarting.suites import Suite
 
 

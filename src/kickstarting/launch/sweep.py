@@ -17,13 +17,13 @@ from typing import Any, Protocol
 
 from rich.console import Console
 
-from kickstarting.checkpoint import checkpoints, read_signed, write_json
 from kickstarting.config import Config, config_from_json
 from kickstarting.display import Race, finished
-from kickstarting.evolution import PopulationConfig
 from kickstarting.learner import TrainingError
-from kickstarting.population import resume_population, run_population
-from kickstarting.run import resume, run
+from kickstarting.population.evolve import PopulationConfig
+from kickstarting.population.run import resume_population, run_population
+from kickstarting.runs.checkpoint import checkpoints, read_signed, write_json
+from kickstarting.runs.run import resume, run
 from kickstarting.teachers.label import split_reference
 
 POLL = 1.0
@@ -158,7 +158,7 @@ def _start(out: Path, job: Job, threads: int) -> subprocess.Popen:
     write_json(out / "job.json", data)
     with (out / "log.txt").open("a") as log:
         return subprocess.Popen(
-            [sys.executable, "-m", "kickstarting.sweep", str(out / "job.json")],
+            [sys.executable, "-m", "kickstarting.launch.sweep", str(out / "job.json")],
             stdout=log,
             stderr=subprocess.STDOUT,
             stdin=subprocess.PIPE,  # it closes when this process ends, and the run ends with it
@@ -190,7 +190,7 @@ def _advance(out: Path, until: int) -> None:
 
 
 def main() -> None:
-    """One run of a sweep, in its own process: `python -m kickstarting.sweep JOB`."""
+    """One run of a sweep, in its own process: `python -m kickstarting.launch.sweep JOB`."""
     _end_with_sweep()
     out = Path(sys.argv[1]).parent
     data = json.loads(Path(sys.argv[1]).read_text())

@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kickstarting import symptoms
+from kickstarting.runs import symptoms
 from kickstarting.algo.schedules import parse_schedule
-from kickstarting.symptoms import LINES, Facts, Past
+from kickstarting.runs.symptoms import LINES, Facts, Past
 
 HEALTH = "health/"
 RECOVERED = 5

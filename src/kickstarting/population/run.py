@@ -21,7 +21,19 @@ import numpy as np
 from rich.console import Console
 
 from kickstarting.algo.schedules import parse_frames
-from kickstarting.checkpoint import (
+from kickstarting.config import Config, config_from_json
+from kickstarting.display import Race
+from kickstarting.population.evolve import (
+    Population,
+    PopulationConfig,
+    ancestry,
+    evolved_schedule,
+    first_round,
+    look_around,
+    member_seed,
+    ranges_of,
+)
+from kickstarting.runs.checkpoint import (
     CheckpointError,
     Snapshot,
     atomic_directory,
@@ -33,20 +45,8 @@ from kickstarting.checkpoint import (
     write_json,
     write_signed,
 )
-from kickstarting.config import Config, config_from_json
-from kickstarting.display import Race
-from kickstarting.evolution import (
-    Population,
-    PopulationConfig,
-    ancestry,
-    evolved_schedule,
-    first_round,
-    look_around,
-    member_seed,
-    ranges_of,
-)
-from kickstarting.metrics import MetricsWriter, read_metrics
-from kickstarting.run import logged, measure_teachers, versions
+from kickstarting.runs.metrics import MetricsWriter, read_metrics
+from kickstarting.runs.run import logged, measure_teachers, versions
 from kickstarting.suites import load_suite
 from kickstarting.teachers import load_weights
 from kickstarting.train import build, train

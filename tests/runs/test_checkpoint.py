@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from kickstarting import checkpoint
-from kickstarting.checkpoint import CheckpointError, Snapshot, checkpoints, latest_checkpoint, load_checkpoint, save_checkpoint
+from kickstarting.runs import checkpoint
+from kickstarting.runs.checkpoint import CheckpointError, Snapshot, checkpoints, latest_checkpoint, load_checkpoint, save_checkpoint
 
 
 def snapshot(number: int = 1) -> Snapshot:

@@ -13,17 +13,19 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from kickstarting import Config, cli, halving, sweep, tune
+from kickstarting import Config, cli
 from kickstarting.algo.schedules import parse_schedule
-from kickstarting.checkpoint import latest_checkpoint, write_json
 from kickstarting.config import read_config
-from kickstarting.halving import cost, draw, plan, ranked, rescaled, rung_score, rungs_of, space, stretched, survivors
-from kickstarting.metrics import read_metrics
-from kickstarting.recipe import apply, differing, read_recipe, settings
-from kickstarting.run import run
-from kickstarting.sweep import Part, SweepError, reached
-from kickstarting.tune import read_tune, resume_tune, run_tune
-from kickstarting.tune_display import RungProgress
+from kickstarting.launch import sweep
+from kickstarting.launch.sweep import Part, SweepError, reached
+from kickstarting.runs.checkpoint import latest_checkpoint, write_json
+from kickstarting.runs.metrics import read_metrics
+from kickstarting.runs.run import run
+from kickstarting.tuning import halving, tune
+from kickstarting.tuning.display import RungProgress
+from kickstarting.tuning.halving import cost, draw, plan, ranked, rescaled, rung_score, rungs_of, space, stretched, survivors
+from kickstarting.tuning.recipe import apply, differing, read_recipe, settings
+from kickstarting.tuning.tune import read_tune, resume_tune, run_tune
 from resuming import kill_when, without_times
 
 QUIET = Console(quiet=True)
@@ -207,7 +209,7 @@ def test_a_killed_tune_resumes_to_the_same_recipe(tuned, tiny, tmp_path, here):
     job = tmp_path / "job.py"
     job.write_text(
         "from dataclasses import replace; from pathlib import Path; from rich.console import Console\n"
-        "from kickstarting.config import config_from_json; from kickstarting.tune import run_tune\n"
+        "from kickstarting.config import config_from_json; from kickstarting.tuning.tune import run_tune\n"
         f"config = replace(config_from_json({base(tiny).to_json()!r}), name='')\n"
         f"run_tune(config, {BUDGET}, Path({str(killed)!r}), console=Console(quiet=True))\n"
     )
@@ -238,7 +240,7 @@ def test_progress_counts_what_was_done_before_and_what_is_left(tiny, tmp_path, m
         run_path.mkdir()
         (run_path / "metrics.jsonl").write_text(json.dumps({"frames": 150 if i else 80, "score": 1.0}) + "\n")
     clock = [1000.0]
-    monkeypatch.setattr("kickstarting.tune_display.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("kickstarting.tuning.display.time.monotonic", lambda: clock[0])
     progress = RungProgress(runs, rungs_of(18, 900), 1, QUIET)
     for run_path in list(runs)[:2]:
         (run_path / "metrics.jsonl").write_text(json.dumps({"frames": 300, "score": 1.0}) + "\n")
@@ -252,7 +254,8 @@ def test_runs_end_with_the_sweep_that_started_them(tiny, tmp_path):
     out = tmp_path / "run"
     job = tmp_path / "job.py"
     job.write_text(
-        "from pathlib import Path; from kickstarting.sweep import run_all; from kickstarting.config import config_from_json\n"
+        "from pathlib import Path; from kickstarting.launch.sweep import run_all\n"
+        "from kickstarting.config import config_from_json\n"
         f"run_all({{Path({str(out)!r}): config_from_json({tiny(total_frames=10**9, checkpoint_every='64').to_json()!r})}})\n"
     )
     kill_when([sys.executable, str(job)], lambda: (out / "checkpoints" / "00000001").exists())
@@ -295,7 +298,7 @@ def test_a_default_that_wins_is_an_empty_recipe(tuned, tmp_path):
 def test_teachers_are_measured_once_and_their_schedule_is_tuned(tiny, make_policy, tmp_path, here, monkeypatch):
     measured, real = [], tune.measure_teachers
     monkeypatch.setattr(tune, "measure_teachers", lambda config: measured.append(1) or real(config))
-    monkeypatch.setattr("kickstarting.run.measure_teachers", lambda _: pytest.fail("measured again"))
+    monkeypatch.setattr("kickstarting.runs.run.measure_teachers", lambda _: pytest.fail("measured again"))
     run_tune(base(tiny, teachers=(make_policy(),), schedule="evidence:1"), 2 * 576, tmp_path / "tune", console=QUIET)
     runs = sorted((tmp_path / "tune" / "runs").iterdir())
     assert measured == [1]

@@ -9,9 +9,9 @@ import pytest
 from rich.console import Console
 
 from kickstarting.display import Race, finished
-from kickstarting.evolution import PopulationConfig
-from kickstarting.metrics import read_metrics
-from kickstarting.sweep import Evolution, SweepError, run_all
+from kickstarting.launch.sweep import Evolution, SweepError, run_all
+from kickstarting.population.evolve import PopulationConfig
+from kickstarting.runs.metrics import read_metrics
 
 
 def test_runs_finish_and_are_skipped_afterwards(tiny, tmp_path) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 
 from kickstarting.algo.schedules import Schedule
 from kickstarting.config import Config
-from kickstarting.recipe import changed, settings
+from kickstarting.tuning.recipe import changed, settings
 
 ETA = 3
 MOST_RUNGS = 3

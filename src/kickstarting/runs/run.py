@@ -20,14 +20,14 @@ from rich.console import Console
 
 from kickstarting.algo.distributions import Categorical, MultiCategorical
 from kickstarting.algo.losses import mask_logits
-from kickstarting.checkpoint import Snapshot, latest_checkpoint, load_checkpoint, save_checkpoint, write_json
+from kickstarting.runs.checkpoint import Snapshot, latest_checkpoint, load_checkpoint, save_checkpoint, write_json
 from kickstarting.config import Config, read_config
 from kickstarting.display import Display
 from kickstarting.envs import MultiTaskEnv
 from kickstarting.evaluate import measure_teachers as evaluate_teachers
-from kickstarting.health import Facts, Health
-from kickstarting.metrics import MetricsWriter, read_metrics
-from kickstarting.profile import profiled
+from kickstarting.runs.health import Facts, Health
+from kickstarting.runs.metrics import MetricsWriter, read_metrics
+from kickstarting.runs.profile import profiled
 from kickstarting.suites import load_suite
 from kickstarting.teachers import build_teachers
 from kickstarting.train import Update, build, train

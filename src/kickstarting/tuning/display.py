@@ -14,9 +14,9 @@ from rich.table import Table
 
 from kickstarting.config import Config
 from kickstarting.display import left, number, short
-from kickstarting.halving import Rung, Setting, cost, ranked, space, stretched
-from kickstarting.metrics import read_metrics
-from kickstarting.recipe import settings
+from kickstarting.runs.metrics import read_metrics
+from kickstarting.tuning.halving import Rung, Setting, cost, ranked, space, stretched
+from kickstarting.tuning.recipe import settings
 
 PLAIN_EVERY = 15.0
 """Seconds between plain lines."""

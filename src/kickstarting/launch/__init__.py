@@ -1,0 +1,1 @@
+"""Where work runs: jobs that can be killed and go on, and sweeps of them."""

@@ -1,0 +1,1 @@
+"""Population based training: what evolves, by which rules, and who descends from whom."""

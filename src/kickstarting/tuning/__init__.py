@@ -1,0 +1,1 @@
+"""Recipes, and the search for them: `kickstart tune`."""
