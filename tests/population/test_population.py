@@ -15,16 +15,11 @@ import torch
 from rich.console import Console
 
 from kickstarting.config import Config
-from kickstarting.population.evolve import (
-    Population,
-    PopulationConfig,
-    ancestry,
-    look_around,
-    parse_range,
-    ranges_of,
-    score_samples,
-)
-from kickstarting.population.run import load_population, resume_population, run_population
+from kickstarting.population.ancestry import ancestry
+from kickstarting.population.config import PopulationConfig, parse_range, ranges_of
+from kickstarting.population.evolve import look_around, score_samples
+from kickstarting.population.run import resume_population, run_population
+from kickstarting.population.state import Population, load_population
 from kickstarting.report import compare_runs
 from kickstarting.runs.checkpoint import CheckpointError, Snapshot, checkpoints, latest_checkpoint
 from kickstarting.runs.metrics import read_metrics
@@ -161,7 +156,7 @@ def test_a_killed_population_resumes_to_the_same_bytes(evolved, tmp_path):
     job = tmp_path / "job.py"
     job.write_text(
         "import sys; from pathlib import Path; from dataclasses import replace; from rich.console import Console\n"
-        "from kickstarting.population.run import *; from kickstarting.population.evolve import *\n"
+        "from kickstarting.population.run import *; from kickstarting.population.config import *\n"
         "from kickstarting.config import *\n"
         f"config = config_from_json({config.to_json()!r}); config = replace(config, name={config.name!r})\n"
         f"pbt = PopulationConfig(members=3, slice='64', burn_in='64', test='margin', margin=0.0, horizon_range='0.6:1')\n"
@@ -212,7 +207,7 @@ def unfinished(evolved, tmp_path) -> Path:
 
 def refused(out: Path, monkeypatch) -> str:
     """The one line with which resuming ends, before anything is trained or written."""
-    monkeypatch.setattr("kickstarting.population.run.train", lambda *_: pytest.fail("training began"))
+    monkeypatch.setattr("kickstarting.population.slices.train", lambda *_: pytest.fail("training began"))
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
     with pytest.raises(ValueError, match=r"\w") as error:
         resume_population(out, console=QUIET)

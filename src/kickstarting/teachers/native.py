@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 
 from kickstarting.algo.distributions import Distribution
-from kickstarting.algo.schedules import nearest
+from kickstarting.algo.parsing import nearest
 from kickstarting.envs.multitask import make_distribution
 from kickstarting.networks.spec import NetworkSpec
 from kickstarting.runs.checkpoint import CheckpointError, Snapshot, latest_checkpoint, load_checkpoint
