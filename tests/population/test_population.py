@@ -15,6 +15,7 @@ import torch
 from rich.console import Console
 
 from kickstarting.config import Config
+from kickstarting.launch.local import Processes
 from kickstarting.population.ancestry import ancestry
 from kickstarting.population.config import PopulationConfig, parse_range, ranges_of
 from kickstarting.population.evolve import look_around, score_samples
@@ -181,6 +182,25 @@ def test_a_killed_population_resumes_to_the_same_bytes(evolved, tmp_path):
     assert metrics[0] == metrics[1]
     with pytest.raises(ValueError, match="nothing to resume"):
         resume_population(killed, console=QUIET)
+
+
+def test_members_that_train_in_processes_of_their_own_end_the_same(tiny, make_policy, tmp_path):
+    """A slice is a function of its record, wherever it runs."""
+    config, pbt = (
+        tiny(total_frames=128, teachers=(make_policy(),), score_window=2),
+        replace(PBT, members=2, test="margin", margin=0.0),
+    )
+    for name, backend in (("here", None), ("there", Processes(2))):
+        run_population(config, pbt, tmp_path / name, console=QUIET, backend=backend)
+    here, there = (
+        (
+            json.loads((out / "lineage.json").read_text()),
+            [[without_times(line) for line in read_metrics(path)] for path in sorted(out.glob("members/*/metrics.jsonl"))],
+            (latest_checkpoint(out / "best") / "network.safetensors").read_bytes(),
+        )
+        for out in (tmp_path / "here", tmp_path / "there")
+    )
+    assert here == there
 
 
 def test_a_corrupt_population_is_refused(evolved):

@@ -19,9 +19,9 @@ from rich.console import Console
 
 from kickstarting import Config
 from kickstarting.display import Display, ailing, panel
-from kickstarting.runs.health import BY_NAME, DIAGNOSES, HEALTH, Facts, Health, longer
 from kickstarting.learner import PAPER
 from kickstarting.runs import symptoms
+from kickstarting.runs.health import BY_NAME, DIAGNOSES, HEALTH, Facts, Health, longer
 from kickstarting.runs.metrics import read_metrics
 from kickstarting.runs.run import facts_of, resume, run, summarise
 from resuming import without_times

@@ -19,7 +19,7 @@ from kickstarting.algo.schedules import (
     Step,
 )
 
-_EXAMPLES = {  # with as many numbers as the kind takes
+_EXAMPLES = {
     Constant: "constant:1",
     Step: "step:0:1:5%",
     Linear: "linear:1:0:20%",

@@ -85,9 +85,9 @@ def draw(config: Config, number: int) -> Config:
     error = None
     for _ in range(TRIES):
         drawn = config
-        for setting in space(config):
-            drawn = changed(drawn, {setting.name: _drawn(drawn, setting, rng)})
         try:
+            for setting in space(config):
+                drawn = changed(drawn, {setting.name: _drawn(drawn, setting, rng)})
             drawn.check()
             return drawn
         except ValueError as refused:
