@@ -419,3 +419,15 @@ def test_a_student_learns_what_a_teacher_of_another_architecture_wants(tiny, mak
     losses = [u.metrics["distillation_loss"] for u in train(config)]
     assert losses[0] == pytest.approx((math.log(7) + math.log(3)) / 2, abs=0.2)
     assert losses[-1] < 0.5 * losses[0]
+
+
+def test_a_consumer_may_ask_for_the_trajectories(tiny, make_policy):
+    """They are what was learned from, labels and all; without asking there are none, and nothing else changes."""
+    config = tiny(teachers=(make_policy(),), schedule="constant:1", total_frames=64)
+    asked, plain = list(train(config, with_trajectories=True)), list(train(config))
+    assert all(update.trajectory is None for update in plain)
+    for update, other in zip(asked, plain, strict=True):
+        assert update.trajectory is not None
+        assert update.trajectory.labels is not None
+        assert update.trajectory.actions.shape == (config.unroll_length, 4)
+        assert update.metrics["loss"] == other.metrics["loss"]

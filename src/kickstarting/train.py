@@ -25,17 +25,20 @@ from kickstarting.runs.metrics import Clock
 from kickstarting.scores import ScoreTracker
 from kickstarting.suites import Suite, load_suite
 from kickstarting.teachers import ActingTeachers, Teachers, build_teachers
+from kickstarting.types import Trajectory
 
 
 @dataclass(frozen=True)
 class Update:
-    """One learner step."""
+    """One unroll, and what was learned from it: a gradient step, or one for each minibatch of each epoch."""
 
     frames: int
     """Simulator frames so far."""
     metrics: dict[str, float | None]
     snapshot: Snapshot | None = None
     """At a checkpoint, all that training needs to go on; its tensors are the learner's own, so save or copy them at once."""
+    trajectory: Trajectory | None = None
+    """What was learned from, labelled; only for a consumer that asked for it."""
 
 
 def train(
@@ -43,11 +46,14 @@ def train(
     snapshot: Snapshot | None = None,
     teacher_scores: Mapping[str, Mapping[str, Any]] | None = None,
     scheduled: Scheduled | None = None,
+    *,
+    with_trajectories: bool = False,
 ) -> Iterator[Update]:
     """Train the student of a configuration, from the start or from a snapshot of the same configuration.
 
     teacher_scores: as `measure_teachers` gives them; measured here if lambda follows scores and none are given.
     scheduled: what the configuration says unless given, as a population gives what it evolved.
+    with_trajectories: each update carries its trajectory, as for who records histories.
 
     Every checkpoint is a seam: the environments restart with seeds derived from (seed, checkpoint number), in the
     interrupted and in the uninterrupted run alike, which makes resuming exact for any environment.
@@ -84,8 +90,8 @@ def train(
                 frames += frames_per_update
                 metrics = {name: value.item() for name, value in losses.items()} | scores.metrics()
                 metrics |= schedules.metrics(hyperparameters, lambdas) | actor.metrics() | clock.metrics()
-                ends = frames >= until
-                yield Update(frames, metrics, take_snapshot(seam, frames, learner, scores, schedules, spec) if ends else None)
+                state = take_snapshot(seam, frames, learner, scores, schedules, spec) if frames >= until else None
+                yield Update(frames, metrics, state, trajectory if with_trajectories else None)
 
 
 def build(config: Config) -> tuple[Suite, MultiTaskEnv, NetworkSpec, Learner]:
