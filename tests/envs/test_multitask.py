@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from kickstarting.envs import MultiTaskEnv
-from kickstarting.networks.language import tokenise
+from kickstarting.spaces import tokenise
 from kickstarting.suites import Task
 
 EMPTY = Task("empty", "MiniGrid-Empty-5x5-v0", metric="success")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
-from typing import Any
+from contextlib import closing
+from typing import Any, cast
 
 import gymnasium
 import numpy as np
@@ -13,6 +15,7 @@ from gymnasium.vector import AutoresetMode
 from kickstarting.algo.schedules import nearest
 from kickstarting.envs.observations import Observations
 from kickstarting.envs.protocol import TimeStep, first_step
+from kickstarting.spaces import Declared, Grid, Text
 
 
 class GymnasiumEnv:
@@ -42,7 +45,7 @@ class GymnasiumEnv:
             raise ValueError(f"Gymnasium cannot make {env_id!r}: {error}") from error
         self.num_envs = num_envs
         self.action_space = self._env.single_action_space
-        self._observe = Observations(self._env.single_observation_space, num_envs)
+        self._observe = Observations(self._env.single_observation_space, num_envs, self._known(env_id, options or {}))
         self.observation_space = self._observe.space
         reset_mode = self._env.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP)
         if reset_mode == AutoresetMode.DISABLED:
@@ -81,3 +84,27 @@ class GymnasiumEnv:
 
     def close(self) -> None:
         self._env.close()
+
+    def _known(self, env_id: str, options: Mapping[str, Any]) -> dict[str, type[Declared]]:
+        if isinstance(self._env, gymnasium.vector.SyncVectorEnv):
+            return _minigrid(self._env.envs[0])
+        if isinstance(self._env, gymnasium.vector.AsyncVectorEnv):  # its environments are out of sight
+            with closing(gymnasium.make(env_id, **options)) as env:
+                return _minigrid(env)
+        return {}
+
+
+def _minigrid(env: gymnasium.Env) -> dict[str, type[Declared]]:
+    """The symbolic views and the missions of an environment of the package minigrid, whose wrappers may show images instead."""
+    package, inner = sys.modules.get("minigrid"), cast(Any, env.unwrapped)
+    if package is None or not isinstance(inner, package.minigrid_env.MiniGridEnv):
+        return {}
+    view, room = env.get_wrapper_attr("agent_view_size"), (inner.width, inner.height)
+    space = env.observation_space
+    kinds: dict[str, type[Declared]] = {}
+    for name, part in (space.spaces if isinstance(space, spaces.Dict) else {"observation": space}).items():
+        if isinstance(part, package.core.mission.MissionSpace):
+            kinds[name] = Text
+        elif part.dtype == np.uint8 and part.shape in ((view, view, 3), (*room, 3)):
+            kinds[name] = Grid
+    return kinds

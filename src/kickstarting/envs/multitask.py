@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
-import gymnasium
 import numpy as np
-import torch
-from gymnasium import spaces
 
-from kickstarting.algo.distributions import Categorical, DiagonalGaussian, Distribution, MultiCategorical
 from kickstarting.envs.gym import GymnasiumEnv
 from kickstarting.envs.pool import EnvPoolEnv
 from kickstarting.envs.protocol import TimeStep, VectorEnv
+from kickstarting.spaces import action_mask, join_actions, join_observations, make_distribution, task_of_column
 
 GYMNASIUM_MODES = {"gymnasium": "sync", "gymnasium-async": "async", "gymnasium-vector": "vector_entry_point"}
 """`gymnasium.make_vec`'s vectorization_mode by name of the backend."""
@@ -67,24 +64,18 @@ class MultiTaskEnv:
         groups: int = 1,
         num_actions: int = 0,
     ):
-        if envs_per_task % groups:
-            raise ValueError(f"{envs_per_task} environments of a task cannot be split into {groups} equal groups")
+        self.task_of_column = task_of_column(len(tasks), envs_per_task, groups)
         each = envs_per_task // groups
         pools = [task for _ in range(groups) for task in tasks]
         seeds = np.random.SeedSequence(seed).generate_state(len(pools)) % 2**30
         self.parts = [make_task_env(task, each, seed=int(s), num_threads=num_threads) for task, s in zip(pools, seeds, strict=True)]
         self.num_envs = envs_per_task * len(tasks)
-        self.task_of_column = np.tile(np.repeat(np.arange(len(tasks)), each), groups)
         self.groups = [slice(g * each * len(tasks), (g + 1) * each * len(tasks)) for g in range(groups)]
         self._tasks, self._each = len(tasks), each
-        self.observation_space = self.parts[0].observation_space
-        for task, part in zip(pools, self.parts, strict=True):
-            if part.observation_space != self.observation_space:
-                raise ValueError(
-                    f"task {task.name!r} observes {part.observation_space}, task {tasks[0].name!r} {self.observation_space}; "
-                    "the tasks of a suite must share their observations"
-                )
-        self.action_space, self.action_mask = _join_actions(pools, self.parts, each, num_actions)
+        names, first = [task.name for task in tasks], self.parts[: len(tasks)]
+        self.observation_space = join_observations(names, [part.observation_space for part in first])
+        self.action_space, counts = join_actions(names, [part.action_space for part in first], num_actions)
+        self.action_mask = action_mask(counts, self.action_space, self.task_of_column)
         self.distribution = make_distribution(self.action_space)
 
     def reset(self) -> TimeStep:
@@ -111,37 +102,6 @@ class MultiTaskEnv:
     def close(self) -> None:
         for part in self.parts:
             part.close()
-
-
-def make_distribution(space: gymnasium.Space) -> Distribution:
-    """The policy's distribution for an action space. Raises ValueError for spaces that have none."""
-    if isinstance(space, spaces.Discrete):
-        return Categorical(int(space.n))
-    if isinstance(space, spaces.MultiDiscrete):
-        return MultiCategorical(tuple(int(n) for n in space.nvec.flatten()))
-    if isinstance(space, spaces.Box) and len(space.shape) == 1:
-        return DiagonalGaussian(space.shape[0])
-    raise ValueError(f"no policy for action space {space}; Discrete, MultiDiscrete and flat Box are known")
-
-
-def _join_actions(
-    tasks, parts: list[VectorEnv], envs_per_task: int, num_actions: int
-) -> tuple[gymnasium.Space, torch.Tensor | None]:
-    first = parts[0].action_space
-    if all(isinstance(part.action_space, spaces.Discrete) for part in parts):
-        counts = [int(part.action_space.n) for part in parts]  # type: ignore[attr-defined]
-        joint = spaces.Discrete(max(*counts, num_actions))
-        if set(counts) == {joint.n}:
-            return joint, None
-        mask = torch.arange(int(joint.n)) < torch.tensor(counts).repeat_interleave(envs_per_task)[:, None]
-        return joint, mask
-    for task, part in zip(tasks, parts, strict=True):
-        if part.action_space != first:
-            raise ValueError(
-                f"task {task.name!r} acts in {part.action_space}, task {tasks[0].name!r} in {first}; "
-                "only discrete action spaces of different size can share a suite"
-            )
-    return first, None
 
 
 def _concatenate(steps: list[TimeStep]) -> TimeStep:

@@ -13,6 +13,10 @@ from gymnasium import spaces
 from kickstarting.algo.schedules import nearest
 from kickstarting.envs.observations import Observations
 from kickstarting.envs.protocol import TimeStep, first_step
+from kickstarting.spaces import Declared, Grid, Text
+
+MINIGRID: dict[str, type[Declared]] = {"image": Grid, "mission": Text}
+"""What MiniGrid and BabyAI observe beside the direction."""
 
 
 @cache
@@ -20,6 +24,13 @@ def envpool_ids() -> frozenset[str]:
     import envpool
 
     return frozenset(envpool.list_all_envs())
+
+
+def _library(env_id: str) -> str:
+    """What an environment comes from, as EnvPool names its modules: `minigrid` (BabyAI too), `atari`, `mujoco.gym` ..."""
+    from envpool.registration import registry
+
+    return registry.specs[env_id][0].removeprefix("envpool.")
 
 
 class EnvPoolEnv:
@@ -50,7 +61,9 @@ class EnvPoolEnv:
                 env_id, num_envs=num_envs, num_threads=min(num_threads, num_envs), seed=seed, **(options or {})
             )
             self.action_space = self._pool.action_space
-            self._observe = Observations(self._pool.observation_space, num_envs)
+            self._observe = Observations(
+                self._pool.observation_space, num_envs, MINIGRID if _library(env_id) == "minigrid" else None
+            )
         self.observation_space = self._observe.space
         self._success_ends = success_ends
         self._rows = np.arange(num_envs, dtype=np.int32)

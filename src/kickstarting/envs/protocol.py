@@ -35,7 +35,7 @@ class VectorEnv(Protocol):
 
     num_envs: int
     observation_space: gymnasium.spaces.Dict
-    """Of one environment. Images are [H, W, C] uint8; `mission` is token ids [MAX_WORDS]."""
+    """Of one environment; each part of a declared kind (`spaces.py`): Pixels, Grid, Text, Vector or Discrete."""
     action_space: gymnasium.Space
     """Of one environment: Discrete, MultiDiscrete or Box."""
 
