@@ -41,6 +41,8 @@ CASES = {
     "sync-continuous": Case(GymnasiumEnv, "Pendulum-v1", 20, CUT, mode="sync"),
     "async-cartpole": Case(GymnasiumEnv, "CartPole-v1", 14, BOTH, num_envs=2, mode="async"),
 }
+PAYS = {"envpool-cartpole": 1, "envpool-continuous": -1, "sync-cartpole": 1, "sync-continuous": -1, "async-cartpole": 1}
+"""The sign of every reward, where it is one."""
 STEPS = 60
 SEED = 5
 
@@ -57,14 +59,22 @@ class Record(NamedTuple):
 
 @cache
 def play(
-    name: str, seed: int = SEED, limit: int = 0, column: int | None = None, alike: bool = False, meddle: bool = False
+    name: str,
+    seed: int = SEED,
+    limit: int = 0,
+    column: int | None = None,
+    alike: bool = False,
+    meddle: bool = False,
+    success_ends: bool = False,
 ) -> Record:
     """Random actions, the same for every call. limit: instead of the case's. column: only that one, in an environment of its
-    own. alike: every column gets the actions of the first. meddle: other actions on every reset step."""
+    own. alike: every column gets the actions of the first. meddle: other actions on every reset step. success_ends: as of the
+    adapter."""
     case = CASES[name]
     mode = {"mode": case.mode} if case.mode else {}
     num_envs = case.num_envs if column is None else 1
-    env = case.make(case.env_id, num_envs, seed=seed, options={"max_episode_steps": limit or case.limit}, **mode)
+    options = {"max_episode_steps": limit or case.limit}
+    env = case.make(case.env_id, num_envs, seed=seed, success_ends=success_ends, options=options, **mode)
     rng = np.random.default_rng(0)
     reset = step = env.reset()
     steps, meddled = [], 0
@@ -166,6 +176,17 @@ def test_a_truncated_episode_shows_its_true_last_observation(name):
     assert not long.truncated[last].any()
     for key, x in short.observations.items():
         assert np.array_equal(x[: case.limit, cut], long.observations[key][: case.limit, cut])
+
+
+def test_a_final_reward_above_zero_and_no_other_turns_a_cut_into_an_end(name):
+    """Everything else is as without `success_ends`; Pendulum pays less than nothing on every step, and stays truncated."""
+    plain, told = play(name).steps, play(name, success_ends=True).steps
+    success = plain.truncated & (plain.rewards > 0)
+    assert np.array_equal(told.terminated, plain.terminated | success)
+    assert np.array_equal(told.truncated, plain.truncated & ~success)
+    assert same(told, plain._replace(terminated=told.terminated, truncated=told.truncated))
+    if name in PAYS:
+        assert (np.sign(plain.rewards[plain.truncated]) == PAYS[name]).all()
 
 
 def test_same_seed_same_stream_and_other_seed_another(name):

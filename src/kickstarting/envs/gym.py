@@ -14,7 +14,7 @@ from gymnasium.vector import AutoresetMode
 
 from kickstarting.algo.schedules import nearest
 from kickstarting.envs.observations import Observations
-from kickstarting.envs.protocol import TimeStep, first_step
+from kickstarting.envs.protocol import TimeStep, first_step, read_ends
 from kickstarting.spaces import Declared, Grid, Text
 
 
@@ -74,9 +74,7 @@ class GymnasiumEnv:
             assert self._actions is not None, "recv without send"
             observations, rewards, terminated, truncated, _ = self._env.step(self._actions)
         rewards = np.asarray(rewards, np.float32)
-        if self._success_ends:
-            terminated = terminated | (truncated & (rewards > 0))
-        truncated = truncated & ~terminated
+        terminated, truncated = read_ends(rewards, terminated, truncated, self._success_ends)
         done = terminated | truncated
         is_first, valid = (done, ~truncated) if self._same_step else (self._done, ~self._done)
         self._done = done

@@ -12,7 +12,7 @@ from gymnasium import spaces
 
 from kickstarting.algo.schedules import nearest
 from kickstarting.envs.observations import Observations
-from kickstarting.envs.protocol import TimeStep, first_step
+from kickstarting.envs.protocol import TimeStep, first_step, read_ends
 from kickstarting.spaces import Declared, Grid, Text
 
 MINIGRID: dict[str, type[Declared]] = {"image": Grid, "mission": Text}
@@ -36,7 +36,7 @@ def _library(env_id: str) -> str:
 class EnvPoolEnv:
     """One pool, stepped in synchrony, with EnvPool's own next-step reset.
 
-    success_ends: a reward on the very last allowed step is a success, thus a termination; EnvPool calls it truncated.
+    success_ends: a success on the very last allowed step is a termination; EnvPool calls it truncated.
     options: passed to `envpool.make`. Seeding is fixed at construction: environment i gets seed + i.
     """
 
@@ -90,11 +90,8 @@ class EnvPoolEnv:
     def recv(self) -> TimeStep:
         state = self._state()
         is_first = state["elapsed_step"] == 0
-        rewards, truncated = state["reward"], state["trunc"]
-        terminated = state["done"] & ~truncated
-        if self._success_ends:
-            terminated = terminated | (truncated & (rewards != 0))
-            truncated = truncated & ~terminated
+        rewards, cut = state["reward"], state["trunc"]
+        terminated, truncated = read_ends(rewards, state["done"] & ~cut, cut, self._success_ends)
         return TimeStep(self._observe(state.get("obs", state), is_first), rewards, terminated, truncated, is_first, ~is_first)
 
     def close(self) -> None:
