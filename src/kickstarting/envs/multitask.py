@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
+import gymnasium
 import numpy as np
+import torch
+from gymnasium import spaces
 
+from kickstarting.algo.distributions import Distribution
 from kickstarting.envs.gym import GymnasiumEnv
 from kickstarting.envs.pool import EnvPoolEnv
 from kickstarting.envs.protocol import TimeStep, VectorEnv
@@ -46,6 +52,58 @@ def make_task_env(task: TaskSpec, num_envs: int, *, seed: int, num_threads: int 
     )
 
 
+@dataclass(frozen=True)
+class TaskSpaces:
+    """What the tasks of a suite observe and do: all that a policy is made for."""
+
+    observation_space: spaces.Dict
+    """Of every task."""
+    action_space: gymnasium.Space
+    """In which one policy acts for all tasks."""
+    num_actions: tuple[int, ...] | None
+    """How many of the policy's discrete actions each task has; None for other actions."""
+    num_tasks: int
+
+    @property
+    def distribution(self) -> Distribution:
+        """The policy's. Raises ValueError for action spaces that have none."""
+        return make_distribution(self.action_space)
+
+    def task_of_column(self, envs_per_task: int, groups: int = 1) -> np.ndarray:
+        """As `MultiTaskEnv.task_of_column`, int [B]. Raises ValueError if the environments cannot be split into equal groups."""
+        return task_of_column(self.num_tasks, envs_per_task, groups)
+
+    def action_mask(self, envs_per_task: int, groups: int = 1) -> torch.Tensor | None:
+        """As `MultiTaskEnv.action_mask`, bool [B, A] or None."""
+        return action_mask(self.num_actions, self.action_space, self.task_of_column(envs_per_task, groups))
+
+
+def describe(tasks: Sequence[TaskSpec], num_actions: int = 0) -> TaskSpaces:
+    """The spaces of tasks, of which one environment each is opened and closed, once per process.
+
+    num_actions: at least so many in the joint space, as for `MultiTaskEnv`.
+
+    Raises ValueError if a backend or an environment is unknown, or the tasks do not fit together.
+    """
+    return _join(tasks, [_look(task) for task in tasks], num_actions)
+
+
+def _look(task: TaskSpec) -> tuple[spaces.Dict, gymnasium.Space]:
+    key = (task.backend, task.env_id, repr(sorted(task.options.items())))
+    if key not in _SEEN:
+        with closing(make_task_env(task, 1, seed=0)) as env:
+            _SEEN[key] = env.observation_space, env.action_space
+    return _SEEN[key]
+
+
+_SEEN: dict[tuple[str, str, str], tuple[spaces.Dict, gymnasium.Space]] = {}
+
+
+def _join(tasks: Sequence[TaskSpec], seen: Sequence[tuple[spaces.Dict, gymnasium.Space]], num_actions: int) -> TaskSpaces:
+    names, (observed, acted) = [task.name for task in tasks], zip(*seen, strict=True)
+    return TaskSpaces(join_observations(names, observed), *join_actions(names, acted, num_actions), len(tasks))
+
+
 class MultiTaskEnv:
     """All tasks side by side. `send` reaches every pool before the first `recv`, so that they step concurrently.
 
@@ -72,11 +130,10 @@ class MultiTaskEnv:
         self.num_envs = envs_per_task * len(tasks)
         self.groups = [slice(g * each * len(tasks), (g + 1) * each * len(tasks)) for g in range(groups)]
         self._tasks, self._each = len(tasks), each
-        names, first = [task.name for task in tasks], self.parts[: len(tasks)]
-        self.observation_space = join_observations(names, [part.observation_space for part in first])
-        self.action_space, counts = join_actions(names, [part.action_space for part in first], num_actions)
-        self.action_mask = action_mask(counts, self.action_space, self.task_of_column)
-        self.distribution = make_distribution(self.action_space)
+        self.spaces = _join(tasks, [(part.observation_space, part.action_space) for part in self.parts[: len(tasks)]], num_actions)
+        self.observation_space, self.action_space = self.spaces.observation_space, self.spaces.action_space
+        self.action_mask = self.spaces.action_mask(envs_per_task, groups)
+        self.distribution = self.spaces.distribution
 
     def reset(self) -> TimeStep:
         return _concatenate([part.reset() for part in self.parts])
