@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cache
 from typing import NamedTuple
 
@@ -10,13 +9,13 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
-from kickstarting.envs.gym import GymnasiumEnv
+from kickstarting.envs.gym import GymnasiumAsyncEnv, GymnasiumEnv
 from kickstarting.envs.pool import EnvPoolEnv
-from kickstarting.envs.protocol import TimeStep, VectorEnv
+from kickstarting.envs.protocol import TimeStep
 
 
 class Case(NamedTuple):
-    make: Callable[..., VectorEnv]
+    make: type[EnvPoolEnv | GymnasiumEnv]
     env_id: str
     limit: int
     """Agent steps after which an episode is cut."""
@@ -25,7 +24,6 @@ class Case(NamedTuple):
     random: bool = True
     """The seed decides how an episode starts or goes on."""
     num_envs: int = 3
-    mode: str = ""
 
 
 BOTH, CUT = frozenset({"terminated", "truncated"}), frozenset({"truncated"})
@@ -36,10 +34,10 @@ CASES = {
     "envpool-atari": Case(EnvPoolEnv, "Pong-v5", 25, CUT, num_envs=2),
     "envpool-cartpole": Case(EnvPoolEnv, "CartPole-v1", 18, BOTH),
     "envpool-continuous": Case(EnvPoolEnv, "Pendulum-v1", 20, CUT),
-    "sync-cartpole": Case(GymnasiumEnv, "CartPole-v1", 14, BOTH, mode="sync"),
-    "sync-grid": Case(GymnasiumEnv, "minigrid:MiniGrid-Empty-5x5-v0", 6, CUT, random=False, mode="sync"),
-    "sync-continuous": Case(GymnasiumEnv, "Pendulum-v1", 20, CUT, mode="sync"),
-    "async-cartpole": Case(GymnasiumEnv, "CartPole-v1", 14, BOTH, num_envs=2, mode="async"),
+    "sync-cartpole": Case(GymnasiumEnv, "CartPole-v1", 14, BOTH),
+    "sync-grid": Case(GymnasiumEnv, "minigrid:MiniGrid-Empty-5x5-v0", 6, CUT, random=False),
+    "sync-continuous": Case(GymnasiumEnv, "Pendulum-v1", 20, CUT),
+    "async-cartpole": Case(GymnasiumAsyncEnv, "CartPole-v1", 14, BOTH, num_envs=2),
 }
 PAYS = {"envpool-cartpole": 1, "envpool-continuous": -1, "sync-cartpole": 1, "sync-continuous": -1, "async-cartpole": 1}
 """The sign of every reward, where it is one."""
@@ -55,6 +53,7 @@ class Record(NamedTuple):
     space: spaces.Dict
     meddled: int
     """Actions of reset steps that were exchanged."""
+    frame_skip: int | None
 
 
 @cache
@@ -71,10 +70,9 @@ def play(
     own. alike: every column gets the actions of the first. meddle: other actions on every reset step. success_ends: as of the
     adapter."""
     case = CASES[name]
-    mode = {"mode": case.mode} if case.mode else {}
     num_envs = case.num_envs if column is None else 1
     options = {"max_episode_steps": limit or case.limit}
-    env = case.make(case.env_id, num_envs, seed=seed, success_ends=success_ends, options=options, **mode)
+    env = case.make(case.env_id, num_envs, seed=seed, success_ends=success_ends, options=options)
     rng = np.random.default_rng(0)
     reset = step = env.reset()
     steps, meddled = [], 0
@@ -92,7 +90,7 @@ def play(
     env.close()
     observations = {k: np.stack([s.observations[k] for s in steps]) for k in steps[0].observations}
     flags = [np.stack(x) for x in list(zip(*steps, strict=True))[1:]]
-    return Record(reset, TimeStep(observations, *flags), env.observation_space, meddled)
+    return Record(reset, TimeStep(observations, *flags), env.observation_space, meddled, env.frame_skip)
 
 
 def _random_actions(space: spaces.Space, num_envs: int, rng: np.random.Generator) -> np.ndarray:
@@ -115,7 +113,7 @@ pytestmark = pytest.mark.parametrize("name", CASES)
 
 
 def test_shapes_and_types_are_those_of_the_spaces(name):
-    reset, steps, space, _ = play(name)
+    reset, steps, space, *_ = play(name)
     B = CASES[name].num_envs
     for leading, step in (((B,), reset), ((STEPS, B), steps)):
         assert step.observations.keys() == space.keys()
@@ -127,6 +125,12 @@ def test_shapes_and_types_are_those_of_the_spaces(name):
             assert x.max() <= high
         assert [x.dtype for x in step[1:]] == [np.float32, bool, bool, bool, bool]
         assert all(x.shape == leading for x in step[1:])
+
+
+def test_frames_of_a_step_are_known_beforehand_or_not_at_all(name):
+    known = CASES[name].make.frame_skip_of(CASES[name].env_id, {})
+    assert play(name).frame_skip == known
+    assert known == (4 if name == "envpool-atari" else None)
 
 
 def test_reset_is_a_first_observation_and_no_transition(name):

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from kickstarting.envs import MultiTaskEnv, describe, multitask
-from kickstarting.envs.multitask import make_task_env
+from kickstarting.envs import MultiTaskEnv, describe, make_task_env, multitask
 from kickstarting.spaces import tokenise
 from kickstarting.suites import Task
 

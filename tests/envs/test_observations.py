@@ -8,7 +8,7 @@ import pytest
 from gymnasium import spaces
 
 from kickstarting.algo.distributions import Categorical
-from kickstarting.envs.gym import GymnasiumEnv
+from kickstarting.envs.gym import GymnasiumAsyncEnv, GymnasiumEnv
 from kickstarting.envs.observations import Observations
 from kickstarting.envs.pool import EnvPoolEnv
 from kickstarting.networks import build_network
@@ -69,7 +69,7 @@ def test_minigrid_views_are_known_from_the_package(name):
 
 def test_minigrid_views_are_known_in_other_processes():
     """Gymnasium cannot share missions between processes, so here is a view alone."""
-    env = GymnasiumEnv("kickstarting-test/view-only-v0", 1, seed=0, mode="async")
+    env = GymnasiumAsyncEnv("kickstarting-test/view-only-v0", 1, seed=0)
     env.close()
     assert kinds(env.observation_space) == {"observation": "grid"}
 

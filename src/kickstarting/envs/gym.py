@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
+import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import closing
 from typing import Any, cast
 
 import gymnasium
 import numpy as np
 from gymnasium import spaces
+from gymnasium.envs.registration import EnvSpec
 from gymnasium.vector import AutoresetMode
 
 from kickstarting.algo.schedules import nearest
@@ -24,7 +27,12 @@ class GymnasiumEnv:
     Sync and async vectors are made to reset on the next step. A vector environment of its own that can only reset on the
     same step (metadata `autoreset_mode` SAME_STEP) fits the contract too, at the cost of one transition per truncated
     episode: its last observation is not in the batch, so that transition is marked not valid.
+
+    num_threads: of no use here.
     """
+
+    mode = "sync"
+    """`gymnasium.make_vec`'s vectorization_mode."""
 
     def __init__(
         self,
@@ -32,20 +40,21 @@ class GymnasiumEnv:
         num_envs: int,
         *,
         seed: int,
-        mode: str = "sync",
+        num_threads: int = 1,
         success_ends: bool = False,
         options: Mapping[str, Any] | None = None,
     ) -> None:
-        vector_kwargs = {"autoreset_mode": AutoresetMode.NEXT_STEP} if mode in ("sync", "async") else {}
+        vector_kwargs = {"autoreset_mode": AutoresetMode.NEXT_STEP} if self.mode in ("sync", "async") else {}
         try:
-            self._env = gymnasium.make_vec(env_id, num_envs, mode, vector_kwargs=vector_kwargs, **(options or {}))
+            self._env = gymnasium.make_vec(env_id, num_envs, self.mode, vector_kwargs=vector_kwargs, **(options or {}))
         except (gymnasium.error.UnregisteredEnv, gymnasium.error.VersionNotFound) as error:
             raise ValueError(f"Gymnasium has no environment {env_id!r}; {nearest(env_id, gymnasium.registry)}") from error
         except (gymnasium.error.Error, ImportError) as error:  # a package that is missing, an id that is none
             raise ValueError(f"Gymnasium cannot make {env_id!r}: {error}") from error
         self.num_envs = num_envs
         self.action_space = self._env.single_action_space
-        self._observe = Observations(self._env.single_observation_space, num_envs, self._known(env_id, options or {}))
+        kinds, self.frame_skip = self._look(env_id, options or {})
+        self._observe = Observations(self._env.single_observation_space, num_envs, kinds)
         self.observation_space = self._observe.space
         reset_mode = self._env.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP)
         if reset_mode == AutoresetMode.DISABLED:
@@ -83,13 +92,60 @@ class GymnasiumEnv:
     def close(self) -> None:
         self._env.close()
 
-    def _known(self, env_id: str, options: Mapping[str, Any]) -> dict[str, type[Declared]]:
+    @staticmethod
+    def ids() -> Collection[str]:
+        return gymnasium.registry.keys()
+
+    @staticmethod
+    def frame_skip_of(env_id: str, options: Mapping[str, Any]) -> int | None:
+        """What the registered wrappers and arguments say; wrappers inside an entry point show only in the environment."""
+        module, _, name = env_id.rpartition(":")
+        if module:
+            try:
+                importlib.import_module(module)
+            except ImportError:  # said when the environment is made
+                return None
+        spec = gymnasium.registry.get(name)
+        return None if spec is None else _frame_skip(spec, options)
+
+    def _look(self, env_id: str, options: Mapping[str, Any]) -> tuple[dict[str, type[Declared]], int | None]:
+        """What a single environment says of its observations and its frames."""
         if isinstance(self._env, gymnasium.vector.SyncVectorEnv):
-            return _minigrid(self._env.envs[0])
+            env = self._env.envs[0]
+            return _minigrid(env), _frame_skip(env.spec, {})
         if isinstance(self._env, gymnasium.vector.AsyncVectorEnv):  # its environments are out of sight
-            with closing(gymnasium.make(env_id, **options)) as env:
-                return _minigrid(env)
-        return {}
+            env = gymnasium.make(env_id, **{name: value for name, value in options.items() if name != "wrappers"})
+            for wrapper in options.get("wrappers") or ():
+                env = wrapper(env)
+            with closing(env):
+                return _minigrid(env), _frame_skip(env.spec, {})
+        return {}, self.frame_skip_of(env_id, options)
+
+
+class GymnasiumAsyncEnv(GymnasiumEnv):
+    """A Gymnasium vector environment with a process for each environment."""
+
+    mode = "async"
+
+
+class GymnasiumVectorEnv(GymnasiumEnv):
+    """An environment's own vector version."""
+
+    mode = "vector_entry_point"
+
+
+_REPEATS = {"AtariPreprocessing": "frame_skip", "MaxAndSkipObservation": "skip"}
+"""Gymnasium's wrappers that repeat actions, and the argument that says how often; 4 by default."""
+
+
+def _frame_skip(spec: EnvSpec | None, options: Mapping[str, Any]) -> int | None:
+    """The product of what wrappers and `frameskip`, the argument of ALE's environments, say; None if none of them does."""
+    if spec is None:
+        return None
+    repeats = [(w.kwargs or {}).get(_REPEATS[w.name], 4) for w in spec.additional_wrappers if w.name in _REPEATS]
+    own = {**spec.kwargs, **options}.get("frameskip")
+    repeats += [own] if isinstance(own, int) else []
+    return math.prod(repeats) if repeats else None
 
 
 def _minigrid(env: gymnasium.Env) -> dict[str, type[Declared]]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
 
 import gymnasium
 import numpy as np
@@ -13,43 +12,9 @@ import torch
 from gymnasium import spaces
 
 from kickstarting.algo.distributions import Distribution
-from kickstarting.envs.gym import GymnasiumEnv
-from kickstarting.envs.pool import EnvPoolEnv
+from kickstarting.envs.backends import TaskSpec, make_task_env
 from kickstarting.envs.protocol import TimeStep, VectorEnv
 from kickstarting.spaces import action_mask, join_actions, join_observations, make_distribution, task_of_column
-
-GYMNASIUM_MODES = {"gymnasium": "sync", "gymnasium-async": "async", "gymnasium-vector": "vector_entry_point"}
-"""`gymnasium.make_vec`'s vectorization_mode by name of the backend."""
-
-
-@runtime_checkable
-class TaskSpec(Protocol):
-    """What it takes to make the environments of a task (`suites.Task` has it)."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def env_id(self) -> str: ...
-    @property
-    def backend(self) -> str: ...
-    @property
-    def metric(self) -> str: ...
-    @property
-    def options(self) -> Mapping[str, Any]: ...
-
-
-def make_task_env(task: TaskSpec, num_envs: int, *, seed: int, num_threads: int = 1) -> VectorEnv:
-    """The environments of one task. Raises ValueError if the backend or the environment is unknown."""
-    success_ends = task.metric == "success"
-    if task.backend == "envpool":
-        return EnvPoolEnv(
-            task.env_id, num_envs, seed=seed, num_threads=num_threads, success_ends=success_ends, options=task.options
-        )
-    if task.backend not in GYMNASIUM_MODES:
-        raise ValueError(f"task {task.name!r} has backend {task.backend!r}; known: envpool, {', '.join(GYMNASIUM_MODES)}")
-    return GymnasiumEnv(
-        task.env_id, num_envs, seed=seed, mode=GYMNASIUM_MODES[task.backend], success_ends=success_ends, options=task.options
-    )
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import warnings
 from collections.abc import Mapping
 from functools import cache
@@ -17,6 +18,10 @@ from kickstarting.spaces import Declared, Grid, Text
 
 MINIGRID: dict[str, type[Declared]] = {"image": Grid, "mission": Text}
 """What MiniGrid and BabyAI observe beside the direction."""
+
+GAMES = ("atari", "vizdoom")
+"""Libraries whose `frame_skip` is a number of frames, for which an action is repeated. That of MuJoCo's and others is a number
+of physics steps, which make up one frame."""
 
 
 @cache
@@ -65,10 +70,27 @@ class EnvPoolEnv:
                 self._pool.observation_space, num_envs, MINIGRID if _library(env_id) == "minigrid" else None
             )
         self.observation_space = self._observe.space
+        self.frame_skip = int(self._pool.spec.config.frame_skip) if _library(env_id) in GAMES else None
         self._success_ends = success_ends
         self._rows = np.arange(num_envs, dtype=np.int32)
         self._keys = [key.removeprefix("obs:") for key in self._pool._state_keys]
         self._action_type = self._pool._spec._action_spec[-1][0]
+
+    @staticmethod
+    def ids() -> frozenset[str]:
+        return envpool_ids()
+
+    @staticmethod
+    def frame_skip_of(env_id: str, options: Mapping[str, Any]) -> int | None:
+        """From the defaults of the class: EnvPool's own `make_spec` takes half a second for an Atari game."""
+        if env_id not in envpool_ids() or _library(env_id) not in GAMES:
+            return None
+        from envpool.registration import registry
+
+        module, name, own = registry.specs[env_id]
+        spec = getattr(importlib.import_module(module), name)
+        defaults = dict(zip(spec._config_keys, spec._default_config_values, strict=True))
+        return int({**defaults, **own, **options}["frame_skip"])
 
     def reset(self) -> TimeStep:
         self._pool._reset(self._rows)

@@ -38,6 +38,8 @@ class VectorEnv(Protocol):
     """Of one environment; each part of a declared kind (`spaces.py`): Pixels, Grid, Text, Vector or Discrete."""
     action_space: gymnasium.Space
     """Of one environment: Discrete, MultiDiscrete or Box."""
+    frame_skip: int | None
+    """Simulator frames of one step, for which the library repeats the action; None if it does not say."""
 
     def reset(self) -> TimeStep: ...
     def send(self, actions: np.ndarray) -> None: ...
