@@ -60,6 +60,13 @@ def test_spaces_of_one_shape_and_different_kinds_differ_in_every_direction() -> 
     assert repr(same[1:]) == str([f"{kind.__name__}(0, 255, (7, 7, 3), uint8)" for kind in KINDS.values()]).replace("'", "")
 
 
+def test_a_flat_vector_is_described_as_any_flat_box() -> None:
+    """Else a teacher from elsewhere, whose space is a plain Box, would not fit."""
+    assert describe_space(Vector(-1, 1, (4,))) == describe_space(spaces.Box(-9, 9, (4,)))
+    flat = {"mission": describe_space(Vector(-1, 1, (4,)))}
+    assert kinds(read_observations(flat)) == {"mission": "vector"}
+
+
 def test_a_kind_is_not_guessed_from_a_shape() -> None:
     assert kind_of("speed", spaces.Box(-1, 1, (5,), np.float32)) == "vector"
     with pytest.raises(ValueError, match=r"'view' is Box.*of no declared kind; use Discrete or.*Pixels, Grid, Text, Vector"):

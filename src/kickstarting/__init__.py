@@ -4,14 +4,15 @@ loss = V-trace actor-critic + lambda_k * H(pi_teacher || pi_student)    on the s
 """
 
 from kickstarting.algo.losses import cross_entropy, distillation_loss, kickstarting_loss
-from kickstarting.algo.schedules import Schedule, parse_schedule
+from kickstarting.algo.parsing import parse_schedule
+from kickstarting.algo.schedules import Schedule
 from kickstarting.algo.vtrace import VTraceReturns, vtrace
 from kickstarting.config import Config
 from kickstarting.evaluate import evaluate
 from kickstarting.learner import Hyperparameters, Learner, LearnerConfig, TrainingError
 from kickstarting.networks import build_network
 from kickstarting.suites import load_suite
-from kickstarting.teachers import load_policy
+from kickstarting.teachers import load_teacher
 from kickstarting.train import Update, train
 from kickstarting.types import Inputs, Output, Trajectory
 
@@ -34,7 +35,7 @@ __all__ = [
     "distillation_loss",
     "evaluate",
     "kickstarting_loss",
-    "load_policy",
+    "load_teacher",
     "load_suite",
     "parse_schedule",
     "train",

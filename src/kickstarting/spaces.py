@@ -143,13 +143,15 @@ def make_distribution(space: gymnasium.Space) -> Distribution:
 
 
 def describe_space(space: gymnasium.Space) -> dict[str, Any]:
-    """A space as JSON. Bounds of a Box are left out: they never decide whether a network fits."""
+    """A space as JSON. Bounds of a Box are left out, for they never decide whether a network fits; and the kind of a flat vector,
+    which is that of every flat Box."""
     if isinstance(space, spaces.Discrete):
         return {"discrete": int(space.n)}
     if isinstance(space, spaces.MultiDiscrete):
         return {"multi_discrete": [int(n) for n in space.nvec.flatten()]}
-    kind = {"kind": kind_of("", space)} if isinstance(space, Declared) else {}
-    return kind | {"shape": list(space.shape or ()), "dtype": str(space.dtype)}
+    shape = space.shape or ()
+    declared = isinstance(space, Declared) and not (isinstance(space, Vector) and len(shape) <= 1)
+    return ({"kind": kind_of("", space)} if declared else {}) | {"shape": list(shape), "dtype": str(space.dtype)}
 
 
 def read_space(data: Mapping[str, Any]) -> gymnasium.Space:
@@ -164,14 +166,14 @@ def read_space(data: Mapping[str, Any]) -> gymnasium.Space:
 
 
 def read_observations(data: Mapping[str, Mapping[str, Any]]) -> spaces.Dict:
-    """An observation space from the description of each part. Descriptions that name no kind are of version 0.1 and mean what
-    its networks took for granted."""
+    """An observation space from the description of each part. Checkpoints of version 0.1 name no kinds; theirs are what its
+    networks took for granted."""
     return spaces.Dict({name: read_space(part if "discrete" in part else _with_kind(name, part)) for name, part in data.items()})
 
 
 def _with_kind(name: str, part: Mapping[str, Any]) -> Mapping[str, Any]:
     shape = part["shape"]
-    if name == "mission":
+    if name == "mission" and part["dtype"] == "int16":
         kind = "text"
     elif len(shape) == 3:
         kind = "grid" if shape[0] < 16 and shape[2] == 3 else "pixels"

@@ -11,20 +11,20 @@ from typing import Any
 import numpy as np
 import torch
 
-from kickstarting.actor import Actor
+from kickstarting.actor import Actor, Unrolls
 from kickstarting.config import Config
 from kickstarting.envs import MultiTaskEnv
 from kickstarting.evaluate import measure_teachers
-from kickstarting.hyperparameters import HyperparameterSchedules
+from kickstarting.hyperparameters import HyperparameterSchedules, Scheduled
 from kickstarting.learner import Learner
 from kickstarting.machine import resolve_device, use_machine
 from kickstarting.networks.spec import NetworkSpec
 from kickstarting.overlapped import OverlappedActor
-from kickstarting.runs.checkpoint import Snapshot
+from kickstarting.runs.checkpoint import Snapshot, load_weights
 from kickstarting.runs.metrics import Clock
 from kickstarting.scores import ScoreTracker
 from kickstarting.suites import Suite, load_suite
-from kickstarting.teachers import ActingTeachers, Teachers, build_teachers, load_weights
+from kickstarting.teachers import ActingTeachers, Teachers, build_teachers
 
 
 @dataclass(frozen=True)
@@ -39,11 +39,15 @@ class Update:
 
 
 def train(
-    config: Config, snapshot: Snapshot | None = None, teacher_scores: Mapping[str, Mapping[str, Any]] | None = None
+    config: Config,
+    snapshot: Snapshot | None = None,
+    teacher_scores: Mapping[str, Mapping[str, Any]] | None = None,
+    scheduled: Scheduled | None = None,
 ) -> Iterator[Update]:
     """Train the student of a configuration, from the start or from a snapshot of the same configuration.
 
     teacher_scores: as `measure_teachers` gives them; measured here if lambda follows scores and none are given.
+    scheduled: what the configuration says unless given, as a population gives what it evolved.
 
     Every checkpoint is a seam: the environments restart with seeds derived from (seed, checkpoint number), in the
     interrupted and in the uninterrupted run alike, which makes resuming exact for any environment.
@@ -51,12 +55,13 @@ def train(
     Raises ValueError before any work if suite, network, teachers or schedules do not fit; TrainingError if the loss diverges.
     """
     suite, env, spec, learner = build(config)
-    teachers = build_teachers(config.teachers, [t.name for t in suite.tasks], env, learner.device)
+    teachers = build_teachers(config.references, [t.name for t in suite.tasks], env, learner.device)
     scores = ScoreTracker(suite, window=config.score_window, warm_up=config.envs_per_task)
     env.close()  # it was made for its spaces
-    if teacher_scores is None and any(alpha.uses_progress for alpha in config.teacher_schedules()):
+    scheduled = scheduled or Scheduled.of(config)
+    if teacher_scores is None and any(alpha.uses_progress for alpha in scheduled.alphas):
         teacher_scores = measure_teachers(teachers, suite, env.task_of_column, config.seed)
-    schedules = HyperparameterSchedules(config, teachers, suite, env.task_of_column, teacher_scores)
+    schedules = HyperparameterSchedules(scheduled, teachers, suite, env.task_of_column, teacher_scores)
     frames_per_update = config.unroll_length * config.envs_per_task * sum(task.action_repeat for task in suite.tasks)
     frames, seam = restore(snapshot, learner, scores, schedules) if snapshot else (0, 0)
 
@@ -74,6 +79,7 @@ def train(
                 trajectory = actor.unroll()
                 trajectory = clock("label", teachers.label, trajectory, lambdas)
                 losses = clock("learn", learner.learn, trajectory, hyperparameters)
+                actor.load(learner.network.state_dict())
                 scores.add(actor.drain_episodes())
                 frames += frames_per_update
                 metrics = {name: value.item() for name, value in losses.items()} | scores.metrics()
@@ -108,10 +114,10 @@ def make_env(config: Config, suite: Suite, seam: int) -> MultiTaskEnv:
 
 def make_actor(
     config: Config, suite: Suite, env: MultiTaskEnv, learner: Learner, teachers: Teachers, frames: int, seam: int
-) -> Actor | OverlappedActor:
+) -> Unrolls:
     """Who acts between two checkpoints: the student, and teachers if `teacher_acts` is not 0 throughout."""
     seed, acting, probability = _seed(config, seam), None, config.parsed("teacher_acts")
-    if max(probability.start, probability.end) > 0:
+    if probability.highest > 0:
         per_step = float(np.mean([task.action_repeat for task in suite.tasks]))
         acting = ActingTeachers(teachers, env, probability, frames=frames, frames_per_step=per_step, seed=seed)
     kind = OverlappedActor if config.overlap else Actor

@@ -15,7 +15,7 @@ from gymnasium import spaces
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.vector import AutoresetMode
 
-from kickstarting.algo.schedules import nearest
+from kickstarting.algo.parsing import nearest
 from kickstarting.envs.observations import Observations
 from kickstarting.envs.protocol import TimeStep, first_step, read_ends
 from kickstarting.spaces import Declared, Grid, Text

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from kickstarting.algo.schedules import nearest
+from kickstarting.algo.parsing import nearest
 from kickstarting.envs.backends import BACKENDS, check_frames
 
 _HERE = Path(__file__).parent
