@@ -13,7 +13,7 @@ import torch
 
 from kickstarting.actor import Actor, Unrolls
 from kickstarting.config import Config
-from kickstarting.envs import MultiTaskEnv
+from kickstarting.envs import MultiTaskEnv, TaskSpaces, describe
 from kickstarting.evaluate import measure_teachers
 from kickstarting.hyperparameters import HyperparameterSchedules, Scheduled
 from kickstarting.learner import Learner
@@ -60,14 +60,14 @@ def train(
 
     Raises ValueError before any work if suite, network, teachers or schedules do not fit; TrainingError if the loss diverges.
     """
-    suite, env, spec, learner = build(config)
-    teachers = build_teachers(config.references, [t.name for t in suite.tasks], env, learner.device)
+    suite, spaces, spec, learner = build(config)
+    tasks = spaces.task_of_column(config.envs_per_task, config.env_groups)
+    teachers = build_teachers(config.references, [t.name for t in suite.tasks], spaces, tasks, learner.device)
     scores = ScoreTracker(suite, window=config.score_window, warm_up=config.envs_per_task)
-    env.close()  # it was made for its spaces
     scheduled = scheduled or Scheduled.of(config)
     if teacher_scores is None and any(alpha.uses_progress for alpha in scheduled.alphas):
-        teacher_scores = measure_teachers(teachers, suite, env.task_of_column, config.seed)
-    schedules = HyperparameterSchedules(scheduled, teachers, suite, env.task_of_column, teacher_scores)
+        teacher_scores = measure_teachers(teachers, suite, tasks, config.seed)
+    schedules = HyperparameterSchedules(scheduled, teachers, suite, tasks, teacher_scores)
     frames_per_update = config.unroll_length * config.envs_per_task * sum(task.action_repeat for task in suite.tasks)
     frames, seam = restore(snapshot, learner, scores, schedules) if snapshot else (0, 0)
 
@@ -94,17 +94,18 @@ def train(
                 yield Update(frames, metrics, state, trajectory if with_trajectories else None)
 
 
-def build(config: Config) -> tuple[Suite, MultiTaskEnv, NetworkSpec, Learner]:
-    """The suite, its environments, and a freshly initialised student; the same for the same seed."""
+def build(config: Config) -> tuple[Suite, TaskSpaces, NetworkSpec, Learner]:
+    """The suite, its spaces, and a freshly initialised student; the same for the same seed."""
     config.check()
     device = resolve_device(config.device)
     use_machine(config.threads_each(), config.precision, device)
     suite = load_suite(config.suite)
-    env = make_env(config, suite, 0)
-    spec = NetworkSpec(config.network, config.parsed_network_options(), env.observation_space, env.action_space)
+    spaces = describe(suite.tasks)
+    spec = NetworkSpec(config.network, config.parsed_network_options(), spaces.observation_space, spaces.action_space)
     torch.manual_seed(config.seed)
     learning = replace(config.learner, minibatches=min(config.learner.minibatches, config.envs_per_task))
-    return suite, env, spec, Learner(spec.build(env.distribution), env.distribution, learning, device, len(suite.tasks))
+    learner = Learner(spec.build(spaces.distribution), spaces.distribution, learning, device, len(suite.tasks))
+    return suite, spaces, spec, learner
 
 
 def make_env(config: Config, suite: Suite, seam: int) -> MultiTaskEnv:
