@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
+import docstring_parser
 import tyro
 from rich.console import Console
 from rich.table import Table
@@ -233,12 +236,41 @@ def reproduce(
     console.print(table)
 
 
+@contextmanager
+def _flowing_help() -> Iterator[None]:
+    """Let tyro wrap help texts to the terminal's width.
+
+    tyro keeps every line break of an indented docstring. Here the parser of docstrings that tyro calls gives it each
+    paragraph as one line.
+    """
+    parsers = {name: getattr(docstring_parser, name) for name in ("parse", "parse_from_object")}
+
+    def flowing(parse: Callable[..., docstring_parser.Docstring]) -> Callable[..., docstring_parser.Docstring]:
+        def parse_flowing(*arguments: Any, **options: Any) -> docstring_parser.Docstring:
+            docstring = parse(*arguments, **options)
+            for parameter in docstring.params:
+                paragraphs = re.split(r"\n\s*\n", parameter.description or "")
+                parameter.description = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs) or None
+            return docstring
+
+        return parse_flowing
+
+    for name, parse in parsers.items():
+        setattr(docstring_parser, name, flowing(parse))
+    try:
+        yield
+    finally:
+        for name, parse in parsers.items():
+            setattr(docstring_parser, name, parse)
+
+
 def main() -> None:
     """Entry point: one clear line and exit code 1 on an error that a user can mend."""
     commands = {"train": train, "population": population, "tune": tune, "evaluate": evaluate, "compare": compare}
     commands |= {"reproduce": reproduce, "demo": demo, "suites": suites}
     try:
-        tyro.extras.subcommand_cli_from_dict(commands, prog="kickstart", description=__doc__)
+        with _flowing_help():
+            tyro.extras.subcommand_cli_from_dict(commands, prog="kickstart", description=__doc__)
     except (ValueError, TrainingError, SweepError) as error:
         sys.exit(f"kickstart: error: {error}")
     except KeyboardInterrupt:
