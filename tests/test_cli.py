@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -75,7 +76,7 @@ def test_help_wraps_to_the_terminal_and_not_where_a_docstring_does(kickstart, ca
     lines = [line[1:-1] for line in capsys.readouterr().out.splitlines() if len(line) == columns]  # between the frame's edges
     indent = next(line.index("show this help") for line in lines if "show this help" in line)
     wrapped = 0
-    for line, after in zip(lines, lines[1:], strict=False):
+    for line, after in pairwise(lines):
         if line[indent - 2 : indent] == "  " and line[indent:].strip() and after.strip() and not after[:indent].strip():
             wrapped += 1
             assert len(line.rstrip()) + 1 + len(after.split()[0]) > columns - 3, f"{line.strip()} / {after.strip()}"
