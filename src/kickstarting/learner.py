@@ -1,4 +1,4 @@
-"""The learner: owns the network and the optimiser, and takes one gradient step per trajectory."""
+"""The learner: owns the network and the optimiser, and takes gradient steps on trajectories."""
 
 from __future__ import annotations
 

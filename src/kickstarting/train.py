@@ -29,7 +29,7 @@ from kickstarting.teachers import ActingTeachers, Teachers, build_teachers, load
 
 @dataclass(frozen=True)
 class Update:
-    """One learner step."""
+    """One turn of the loop: one unroll, and all gradient steps on it (`epochs` times `minibatches`)."""
 
     frames: int
     """Simulator frames so far."""
@@ -125,6 +125,7 @@ def _seed(config: Config, seam: int) -> int:
 def take_snapshot(
     number: int, frames: int, learner: Learner, scores: ScoreTracker, schedules: HyperparameterSchedules, spec: NetworkSpec
 ) -> Snapshot:
+    """All that training needs to go on from here; its tensors are the learner's own."""
     record = {
         "frames": frames,
         "learner_steps": learner.learner_steps,

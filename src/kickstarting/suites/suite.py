@@ -56,6 +56,8 @@ class Task:
 
 @dataclass(frozen=True)
 class Suite:
+    """A named list of tasks."""
+
     name: str
     tasks: tuple[Task, ...]
     description: str = ""
