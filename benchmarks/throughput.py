@@ -132,7 +132,7 @@ def measure(row: Row, seconds: float) -> dict[str, float]:
     taught = zip(policies, groups[row.teachers], strict=True)
     teachers = Teachers([Teacher(policy, columns, env.num_envs) for policy, columns in taught], env.num_envs)
     weights = [np.ones(env.num_envs)] * len(teachers.teachers)
-    hyperparameters = Hyperparameters(1e-4, 0.01)
+    hyperparameters = Hyperparameters(learning_rate=1e-4, entropy_cost=0.01)
     updates: list[dict[str, float]] = []
     ceilings: list[float] = []
     deadline = time.perf_counter() + seconds

@@ -15,7 +15,7 @@ from rich.console import Console
 from kickstarting.demo import ZOO_TEACHER, teacher_config
 from kickstarting.launch.sweep import run_all
 from kickstarting.runs.checkpoint import Snapshot, latest_checkpoint, load_checkpoint, save_checkpoint
-from kickstarting.teachers.native import ZOO
+from kickstarting.teachers.origins.zoo import ZOO
 
 
 def main() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from kickstarting.learner import PAPER
 from kickstarting.machine import use_machine
 from kickstarting.networks.spec import NetworkSpec
 from kickstarting.runs.checkpoint import Snapshot, save_checkpoint
+from kickstarting.train import make_env
 
 
 @pytest.fixture(autouse=True)
@@ -101,3 +102,11 @@ def make_policy(suite, tmp_path_factory) -> Callable[..., str]:
         return str(run)
 
     return write
+
+
+@pytest.fixture
+def student_env(tiny, suite) -> Iterator[MultiTaskEnv]:
+    """A student's environments, two of each task."""
+    env = make_env(tiny(), load_suite(suite), 0)
+    yield env
+    env.close()

@@ -14,7 +14,6 @@ from kickstarting.launch.sweep import Evolution
 from kickstarting.reproduce import experiments, reproduce
 from kickstarting.reproduce.lab import SCALES, Lab
 from kickstarting.suites import load_suite
-from kickstarting.teachers.label import split_reference
 
 
 def plan(name: str, scale: str, seeds: int = 2) -> Lab:
@@ -34,10 +33,9 @@ def test_a_sweep_is_sound(name: str, scale: str) -> None:
         if isinstance(job, Evolution):
             job.population.check(config)
         tasks = [task.name for task in load_suite(config.suite).tasks]
-        for teacher in config.teachers:
-            pattern, ref = split_reference(teacher)
-            assert pattern == "*" or pattern in tasks
-            assert Path(ref) in lab.runs, "a teacher that nobody trains"
+        for teacher in config.references:
+            assert teacher.pattern == "*" or teacher.pattern in tasks
+            assert Path(teacher.ref) in lab.runs, "a teacher that nobody trains"
         if path in lab.compared:
             names.add(config.name)
     assert experiments()[name].BASELINE in names

@@ -9,22 +9,25 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from gymnasium import spaces
 
-from kickstarting import Config, Update, load_policy, train
+from kickstarting import Config, Update, load_teacher, train
 from kickstarting.actor import Actor
+from kickstarting.algo.distributions import Categorical
 from kickstarting.config import config_from_json
 from kickstarting.hyperparameters import HyperparameterSchedules
-from kickstarting.learner import PAPER, LearnerConfig
+from kickstarting.learner import LearnerConfig
 from kickstarting.networks import build_network
 from kickstarting.runs.checkpoint import Snapshot, latest_checkpoint, load_checkpoint
 from kickstarting.runs.metrics import read_metrics
 from kickstarting.runs.run import resume, run
 from kickstarting.suites import Suite, Task, load_suite
-from kickstarting.teachers import Teacher, Teachers, build_teachers
+from kickstarting.teachers import Assignment, Teachers, build_teachers
 from kickstarting.train import make_env
 from resuming import kill_when, without_times
 
@@ -179,15 +182,6 @@ def config_arguments(config: Config, out: Path) -> list[str]:
     return [sys.executable, "-m", "kickstarting", "train", *map(str, arguments)]
 
 
-def test_a_configuration_of_version_0_1_means_what_it_meant():
-    """Its learner knew one pass, no clip and no units; read again it must not take today's defaults for these."""
-    data = Config("x").to_json()
-    for name in ("epochs", "policy_clip", "normalise_returns", "normalise_advantages"):
-        del data["learner"][name]
-    data["learner"] |= {"minibatches": 1, "vtrace_lambda": 1.0, "max_grad_norm": 1.0}
-    assert config_from_json(data).learner == PAPER
-
-
 def test_a_run_says_where_its_teacher_is_no_better_than_random(tiny, make_policy, tmp_path, capsys):
     teacher = make_policy()
     for schedule, heard in (("evidence:1", "not listened to there"), ("linear:1:0:50%", "listened to all the same")):
@@ -235,8 +229,9 @@ NEGATIVE = Suite("negative", tuple(Task(name, "unused", random=-21.0, reference=
 def schedules_for(suite: Suite, scores: list[dict[str, float]], error: float = 0.0, **changes) -> HyperparameterSchedules:
     """Of teachers that are known by their scores alone; two columns a task."""
     columns = np.arange(2 * len(suite.tasks))
-    policies = [SimpleNamespace(ref=str(i), network=None) for i in range(len(scores))]
-    teachers = Teachers([Teacher(policy, columns, len(columns)) for policy in policies], len(columns))
+    known: list[Any] = [SimpleNamespace(ref=str(i)) for i in range(len(scores))]
+    assignments = [Assignment(teacher, torch.from_numpy(columns)) for teacher in known]
+    teachers = Teachers(assignments, len(columns), Categorical(3), spaces.Discrete(3))
     measured = {
         str(i): {
             "tasks": s,
@@ -347,12 +342,13 @@ def test_a_teachers_state_runs_on_from_unroll_to_unroll(student, suite, make_pol
     """Labels of three unrolls equal one long pass over its own columns, and forgetting shows."""
     ref = make_policy()
     teachers = build_teachers([f"{pattern}={ref}"], names(suite), student.env)
-    taught = teachers.teachers[0].columns
+    taught = teachers.assignments[0].columns
     assert taught.tolist() == ([0, 1, 2, 3] if pattern == "*" else [2, 3])
     unrolls = [student.unroll() for _ in range(3)]
-    labels = torch.cat([teachers.label(u, [np.ones(4)]).teacher_logits[0] for u in unrolls])
+    labels = torch.cat([teachers.label(u, [np.ones(4)]).labels.policy[0] for u in unrolls])
 
-    network, state = teachers.teachers[0].network, teachers.teachers[0].network.initial_state(len(taught))
+    network = teachers.assignments[0].teacher.network
+    state = network.initial_state(len(taught))
     expected = []
     for t in range(24):
         inputs = unrolls[t // 8].inputs[t % 8 : t % 8 + 1]
@@ -361,7 +357,7 @@ def test_a_teachers_state_runs_on_from_unroll_to_unroll(student, suite, make_pol
         expected.append(output.logits[0])
     torch.testing.assert_close(labels[:, taught], torch.stack(expected), rtol=1e-4, atol=1e-4)
     teachers.forget()
-    again = teachers.label(unrolls[1], [np.ones(4)]).teacher_logits[0]
+    again = teachers.label(unrolls[1], [np.ones(4)]).labels.policy[0]
     assert not torch.allclose(again[0, taught], labels[8, taught], atol=1e-3)
 
 
@@ -371,8 +367,8 @@ def test_several_teachers_label_their_own_columns(student, suite, make_policy):
     refs = [f"obj*={left}", f"obstacles={right}", f"*acle*={ahead}"]
     teachers = build_teachers(refs, names(suite), student.env)
     trajectory = teachers.label(student.unroll(), [np.full(4, 0.5), np.full(4, 0.25), np.array([9, 9, 0.125, 0])])
-    assert trajectory.teacher_weights.tolist() == [[0.5, 0.5, 0.25, 0.25], [0, 0, 0.125, 0]]
-    wanted = trajectory.teacher_logits.argmax(-1)
+    assert trajectory.labels.weights[:, 0].tolist() == [[0.5, 0.5, 0.25, 0.25], [0, 0, 0.125, 0]]
+    wanted = trajectory.labels.policy.argmax(-1)
     assert wanted.shape == (2, 8, 4)
     assert (wanted[0] == torch.tensor([0, 0, 1, 1])).all()
     assert (wanted[1, :, 2:] == 2).all()
@@ -381,15 +377,15 @@ def test_several_teachers_label_their_own_columns(student, suite, make_policy):
 def test_one_reference_for_two_patterns_has_two_names(student, suite, make_policy):
     ref = make_policy()
     teachers = build_teachers([f"obj*={ref}", f"obstacles={ref}"], names(suite), student.env)
-    assert [t.name for t in teachers.teachers] == [f"obj*={ref}", f"obstacles={ref}"]
+    assert [t.name for t in teachers.assignments] == [f"obj*={ref}", f"obstacles={ref}"]
 
 
 def test_an_existing_path_is_no_pattern(student, suite, make_policy, tmp_path):
     """Sweeps like to name their runs lr=1e-3."""
     path = tmp_path / "lr=1e-3"
     path.symlink_to(make_policy())
-    assert [t.name for t in build_teachers([str(path)], names(suite), student.env).teachers] == [str(path)]
-    assert len(build_teachers([f"obj*={path}"], names(suite), student.env).teachers[0].columns) == 2
+    assert [t.name for t in build_teachers([str(path)], names(suite), student.env).assignments] == [str(path)]
+    assert len(build_teachers([f"obj*={path}"], names(suite), student.env).assignments[0].columns) == 2
 
 
 def test_a_pattern_that_matches_nothing_lists_the_tasks(student, suite, make_policy):
@@ -401,12 +397,12 @@ def test_a_teacher_without_weight_is_not_run(tiny, make_policy, monkeypatch):
     """Its network is called once an update while lambda > 0, and never after; the other teacher's share is 0 throughout."""
     calls: dict[str, int] = {}
 
-    def counting(ref: str):
-        policy = load_policy(ref)
-        policy.network.register_forward_hook(lambda *_: calls.update({ref: calls.get(ref, 0) + 1}))
-        return policy
+    def counting(ref: str, device: str):
+        teacher = load_teacher(ref, device)
+        teacher.network.register_forward_hook(lambda *_: calls.update({ref: calls.get(ref, 0) + 1}))
+        return teacher
 
-    monkeypatch.setattr("kickstarting.teachers.label.load_policy", counting)
+    monkeypatch.setattr("kickstarting.teachers.build.load_teacher", counting)
     heard, ignored = make_policy(), make_policy()
     config = tiny(teachers=(heard, ignored), teacher_shares=(1.0, 0.0), schedule="linear:1:0:50%")
     updates, _ = consume(train(config))

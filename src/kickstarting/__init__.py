@@ -11,7 +11,7 @@ from kickstarting.evaluate import evaluate
 from kickstarting.learner import Hyperparameters, Learner, LearnerConfig, TrainingError
 from kickstarting.networks import build_network
 from kickstarting.suites import load_suite
-from kickstarting.teachers import load_policy
+from kickstarting.teachers import load_teacher
 from kickstarting.train import Update, train
 from kickstarting.types import Inputs, Output, Trajectory
 
@@ -34,7 +34,7 @@ __all__ = [
     "distillation_loss",
     "evaluate",
     "kickstarting_loss",
-    "load_policy",
+    "load_teacher",
     "load_suite",
     "parse_schedule",
     "train",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -11,7 +12,6 @@ import torch
 from kickstarting.algo.losses import mask_logits
 from kickstarting.envs import MultiTaskEnv, TimeStep
 from kickstarting.machine import mixed_precision, run_network
-from kickstarting.networks import Network
 from kickstarting.teachers import ActingTeachers
 from kickstarting.types import Inputs, Trajectory
 
@@ -31,10 +31,33 @@ class Episode(NamedTuple):
     """A teacher acted, not the student."""
 
 
-class Actor:
-    """One vector environment loop.
+class Unrolls(Protocol):
+    """Where a learner's trajectories come from: an actor in this process, beside the learner, or on another machine."""
 
-    The network may be the learner's own: it is read, never changed. Sampling is seeded; the same seed, weights and
+    def unroll(self) -> Trajectory:
+        """The next T steps of every column."""
+        ...
+
+    def load(self, weights: Mapping[str, torch.Tensor]) -> None:
+        """Act with these weights from the next unroll on that begins. They are the learner's own tensors: whoever acts later, or
+        elsewhere, copies them."""
+        ...
+
+    def drain_episodes(self) -> list[Episode]:
+        """The episodes that ended in the unrolls returned since the last call."""
+        ...
+
+    def metrics(self) -> dict[str, float | None]:
+        """About the last unroll: where its time went, and how old its policy was."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Actor:
+    """One vector environment loop: `Unrolls` in this process.
+
+    The network may be the learner's own, which has its weights already. Sampling is seeded; the same seed, weights and
     environments give the same unrolls. greedy: take the most likely action instead (for evaluation). teachers: who acts in
     the student's place, in a share of the episodes; the student's recurrent state follows these too.
     """
@@ -42,7 +65,7 @@ class Actor:
     def __init__(
         self,
         env: MultiTaskEnv,
-        network: Network,
+        network: Any,
         unroll_length: int,
         *,
         seed: int,
@@ -52,6 +75,7 @@ class Actor:
     ) -> None:
         self.env = env
         self.network = network
+        """A `Network`."""
         self.unroll_length = unroll_length
         self._seconds = {"act": 0.0, "environment": 0.0}
         self._greedy = greedy
@@ -124,6 +148,12 @@ class Actor:
         """Where the last unroll's time went, and how much of it was acted by teachers, if any may act."""
         seconds: dict[str, float | None] = {f"seconds/{phase}": seconds for phase, seconds in self._seconds.items()}
         return seconds | self._teachers.metrics() if self._teachers else seconds
+
+    def load(self, weights: Mapping[str, torch.Tensor]) -> None:
+        """Nothing to do where the network is the learner's own."""
+        own = self.network.state_dict() if isinstance(self.network, torch.nn.Module) else {}
+        if any(own[name].data_ptr() != weight.data_ptr() for name, weight in weights.items() if name in own):
+            self.network.load_state_dict(weights)
 
     def close(self) -> None:
         """Nothing is left running."""

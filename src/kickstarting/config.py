@@ -6,15 +6,24 @@ import ast
 import dataclasses
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import tyro
 
+from kickstarting.algo.losses import LossConfig
 from kickstarting.algo.schedules import Schedule, parse_frames, parse_schedule
 from kickstarting.learner import LearnerConfig
 from kickstarting.machine import PRECISIONS, check_device, fastest_threads, resolve_device, resolve_precision
+from kickstarting.teachers import Reference, parse_reference, pinned
+from kickstarting.teachers.adapters import parse_adapters
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Group = TypeVar("Group", bound="DataclassInstance")
 
 Frames = Annotated[
     int,
@@ -28,6 +37,18 @@ Frames = Annotated[
 ]
 """A number of frames, on the command line also as 250k or 1.5M."""
 
+
+TeacherEntry = Annotated[
+    str | Reference,
+    tyro.constructors.PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="[PATTERN=]REF",
+        instance_from_str=lambda words: words[0],
+        is_instance=lambda x: isinstance(x, str | Reference),
+        str_from_instance=lambda x: [str(x)],
+    ),
+]
+"""A teacher as it is written; read with adapters and pins in `Config.references`."""
 
 SCHEDULED = ("learning_rate", "entropy_cost", "policy_cost", "baseline_cost")
 """What is a number or a schedule, in the order of the learner's `Hyperparameters`."""
@@ -48,8 +69,11 @@ class Config:
     seed: int = 0
     name: str = ""
     """Runs of one name are compared as seeds of one experiment; `scratch` or `kickstarted` unless given."""
-    teachers: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(name="teacher")] = ()
+    teachers: Annotated[tyro.conf.UseAppendAction[tuple[TeacherEntry, ...]], tyro.conf.arg(name="teacher")] = ()
     """[PATTERN=]REF of each teacher: a run directory or zoo:NAME, for the tasks that the glob pattern matches."""
+    teacher_adapters: tuple[str, ...] = ()
+    """What stands between the environments and each teacher, NAME or NAME+NAME: identity, or mask for a teacher of fewer or more
+    discrete actions; identity for each unless given."""
     teacher_shares: tuple[float, ...] = ()
     """rho of each teacher, in lambda_i = alpha * rho_i; 1 each unless given."""
     schedule: str = "evidence:1"
@@ -99,6 +123,13 @@ class Config:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
         if self.teacher_shares and len(self.teacher_shares) != len(self.teachers):
             raise ValueError(f"{len(self.teacher_shares)} teacher_shares for {len(self.teachers)} teachers; give one each, or none")
+        if self.teacher_adapters and len(self.teacher_adapters) != len(self.teachers):
+            raise ValueError(
+                f"{len(self.teacher_adapters)} teacher_adapters for {len(self.teachers)} teachers; give one each, or none "
+                "(identity changes nothing)"
+            )
+        for adapters in self.teacher_adapters:
+            parse_adapters(adapters)
         parsed = {f"schedule of teacher {i}": schedule for i, schedule in enumerate(self.teacher_schedules())}
         if not self.teachers:
             parsed["schedule"] = self.parsed("schedule")
@@ -136,6 +167,14 @@ class Config:
         return self.name or ("kickstarted" if self.teachers else "scratch")
 
     @property
+    def references(self) -> tuple[Reference, ...]:
+        """The teachers, read."""
+        read = tuple(parse_reference(teacher) for teacher in self.teachers)
+        if not self.teacher_adapters:
+            return read
+        return tuple(dataclasses.replace(r, adapters=parse_adapters(a)) for r, a in zip(read, self.teacher_adapters, strict=True))
+
+    @property
     def checkpoint_frames(self) -> int:
         return max(1, int(parse_frames(self.checkpoint_every, self.total_frames)))
 
@@ -144,11 +183,12 @@ class Config:
         return self.torch_threads or max(1, (os.cpu_count() or 1) // (2 if self.overlap else 1))
 
     def on_this_machine(self) -> Config:
-        """With what `auto` means here written out, so that a run resumes as it began."""
+        """With what `auto` means here written out, and teachers pinned, so that a run resumes as it began."""
         device = resolve_device(self.device)
         threads = self.torch_threads or fastest_threads(self.threads_each())
         precision = resolve_precision(self.precision, device)
-        return dataclasses.replace(self, device=device, precision=precision, torch_threads=threads)
+        teachers = pinned(self.references)
+        return dataclasses.replace(self, device=device, precision=precision, torch_threads=threads, teachers=teachers)
 
     def parsed(self, name: str) -> Schedule:
         """The schedule in the field `name`."""
@@ -174,13 +214,14 @@ class Config:
             raise ValueError(f"schedule {self.schedule} cannot be read: {error.strerror}") from error
         except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
             raise ValueError(f"{self.schedule} is no evolved schedule ({error}); give a population's best/schedule.json") from error
-        if sorted(evolved) != sorted(self.teachers):
+        ours = [str(reference) for reference in self.references]
+        if sorted(evolved) != sorted(ours):
             raise ValueError(
                 f"schedule {self.schedule} is for teachers {', '.join(sorted(evolved))}, this run has "
-                f"{', '.join(sorted(self.teachers)) or 'none'}; give the same --teacher references"
+                f"{', '.join(sorted(ours)) or 'none'}; give the same --teacher references"
             )
         lowest = {ref: min(min(part.start, part.end) for _, part in parts) for ref, parts in evolved.items()}
-        return [Schedule(self.schedule, "stretches", lowest[ref], stretches=evolved[ref]) for ref in self.teachers]
+        return [Schedule(self.schedule, "stretches", lowest[ref], stretches=evolved[ref]) for ref in ours]
 
     def parsed_network_options(self) -> dict[str, Any]:
         options = {}
@@ -195,7 +236,29 @@ class Config:
         return options
 
     def to_json(self) -> dict[str, Any]:
-        return {**dataclasses.asdict(self), "name": self.group}
+        teachers = [reference.to_json() for reference in self.references]
+        return {**dataclasses.asdict(self), "name": self.group, "teachers": teachers}
+
+
+def flat(config: Any) -> dict[str, Any]:
+    """Every setting by its own name, whichever group of a configuration it stands in."""
+    values: dict[str, Any] = {}
+    for f in dataclasses.fields(config):
+        value = getattr(config, f.name)
+        values |= flat(value) if dataclasses.is_dataclass(value) else {f.name: value}
+    return values
+
+
+def changed(config: Group, settings: Mapping[str, Any]) -> Group:
+    """A configuration, or a group of one, with some of its settings changed, by their flat names."""
+    values: dict[str, Any] = {}
+    for f in dataclasses.fields(config):
+        value = getattr(config, f.name)
+        if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            values[f.name] = changed(value, settings)
+        elif f.name in settings:
+            values[f.name] = settings[f.name]
+    return dataclasses.replace(config, **values)
 
 
 _BEFORE = {
@@ -207,18 +270,23 @@ _BEFORE = {
 """What a configuration of version 0.1 does not name, and meant."""
 
 
-def _learner_of_any_version(learner: dict[str, Any]) -> dict[str, Any]:
-    if "epochs" in learner:
-        return learner
-    epsilon = 1e-8 if learner["optimiser"] == "adam" and learner["epsilon"] is None else learner["epsilon"]
-    return {**learner, **_BEFORE, "epsilon": epsilon}
+def _learner_of_any_version(learner: dict[str, Any]) -> LearnerConfig:
+    if "epochs" not in learner:
+        epsilon = 1e-8 if learner["optimiser"] == "adam" and learner["epsilon"] is None else learner["epsilon"]
+        learner = {**learner, **_BEFORE, "epsilon": epsilon}
+    if "loss" not in learner:  # its fields stood among the learner's
+        of_loss = {f.name for f in dataclasses.fields(LossConfig)}
+        loss = {name: value for name, value in learner.items() if name in of_loss}
+        learner = {name: value for name, value in learner.items() if name not in of_loss} | {"loss": loss}
+    return LearnerConfig(**{**learner, "loss": LossConfig(**learner["loss"])})
 
 
 def config_from_json(data: dict[str, Any]) -> Config:
     """The inverse of `Config.to_json`. Raises ValueError, naming the key, if it does not fit."""
     values: dict[str, Any] = {name: value for name, value in data.items() if name != "versions"}
     try:
-        values["learner"] = LearnerConfig(**_learner_of_any_version(values["learner"]))
+        values["learner"] = _learner_of_any_version(values["learner"])
+        values["teachers"] = tuple(map(parse_reference, values.get("teachers", ())))
         tuples = {f.name for f in dataclasses.fields(Config) if f.default == ()}
         values |= {name: tuple(values[name]) for name in tuples & values.keys()}
         return Config(**values)

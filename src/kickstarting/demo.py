@@ -10,7 +10,7 @@ from rich.console import Console
 from kickstarting.config import Config
 from kickstarting.launch.sweep import run_all
 from kickstarting.report import compare_runs, to_rich
-from kickstarting.teachers import zoo_names
+from kickstarting.teachers.origins import zoo
 
 SUITE = "grid-8"
 ZOO_TEACHER = "grid-8-small"
@@ -38,7 +38,7 @@ def run_demo(out: Path, *, full: bool, frames: int | None, console: Console) -> 
         console.print(f"[bold]1. A small teacher[/] learns {SUITE} for {TEACHER_FRAMES / 1e6:g}M frames.")
         run_all({out / "teacher-0": teacher_config()}, console=console)
         teacher = str(out / "teacher-0")
-    elif ZOO_TEACHER not in zoo_names():
+    elif ZOO_TEACHER not in zoo.names():
         raise ValueError(f"this installation lacks {teacher}; reinstall the package, or train one with `kickstart demo --full`")
     console.print(f"[bold]A large student[/] learns {SUITE} with {teacher} as its teacher, and again from scratch, side by side.")
     students = {}

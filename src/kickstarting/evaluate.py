@@ -13,7 +13,7 @@ from kickstarting.actor import Actor, Episode
 from kickstarting.envs import MultiTaskEnv
 from kickstarting.networks import Network
 from kickstarting.suites import Suite, load_suite
-from kickstarting.teachers import Teachers, check_spaces, load_policy
+from kickstarting.teachers import AsNetwork, Teachers, adapt, load_teacher
 from kickstarting.types import Inputs, Output
 
 UNROLL_LENGTH = 16
@@ -42,6 +42,7 @@ def evaluate(
     greedy: bool = False,
     envs_per_task: int = 16,
     num_actions: int = 0,
+    device: str = "cpu",
     progress: Callable[[int, int], None] | None = None,
 ) -> list[TaskResult]:
     """Run `episodes` episodes of each task (rounded up to a multiple of the environments) and average.
@@ -52,7 +53,6 @@ def evaluate(
     envs_per_task = min(envs_per_task, episodes)
     each = -(-episodes // envs_per_task)
     env = MultiTaskEnv(suite.tasks, envs_per_task, seed=seed, num_actions=num_actions)
-    device = next(network.parameters()).device.type if isinstance(network, torch.nn.Module) else "cpu"
     actor = Actor(env, network, UNROLL_LENGTH, seed=seed, greedy=greedy, device=device)
     kept: list[list[Episode]] = [[] for _ in range(env.num_envs)]
     try:
@@ -89,16 +89,17 @@ def measure_teachers(teachers: Teachers, suite: Suite, task_of_column: np.ndarra
     scores, random = {}, {}
     options: dict[str, Any] = {"episodes": TEACHER_EPISODES, "seed": seed}
     unknown = tuple(task for task in suite.tasks if task.random is None)
-    if teachers.teachers and unknown:
-        size = teachers.teachers[0].policy.distribution.size
+    size = teachers.distribution.size
+    if teachers.assignments and unknown:
         by_chance = evaluate(_Uniform(size), replace(suite, tasks=unknown), num_actions=size, **options)
         random = {r.task: (r.score, r.score_error) for r in by_chance}
-    for teacher in teachers.teachers:
-        tasks = np.unique(task_of_column[teacher.columns.numpy()])
+    for assignment in teachers.assignments:
+        tasks = np.unique(task_of_column[assignment.columns.numpy()])
         taught = replace(suite, tasks=tuple(suite.tasks[i] for i in tasks))
-        results = evaluate(teacher.network, taught, num_actions=teacher.policy.distribution.size, **options)
+        network = AsNetwork(assignment.teacher, teachers.distribution, teachers.action_space)
+        results = evaluate(network, taught, num_actions=size, device=network.device, **options)
         chance = {r.task: random.get(r.task, (LEAST_TEACHER_SCORE, 0.0)) for r in results}
-        scores[teacher.name] = {
+        scores[assignment.name] = {
             "score": float(np.mean([r.score for r in results])),
             "tasks": {r.task: r.score for r in results},
             "errors": {r.task: r.score_error for r in results},
@@ -120,9 +121,8 @@ def evaluate_ref(ref: str, suite_name: str, **options) -> list[TaskResult]:
     env.close()
     if ref == "random":
         return evaluate(_Uniform(env.distribution.size), suite, **options)
-    policy = load_policy(ref)
-    check_spaces(policy, env)
-    return evaluate(policy.network, suite, **options)
+    teacher = adapt(load_teacher(ref), (), env.observation_space, env.action_space)
+    return evaluate(AsNetwork(teacher, env.distribution, env.action_space), suite, **options)
 
 
 class _Uniform:

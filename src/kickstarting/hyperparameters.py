@@ -37,16 +37,16 @@ class HyperparameterSchedules:
         self._scheduled = {name: config.parsed(name) for name in SCHEDULED}
         self._alphas = config.teacher_schedules()
         self._teachers = teachers
-        self._shares = config.teacher_shares or (1.0,) * len(teachers.teachers)
+        self._shares = config.teacher_shares or (1.0,) * len(teachers.assignments)
         self._task_of_column = task_of_column
-        self._held = np.zeros((len(teachers.teachers), len(suite.tasks)))  # frames in which the student was as good
+        self._held = np.zeros((len(teachers.assignments), len(suite.tasks)))  # frames in which the student was as good
         self._frames = 0
         self._goals: list[np.ndarray] = []  # each teacher's scores, [tasks]
         self._able: list[np.ndarray] = []  # where it is better than random
         kinds = {part.kind for alpha in self._alphas for part in alpha.parts}
         if "progress" in kinds and any(task.random is None or task.reference is None for task in suite.tasks):
             raise ValueError(f"schedule {config.schedule!r} needs a random and a reference score of every task of {suite.name}")
-        for teacher in teachers.teachers if kinds & {"progress", "evidence"} else ():
+        for teacher in teachers.assignments if kinds & {"progress", "evidence"} else ():
             measured, names = (teacher_scores or {})[teacher.name], [task.name for task in suite.tasks]
             goals = np.array([measured["tasks"].get(name, 0.0) for name in names])
             useless = measured.get(
@@ -87,6 +87,6 @@ class HyperparameterSchedules:
     def metrics(self, hyperparameters: Hyperparameters, lambdas: list[np.ndarray]) -> dict[str, float | None]:
         """Learning rate and costs, and each teacher's mean lambda over the columns that it teaches."""
         result: dict[str, float | None] = asdict(hyperparameters)
-        for teacher, weight in zip(self._teachers.teachers, lambdas, strict=True):
+        for teacher, weight in zip(self._teachers.assignments, lambdas, strict=True):
             result[f"lambda/{teacher.name}"] = float(weight[teacher.columns].mean())
         return result

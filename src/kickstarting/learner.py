@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import nn
 
 from kickstarting.algo.distributions import Distribution
-from kickstarting.algo.losses import Costs, clip_rewards, kickstarting_loss, targets_of
+from kickstarting.algo.losses import Costs, LossConfig, clip_rewards, kickstarting_loss, targets_of
 from kickstarting.algo.scale import Scales
 from kickstarting.algo.vtrace import VTraceReturns
 from kickstarting.machine import run_network
@@ -34,37 +34,20 @@ class LearnerConfig:
     minibatches: int = 4
     """Gradient steps of each pass, each on its share of every task's columns, so at most envs-per-task. The policy moves on
     between steps, for which V-trace corrects."""
-    policy_clip: float = 0.2
-    """PPO's: the ratio of the policy to the one that acted gains nothing beyond 1 +- this. 0 for the plain policy gradient with
-    V-trace's rho, which is meant for one pass."""
     normalise_returns: bool = True
     """Measure each task's rewards in units of its own returns, so that all tasks and all scales of reward learn alike."""
     normalise_advantages: bool = True
     """Divide advantages by their running root mean square, so that entropy cost and lambda mean the same everywhere."""
     max_grad_norm: float = 0.5
     """Clip the gradient's global norm; the loss is a mean over transitions."""
-    discount: float = 0.99
-    clip_rho_threshold: float = 1.0
-    clip_pg_rho_threshold: float = 1.0
-    vtrace_lambda: float = 0.95
-    """Below 1, targets lean on the critic beyond some 1 / (1 - this) steps; it has nothing to do with the teachers' lambda."""
-    reward_clip: str = "none"
-    """none, abs_one, or soft_asymmetric."""
-    value_distillation_cost: float = 0.0
-    """Weight, times lambda, of the squared distance to the teachers' values; protects an untrained critic."""
+    loss: LossConfig = field(default_factory=LossConfig)
 
     def check(self) -> None:
         """Raise ValueError for a value that cannot work."""
-        if self.reward_clip not in ("none", "abs_one", "soft_asymmetric"):
-            raise ValueError(f"reward_clip is {self.reward_clip!r}; known: none, abs_one, soft_asymmetric")
+        self.loss.check()
         for name in ("epochs", "minibatches"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
-        for name in ("discount", "vtrace_lambda"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must lie in [0, 1]")
-        if not 0 <= self.policy_clip < 1:
-            raise ValueError(f"policy_clip is {self.policy_clip}; it must lie in [0, 1), and 0 turns it off")
         if not self.max_grad_norm > 0:
             raise ValueError(f"max_grad_norm is {self.max_grad_norm}; it must be above 0, and 1e9 turns it off")
 
@@ -72,24 +55,20 @@ class LearnerConfig:
 PAPER = LearnerConfig(
     epochs=1,
     minibatches=1,
-    policy_clip=0.0,
     normalise_returns=False,
     normalise_advantages=False,
     max_grad_norm=1.0,
-    vtrace_lambda=1.0,
     epsilon=1e-8,
+    loss=LossConfig(policy_clip=0.0, vtrace_lambda=1.0),
 )
 """One step on each unroll with the plain V-trace loss, as in the paper and in version 0.1 of this package."""
 
 
 @dataclass(frozen=True)
-class Hyperparameters:
+class Hyperparameters(Costs):
     """What schedules and population based training may change at every step (with lambda, which labels carry)."""
 
-    learning_rate: float
-    entropy_cost: float
-    policy_cost: float = 1.0
-    baseline_cost: float = 0.5
+    learning_rate: float = 3e-3
 
 
 class Learner:
@@ -122,21 +101,11 @@ class Learner:
         Raises TrainingError if the loss or the gradient is not finite, and leaves the weights as they were.
         """
         config = self.config
-        costs = Costs(
-            baseline_cost=hyperparameters.baseline_cost,
-            entropy_cost=hyperparameters.entropy_cost,
-            discount=config.discount,
-            clip_rho_threshold=config.clip_rho_threshold,
-            clip_pg_rho_threshold=config.clip_pg_rho_threshold,
-            vtrace_lambda=config.vtrace_lambda,
-            reward_clip=config.reward_clip,
-            policy_cost=hyperparameters.policy_cost,
-            value_distillation_cost=config.value_distillation_cost,
-            policy_clip=config.policy_clip,
-        )
         output, _ = run_network(self.network, trajectory.inputs, trajectory.initial_state)
-        targets, advantage_scale = self._targets(output, trajectory, costs)
-        loss, metrics = kickstarting_loss(output, trajectory, self.distribution, costs, targets, advantage_scale)
+        targets, advantage_scale = self._targets(output, trajectory)
+        loss, metrics = kickstarting_loss(
+            output, trajectory, self.distribution, config.loss, hyperparameters, targets, advantage_scale
+        )
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         norm = nn.utils.clip_grad_norm_(self._parameters, config.max_grad_norm)
@@ -154,13 +123,13 @@ class Learner:
         return metrics | {"loss": loss.detach(), "grad_norm": norm.detach(), "grad_clipped": clipped}
 
     @torch.no_grad()
-    def _targets(self, output: Output, trajectory: Trajectory, costs: Costs) -> tuple[VTraceReturns, torch.Tensor]:
+    def _targets(self, output: Output, trajectory: Trajectory) -> tuple[VTraceReturns, torch.Tensor]:
         """V-trace's targets in the units that the scales say, and what to divide the advantages by."""
         valid, tasks = trajectory.valid, trajectory.tasks
         if tasks is None:
             tasks = torch.zeros(valid.shape[1], dtype=torch.int64, device=valid.device)
-        units = self.scales.rewards(clip_rewards(trajectory.rewards, costs.reward_clip), valid, tasks)
-        targets = targets_of(output, trajectory, self.distribution, costs, units)
+        units = self.scales.rewards(clip_rewards(trajectory.rewards, self.config.loss.reward_clip), valid, tasks)
+        targets = targets_of(output, trajectory, self.distribution, self.config.loss, units)
         return targets, self.scales.advantages(targets.vs, targets.advantages, valid, tasks)
 
     def optimiser_tensors(self) -> dict[str, torch.Tensor]:

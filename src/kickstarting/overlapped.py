@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -32,8 +33,7 @@ class OverlappedActor:
         device: str = "cpu",
         teachers: ActingTeachers | None = None,
     ) -> None:
-        self._network = network
-        self._copy = copy.deepcopy(network)
+        self._copy, self._weights = copy.deepcopy(network), network.state_dict()
         self._actor = Actor(env, self._copy, unroll_length, seed=seed, device=device, teachers=teachers)
         self._stream = torch.cuda.Stream() if device == "cuda" else None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="actor")
@@ -49,10 +49,14 @@ class OverlappedActor:
         idle = time.perf_counter() - began
         self._metrics = {**self._actor.metrics(), "seconds/idle": idle, "lag": float(self._next_lag)}
         self._episodes += self._actor.drain_episodes()
-        self._copy.load_state_dict(self._network.state_dict())
+        self._actor.load(self._weights)
         self._next_lag = 1
         self._start()
         return trajectory
+
+    def load(self, weights: Mapping[str, torch.Tensor]) -> None:
+        """Copied when the next unroll begins, so that a step of the learner in between counts, too."""
+        self._weights = weights
 
     def drain_episodes(self) -> list[Episode]:
         """The episodes that ended in the unrolls returned since the last call."""

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from kickstarting.actor import Actor
+from kickstarting.actor import Actor, Unrolls
 from kickstarting.config import Config
 from kickstarting.envs import MultiTaskEnv
 from kickstarting.evaluate import measure_teachers
@@ -20,11 +20,11 @@ from kickstarting.learner import Learner
 from kickstarting.machine import resolve_device, use_machine
 from kickstarting.networks.spec import NetworkSpec
 from kickstarting.overlapped import OverlappedActor
-from kickstarting.runs.checkpoint import Snapshot
+from kickstarting.runs.checkpoint import Snapshot, load_weights
 from kickstarting.runs.metrics import Clock
 from kickstarting.scores import ScoreTracker
 from kickstarting.suites import Suite, load_suite
-from kickstarting.teachers import ActingTeachers, Teachers, build_teachers, load_weights
+from kickstarting.teachers import ActingTeachers, Teachers, build_teachers
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def train(
     Raises ValueError before any work if suite, network, teachers or schedules do not fit; TrainingError if the loss diverges.
     """
     suite, env, spec, learner = build(config)
-    teachers = build_teachers(config.teachers, [t.name for t in suite.tasks], env, learner.device)
+    teachers = build_teachers(config.references, [t.name for t in suite.tasks], env, learner.device)
     scores = ScoreTracker(suite, window=config.score_window, warm_up=config.envs_per_task)
     env.close()  # it was made for its spaces
     if teacher_scores is None and any(alpha.uses_progress for alpha in config.teacher_schedules()):
@@ -74,6 +74,7 @@ def train(
                 trajectory = actor.unroll()
                 trajectory = clock("label", teachers.label, trajectory, lambdas)
                 losses = clock("learn", learner.learn, trajectory, hyperparameters)
+                actor.load(learner.network.state_dict())
                 scores.add(actor.drain_episodes())
                 frames += frames_per_update
                 metrics = {name: value.item() for name, value in losses.items()} | scores.metrics()
@@ -108,7 +109,7 @@ def make_env(config: Config, suite: Suite, seam: int) -> MultiTaskEnv:
 
 def make_actor(
     config: Config, suite: Suite, env: MultiTaskEnv, learner: Learner, teachers: Teachers, frames: int, seam: int
-) -> Actor | OverlappedActor:
+) -> Unrolls:
     """Who acts between two checkpoints: the student, and teachers if `teacher_acts` is not 0 throughout."""
     seed, acting, probability = _seed(config, seam), None, config.parsed("teacher_acts")
     if max(probability.start, probability.end) > 0:

@@ -20,7 +20,7 @@ T: unroll length, B: environment columns, K: teachers of one column at most, A: 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from torch import Tensor
@@ -68,6 +68,27 @@ class Output(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Labels:
+    """What up to K teachers of each column would have done on its unroll."""
+
+    policy: Tensor
+    """[K, T, B, A] parameters of the student's distribution."""
+    weights: Tensor
+    """[K, T, B] lambda of each label; 0 where a column has fewer than K teachers, or a teacher has no opinion."""
+    values: Tensor | None = None
+    """[K, T, B] the teachers' V(x_t); None if no teacher has a critic."""
+    value_weights: Tensor | None = None
+    """[K, T, B] the weights of those values; 0 where a teacher has no critic."""
+
+    def columns(self, index: slice) -> Labels:
+        return self.map(lambda x: x[:, :, index])
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> Labels:
+        values, value_weights = (x if x is None else function(x) for x in (self.values, self.value_weights))
+        return Labels(function(self.policy), function(self.weights), values, value_weights)
+
+
+@dataclass(frozen=True)
 class Trajectory:
     """One unroll of the behaviour policy, and (once labelled) what the teachers would have done in its place."""
 
@@ -90,15 +111,8 @@ class Trajectory:
     """[B] int64: the index of each column's task; None if all columns share one task."""
     action_mask: Tensor | None = None
     """[B, A] bool: the actions that exist in the column's task; None where all do."""
-    teacher_logits: Tensor | None = None
-    """[K, T, B, A]; None without a teacher, or when none has weight."""
-    teacher_weights: Tensor | None = None
-    """[K, B] lambda of each label; 0 where a column has fewer than K teachers."""
-    teacher_values: Tensor | None = None
-    """[K, T, B] the teachers' V(x_t)."""
-
-    def labelled(self, teacher_logits: Tensor, teacher_weights: Tensor, teacher_values: Tensor | None = None) -> Trajectory:
-        return replace(self, teacher_logits=teacher_logits, teacher_weights=teacher_weights, teacher_values=teacher_values)
+    labels: Labels | None = None
+    """None without a teacher, or when none has weight."""
 
     def columns(self, index: slice) -> Trajectory:
         """The same unroll of some of the columns; views, not copies."""
@@ -113,9 +127,7 @@ class Trajectory:
             initial_state=tuple(x[index] for x in self.initial_state),
             tasks=of(self.tasks, 0),
             action_mask=of(self.action_mask, 0),
-            teacher_logits=of(self.teacher_logits, 2),
-            teacher_weights=of(self.teacher_weights, 1),
-            teacher_values=of(self.teacher_values, 2),
+            labels=self.labels and self.labels.columns(index),
             **{name: of(getattr(self, name), 1) for name in transitions},
         )
 
@@ -125,6 +137,6 @@ class Trajectory:
         def apply(x: Any) -> Any:
             if isinstance(x, tuple):
                 return tuple(function(y) for y in x)
-            return x if x is None else x.map(function) if isinstance(x, Inputs) else function(x)
+            return x if x is None else x.map(function) if isinstance(x, Inputs | Labels) else function(x)
 
-        return Trajectory(**{field.name: apply(getattr(self, field.name)) for field in fields(self)})
+        return Trajectory(**{name: apply(x) for name, x in vars(self).items()})

@@ -10,7 +10,7 @@ from test_agent import GRID, VECTOR, Case, sample_inputs
 from kickstarting.algo.distributions import Categorical
 from kickstarting.networks import build_network
 from kickstarting.networks.agent import Agent
-from kickstarting.networks.recurrent import Recurrent, SideBySide, most_side_by_side, sizes
+from kickstarting.networks.recurrent import Recurrent, SideBySide
 from kickstarting.types import Inputs, Output, State
 
 CASE = Case(GRID, Categorical(7))
@@ -77,20 +77,20 @@ def test_in_bfloat16_it_errs_no_more_than_one_by_one(networks: list[Recurrent]) 
 
 def test_sizes_say_which_networks_fit() -> None:
     distribution = Categorical(2)
-    assert sizes(build_network("small", VECTOR, distribution, {"lstm": 8})) == (8, 2)
-    assert sizes(build_network("small", GRID, distribution, {"lstm": 8})) == (8, 2)  # features may differ
-    assert sizes(build_network("small", VECTOR, distribution)) is None  # nothing to gain without an LSTM
-    assert sizes(object()) is None
+    assert build_network("small", VECTOR, distribution, {"lstm": 8}).batch_key == (8, 2)
+    assert build_network("small", GRID, distribution, {"lstm": 8}).batch_key == (8, 2)  # features may differ
+    assert build_network("small", VECTOR, distribution).batch_key is None  # nothing to gain without an LSTM
 
     class Own(Agent):
         def forward(self, inputs: Inputs, state: State) -> tuple[Output, State]:
             return super().forward(inputs, state)
 
-    assert sizes(Own(VECTOR, distribution)) is None
+    assert Own(VECTOR, distribution).batch_key is None
     without = build_network("small", spaces.Dict(VECTOR), distribution)
     with pytest.raises(ValueError, match="one by one"):
         SideBySide([without], torch.float32)
 
 
 def test_larger_lstms_come_in_smaller_numbers() -> None:
-    assert [most_side_by_side(size) for size in (128, 256, 1024)] == [32, 8, 1]
+    networks = [build_network("small", VECTOR, Categorical(2), {"hidden": 4, "lstm": size}) for size in (128, 256, 1024)]
+    assert [network.most_together for network in networks] == [32, 8, 1]

@@ -16,6 +16,7 @@ from kickstarting.report.provenance import short_reference
 from kickstarting.report.runs import load_runs
 from kickstarting.report.tables import experts_table, final_table
 from kickstarting.report.teachers import name_teachers, yardsticks
+from kickstarting.teachers.references import parse_reference
 
 from .conftest import line_curve
 
@@ -41,8 +42,8 @@ def test_a_teachers_name_is_its_pattern_or_the_end_of_its_path(write_run, entrie
 
 
 def test_a_short_reference_has_no_folders():
-    assert short_reference("door_*=/home/me/runs/expert/") == "door_*=expert"
-    assert short_reference("/home/me/lr=3/expert") == "expert"
+    assert short_reference(parse_reference("door_*=/home/me/runs/expert/")) == "door_*=expert"
+    assert short_reference(parse_reference("/home/me/lr=3/expert")) == "expert"
 
 
 def test_many_experts_are_one_yardstick(experts):

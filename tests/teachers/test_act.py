@@ -76,7 +76,7 @@ def test_at_probability_1_teachers_act_everywhere_but_in_one_column_of_every_tas
     students = [np.flatnonzero(actor.env.task_of_column == task)[0] for task in (0, 1)]
     taught = np.setdiff1d(np.arange(2 * EACH), students)
     recorded = whole(acted, "behaviour_log_probs")
-    teacher, student = log_probs(teachers.teachers[0].network, acted), log_probs(actor.network, acted)
+    teacher, student = log_probs(teachers.assignments[0].teacher.network, acted), log_probs(actor.network, acted)
     torch.testing.assert_close(recorded[:, taught], teacher[:, taught], **EXACT)
     torch.testing.assert_close(recorded[:, students], student[:, students], **EXACT)
     assert (teacher - student).abs().median() > 0.1  # the two can be told apart
@@ -95,7 +95,7 @@ def test_the_students_state_follows_what_teachers_act(act, make_policy):
 def test_whole_episodes_are_drawn_with_the_probability_and_uniformly_among_teachers(act, make_policy):
     acted = act([make_policy(seed=1), make_policy(seed=2)], "0.5")
     actor, teachers, _ = acted
-    policies = [actor.network, *(teacher.network for teacher in teachers.teachers)]
+    policies = [actor.network, *(assignment.teacher.network for assignment in teachers.assignments)]
     recorded, episodes = whole(acted, "behaviour_log_probs"), episode_of(acted)
     wrong = torch.stack([(log_probs(policy, acted) - recorded).abs() for policy in policies])
     counts = np.zeros(3)
@@ -120,7 +120,7 @@ def test_what_a_teacher_acted_agrees_with_its_label(act, make_policy):
     """The label of a transition is the policy that acted in it, so on a teacher's episodes mu is the label."""
     actor, teachers, unrolls = act([make_policy()], "1")
     for unroll in unrolls:
-        labels = teachers.label(unroll, [np.ones(2 * EACH)]).teacher_logits[0]
+        labels = teachers.label(unroll, [np.ones(2 * EACH)]).labels.policy[0]
         labels = mask_logits(labels, actor.env.action_mask)
         expected = actor.env.distribution.log_prob(labels, unroll.actions)
         torch.testing.assert_close(unroll.behaviour_log_probs[:, 1:EACH], expected[:, 1:EACH], **EXACT)

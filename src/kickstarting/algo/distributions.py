@@ -13,6 +13,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+IMPOSSIBLE = -1e9
+"""Logit of an action that is never taken. Finite, so that 0 * log 0 stays 0."""
+
 
 @runtime_checkable
 class Distribution(Protocol):
@@ -33,6 +36,14 @@ class Distribution(Protocol):
     def entropy(self, logits: Tensor) -> Tensor: ...
     def cross_entropy(self, teacher_logits: Tensor, student_logits: Tensor) -> Tensor: ...
     def encode(self, actions: Tensor) -> Tensor: ...
+    def of_probabilities(self, probabilities: Tensor) -> Tensor:
+        """Parameters of the policy with these probabilities. Raises ValueError where a policy has none."""
+        ...
+
+    def of_actions(self, actions: Tensor, smoothing: float) -> Tensor:
+        """Parameters of a teacher of which only its actions are known: its cross-entropy to a student is -log pi(action), for
+        discrete actions with a share `smoothing` of the probability spread evenly."""
+        ...
 
 
 class Categorical:
@@ -66,6 +77,12 @@ class Categorical:
 
     def encode(self, actions: Tensor) -> Tensor:
         return (actions[..., None] == torch.arange(self.size, device=actions.device)).float()
+
+    def of_probabilities(self, probabilities: Tensor) -> Tensor:
+        return probabilities.log().clamp(min=IMPOSSIBLE)
+
+    def of_actions(self, actions: Tensor, smoothing: float) -> Tensor:
+        return self.of_probabilities((1.0 - smoothing) * self.encode(actions) + smoothing / self.size)
 
 
 class MultiCategorical:
@@ -103,11 +120,19 @@ class MultiCategorical:
     def encode(self, actions: Tensor) -> Tensor:
         return torch.cat([part.encode(a) for part, a in zip(self.parts, actions.unbind(-1), strict=True)], -1)
 
+    def of_probabilities(self, probabilities: Tensor) -> Tensor:
+        return torch.cat([part.of_probabilities(x) for part, x in self._parts(probabilities)], -1)
+
+    def of_actions(self, actions: Tensor, smoothing: float) -> Tensor:
+        parts = zip(self.parts, actions.unbind(-1), strict=True)
+        return torch.cat([part.of_actions(a, smoothing) for part, a in parts], -1)
+
 
 class DiagonalGaussian:
     """D independent normals; parameters [..., 2 D] are means and log standard deviations, actions float32 [..., D].
 
-    Log standard deviations are clamped to [-5, 2]. Actions are not squashed: the environment adapter clips them.
+    Log standard deviations are clamped to [-5, 2]; -inf in a teacher means that it is certain, and its cross-entropy is
+    -log pi(mean). Actions are not squashed: the environment adapter clips them.
     """
 
     action_dtype = torch.float32
@@ -139,9 +164,17 @@ class DiagonalGaussian:
 
     def cross_entropy(self, teacher_logits: Tensor, student_logits: Tensor) -> Tensor:
         teacher_mean, teacher_log_std = self._split(teacher_logits.detach())
+        is_point = teacher_logits.detach().chunk(2, -1)[1] == -math.inf
+        teacher_log_std = teacher_log_std.masked_fill(is_point, -math.inf)
         mean, log_std = self._split(student_logits)
         square = ((2 * teacher_log_std).exp() + (teacher_mean - mean).square()) / (2 * log_std).exp()
         return (0.5 * square + log_std + 0.5 * math.log(2 * math.pi)).sum(-1)
 
     def encode(self, actions: Tensor) -> Tensor:
         return actions
+
+    def of_probabilities(self, probabilities: Tensor) -> Tensor:
+        raise ValueError("continuous actions have no probabilities; give means and log standard deviations, or actions")
+
+    def of_actions(self, actions: Tensor, smoothing: float) -> Tensor:
+        return torch.cat([actions, torch.full_like(actions, -math.inf)], -1)

@@ -10,33 +10,53 @@ divided by N^2 and the learning rate stays; with Adam, epsilon is divided by N.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from kickstarting.algo.distributions import Categorical, Distribution
+from kickstarting.algo.distributions import IMPOSSIBLE, Categorical, Distribution
 from kickstarting.algo.vtrace import VTraceReturns, vtrace
 from kickstarting.types import Output, Trajectory
 
 
-class Costs(NamedTuple):
-    """What weighs and shapes the terms."""
+@dataclass(frozen=True)
+class LossConfig:
+    """What shapes the loss, and stays as it is through a run."""
 
-    baseline_cost: float = 0.5
-    entropy_cost: float = 0.01
     discount: float = 0.99
     clip_rho_threshold: float = 1.0
     clip_pg_rho_threshold: float = 1.0
-    vtrace_lambda: float = 1.0
+    vtrace_lambda: float = 0.95
+    """Below 1, targets lean on the critic beyond some 1 / (1 - this) steps; it has nothing to do with the teachers' lambda."""
     reward_clip: str = "none"
-    policy_clip: float = 0.0
-    """PPO's clip of pi/mu to 1 +- policy_clip; 0 for the plain policy gradient."""
+    """none, abs_one, or soft_asymmetric."""
+    policy_clip: float = 0.2
+    """PPO's: the ratio of the policy to the one that acted gains nothing beyond 1 +- this. 0 for the plain policy gradient with
+    V-trace's rho, which is meant for one pass."""
+    value_distillation_cost: float = 0.0
+    """Weight, times lambda, of the squared distance to the teachers' values; protects an untrained critic."""
+
+    def check(self) -> None:
+        """Raise ValueError for a value that cannot work."""
+        if self.reward_clip not in ("none", "abs_one", "soft_asymmetric"):
+            raise ValueError(f"reward_clip is {self.reward_clip!r}; known: none, abs_one, soft_asymmetric")
+        for name in ("discount", "vtrace_lambda"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must lie in [0, 1]")
+        if not 0 <= self.policy_clip < 1:
+            raise ValueError(f"policy_clip is {self.policy_clip}; it must lie in [0, 1), and 0 turns it off")
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What weighs the terms of the loss, and may change at every step; lambda comes with the labels."""
+
+    entropy_cost: float = 0.01
     policy_cost: float = 1.0
     """Weight of the policy gradient and the entropy; at 0 the policy follows the teachers alone, and the critic learns."""
-    value_distillation_cost: float = 0.0
-    """Weight, beside lambda, of the distance to the teachers' values."""
+    baseline_cost: float = 0.5
 
 
 def masked_mean(x: Float[Tensor, "*batch"], valid: Tensor) -> Float[Tensor, ""]:
@@ -109,26 +129,26 @@ def clip_rewards(rewards: Tensor, kind: str) -> Tensor:
 
 
 def mask_logits(logits: Float[Tensor, "*batch A"], action_mask: Bool[Tensor, "B A"] | None) -> Float[Tensor, "*batch A"]:
-    """Logits with probability 0 on the actions that a task does not have. Finite, so that 0 * log 0 stays 0."""
-    return logits if action_mask is None else logits.masked_fill(~action_mask, -1e9)
+    """Logits with probability 0 on the actions that a task does not have."""
+    return logits if action_mask is None else logits.masked_fill(~action_mask, IMPOSSIBLE)
 
 
 def targets_of(
-    output: Output, trajectory: Trajectory, distribution: Distribution, costs: Costs, units: Tensor | None = None
+    output: Output, trajectory: Trajectory, distribution: Distribution, config: LossConfig, units: Tensor | None = None
 ) -> VTraceReturns:
     """V-trace's targets for an output, in units of reward: units [B] is what each column's rewards are divided by."""
-    values, rewards = output.values.detach(), clip_rewards(trajectory.rewards, costs.reward_clip)
+    values, rewards = output.values.detach(), clip_rewards(trajectory.rewards, config.reward_clip)
     logits = mask_logits(output.logits.detach(), trajectory.action_mask)[:-1]
     return vtrace(
         log_rhos=distribution.log_prob(logits, trajectory.actions) - trajectory.behaviour_log_probs,
-        discounts=costs.discount * (~trajectory.terminated).to(values.dtype),
+        discounts=config.discount * (~trajectory.terminated).to(values.dtype),
         rewards=rewards if units is None else rewards / units,
         values=values[:-1],
         bootstrap_value=values[-1],
         valid=trajectory.valid,
-        clip_rho_threshold=costs.clip_rho_threshold,
-        clip_pg_rho_threshold=costs.clip_pg_rho_threshold,
-        lambda_=costs.vtrace_lambda,
+        clip_rho_threshold=config.clip_rho_threshold,
+        clip_pg_rho_threshold=config.clip_pg_rho_threshold,
+        lambda_=config.vtrace_lambda,
     )
 
 
@@ -136,6 +156,7 @@ def kickstarting_loss(
     output: Output,
     trajectory: Trajectory,
     distribution: Distribution,
+    config: LossConfig,
     costs: Costs,
     targets: VTraceReturns | None = None,
     advantage_scale: Tensor | float = 1.0,
@@ -146,14 +167,14 @@ def kickstarting_loss(
     targets: `targets_of` the output unless given. advantage_scale: what the advantages are divided by.
     """
     valid = trajectory.valid
-    targets = targets or targets_of(output, trajectory, distribution, costs)
+    targets = targets or targets_of(output, trajectory, distribution, config)
     logits = mask_logits(output.logits, trajectory.action_mask)[:-1]
     values = output.values[:-1]
     log_probs = distribution.log_prob(logits, trajectory.actions)
     log_ratios = log_probs - trajectory.behaviour_log_probs
-    if costs.policy_clip:
+    if config.policy_clip:
         advantages = targets.advantages / advantage_scale
-        policy_gradient = clipped_policy_gradient_loss(log_ratios, advantages, valid, costs.policy_clip)
+        policy_gradient = clipped_policy_gradient_loss(log_ratios, advantages, valid, config.policy_clip)
     else:
         policy_gradient = policy_gradient_loss(log_probs, targets.pg_advantages / advantage_scale, valid)
     terms = {
@@ -165,20 +186,17 @@ def kickstarting_loss(
         costs.policy_cost * (terms["policy_gradient_loss"] + costs.entropy_cost * terms["entropy_loss"])
         + costs.baseline_cost * terms["baseline_loss"]
     )
-    if trajectory.teacher_logits is not None and trajectory.teacher_weights is not None:
-        crossed = cross_entropy(logits, mask_logits(trajectory.teacher_logits, trajectory.action_mask), distribution)
-        weighted = (trajectory.teacher_weights[:, None] * crossed).sum(0)  # sum over a column's K teachers: [T, B]
-        loss = loss + masked_mean(weighted, valid)
-        taught = valid * (trajectory.teacher_weights[:, None] != 0)
-        terms["distillation_loss"] = masked_mean(crossed, taught)
-        if costs.value_distillation_cost and trajectory.teacher_values is not None:
-            distances = 0.5 * (trajectory.teacher_values.detach() - values).square()  # of each of a column's K teachers
-            weighted = (trajectory.teacher_weights[:, None] * distances).sum(0)
-            loss = loss + costs.value_distillation_cost * masked_mean(weighted, valid)
-            terms["value_distillation_loss"] = masked_mean(distances, taught)
+    if labels := trajectory.labels:
+        crossed = cross_entropy(logits, mask_logits(labels.policy, trajectory.action_mask), distribution)
+        loss = loss + masked_mean((labels.weights * crossed).sum(0), valid)  # summed over a column's K teachers: [T, B]
+        terms["distillation_loss"] = masked_mean(crossed, valid * (labels.weights != 0))
+        if config.value_distillation_cost and labels.values is not None and labels.value_weights is not None:
+            distances = 0.5 * (labels.values.detach() - values).square()
+            loss = loss + config.value_distillation_cost * masked_mean((labels.value_weights * distances).sum(0), valid)
+            terms["value_distillation_loss"] = masked_mean(distances, valid * (labels.value_weights != 0))
     rhos, errors = log_ratios.detach().exp(), targets.vs - values.detach()
     terms["rho"] = masked_mean(rhos, valid)
-    terms["rho_clipped"] = masked_mean((rhos > 1.1 * costs.clip_rho_threshold).to(rhos.dtype), valid)
+    terms["rho_clipped"] = masked_mean((rhos > 1.1 * config.clip_rho_threshold).to(rhos.dtype), valid)
     terms["explained_variance"] = 1 - _variance(errors, valid) / _variance(targets.vs, valid).clamp(min=1e-12)
     return loss, {name: term.detach() for name, term in terms.items()}
 

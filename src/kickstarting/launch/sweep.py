@@ -24,7 +24,7 @@ from kickstarting.population.evolve import PopulationConfig
 from kickstarting.population.run import resume_population, run_population
 from kickstarting.runs.checkpoint import checkpoints, read_signed, write_json
 from kickstarting.runs.run import resume, run
-from kickstarting.teachers.label import split_reference
+from kickstarting.teachers import parse_reference
 
 POLL = 1.0
 
@@ -119,7 +119,7 @@ def _config(job: Job) -> Config:
 
 
 def _needs(runs: Mapping[Path, Job], out: Path) -> list[Path]:
-    refs = [Path(split_reference(teacher)[1]) for teacher in _config(runs[out]).teachers]
+    refs = [Path(parse_reference(teacher).ref) for teacher in _config(runs[out]).teachers]
     return [ref for ref in refs if ref in runs]
 
 

@@ -31,9 +31,27 @@ class Recurrent(nn.Module):
             x, state = self.core(x, state, inputs.is_first)
         return Output(self.policy(x), self.value(x)[..., 0]), state
 
+    @property
+    def batch_key(self) -> tuple[int, ...] | None:
+        """Frozen networks whose keys are equal, and not None, can be run `together`: by the sizes of LSTM and policy."""
+        plain = type(self).forward is Recurrent.forward and type(self.core) is LSTM
+        return (self.core.hidden_size, self.policy.out_features) if plain and self.core else None
+
+    @property
+    def most_together(self) -> int:
+        """How many LSTMs are fast side by side: as many as have two million weights, which stay in a processor's cache; or one.
+
+        More are a tenth faster with two threads and a fifth slower with one, fewer are slower with two.
+        """
+        return max(1, 2**21 // (4 * self.core.hidden_size**2)) if self.core else 1
+
+    def together(self, others: Sequence[Recurrent], dtype: torch.dtype) -> SideBySide:
+        """This network and others as one, whose columns are theirs side by side."""
+        return SideBySide([self, *others], dtype)
+
 
 class SideBySide:
-    """N frozen `Recurrent` networks of equal `sizes` as one `Network` of N * B columns: B for each.
+    """N frozen `Recurrent` networks of equal `batch_key` as one `Network` of N * B columns: B for each.
 
     It says what each says of its own columns alone, in their order. Alone, an LSTM of few columns spends its time on the
     fixed cost of operations and on fetching its weights; here a step is one operation for all. dtype: of this process's
@@ -64,21 +82,6 @@ class SideBySide:
             heads = torch.baddbmm(self._biases, outputs.transpose(0, 1).flatten(1, 2), self._heads)  # [N, T * B / N, A + 1]
         heads = heads.unflatten(1, (T, -1)).transpose(0, 1).flatten(1, 2)
         return Output(heads[..., :-1], heads[..., -1]), (h.flatten(0, 1), c.flatten(0, 1))
-
-
-def sizes(network: object) -> tuple[int, ...] | None:
-    """Networks fit side by side whose sizes, of the LSTM and of the policy, are equal and not None."""
-    if not isinstance(network, Recurrent) or type(network).forward is not Recurrent.forward or type(network.core) is not LSTM:
-        return None
-    return network.core.hidden_size, network.policy.out_features
-
-
-def most_side_by_side(hidden_size: int) -> int:
-    """How many LSTMs are fast side by side: as many as have two million weights, which stay in a processor's cache; or one.
-
-    More are a tenth faster with two threads and a fifth slower with one, fewer are slower with two.
-    """
-    return max(1, 2**21 // (4 * hidden_size**2))
 
 
 def _core(network: Recurrent) -> LSTM:

@@ -39,6 +39,7 @@ from kickstarting.runs.checkpoint import (
     atomic_directory,
     checkpoints,
     load_checkpoint,
+    load_weights,
     read_signed,
     remedy,
     save_checkpoint,
@@ -48,7 +49,6 @@ from kickstarting.runs.checkpoint import (
 from kickstarting.runs.metrics import MetricsWriter, read_metrics
 from kickstarting.runs.run import logged, measure_teachers, versions
 from kickstarting.suites import load_suite
-from kickstarting.teachers import load_weights
 from kickstarting.train import build, train
 
 REMEDY = "restore the file, or start anew with another --out"
@@ -219,7 +219,7 @@ def _write_best(out: Path, state: Population, config: Config, teacher_scores: di
     snapshot = state.snapshots[best]
     assert snapshot is not None
     save_checkpoint(folder / "checkpoints", snapshot)
-    teachers = {ref: f"rho/{t}" for t, ref in enumerate(config.teachers)}
+    teachers = {ref: f"rho/{t}" for t, ref in enumerate(map(str, config.references))}
     write_json(
         folder / "schedule.json",
         {

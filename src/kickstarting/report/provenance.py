@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -10,18 +11,20 @@ from kickstarting.report.comparison import Lineage, RunResult
 from kickstarting.report.groups import Group
 from kickstarting.report.health import spells
 from kickstarting.report.runs import Run
-from kickstarting.report.teachers import split_reference
 from kickstarting.report.wording import frames_text
+from kickstarting.teachers.references import Reference
 
 ENOUGH_SEEDS = 5
 FINISHED = 0.98  # of total_frames: scores are logged every few updates, not at the very last frame
 
 
-def short_reference(reference: str) -> str:
+def short_reference(reference: Reference) -> str:
     """'PATTERN=REF' or 'REF' with the last part of the path only: a report must not carry its writer's folders."""
-    pattern, path = split_reference(reference)
-    short = path.rstrip("/").rpartition("/")[2]
-    return short if path == reference else f"{pattern}={short}"
+    return str(replace(reference, ref=last_part(reference.ref)))
+
+
+def last_part(path: str) -> str:
+    return path.rstrip("/").rpartition("/")[2]
 
 
 def _place(run: Run) -> str:
@@ -89,7 +92,7 @@ def _differing_teachers(groups: Sequence[Group]) -> list[str]:
     for group in groups:
         for run in group.runs:
             for name, entry in zip(run.teacher_names, run.teachers, strict=False):
-                references.setdefault(name, set()).add(split_reference(entry)[1])
+                references.setdefault(name, set()).add(entry.ref)
     return [name for name, several in references.items() if len(several) > 1]
 
 

@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from kickstarting.teachers.references import Reference, parse_reference
+
 TASK_SCORE = "task_score/"
 LAMBDA = "lambda/"
 
@@ -30,7 +32,7 @@ class TeacherScore:
 class Run:
     """One run of one seed. frames: [N], rising; columns: every number of metrics.jsonl as [N], nan where a line has none.
 
-    teachers: `[PATTERN=]REF` as they were given; teacher_names: the short name of each, once they are named.
+    teachers: as they were given; teacher_names: the short name of each, once they are named.
     population: the directory of the population whose best member this is.
     """
 
@@ -39,7 +41,7 @@ class Run:
     seed: int
     suite: str
     total_frames: int
-    teachers: tuple[str, ...]
+    teachers: tuple[Reference, ...]
     frames: np.ndarray
     columns: Mapping[str, np.ndarray]
     teacher_scores: Mapping[str, TeacherScore]
@@ -119,7 +121,7 @@ def load_run(directory: Path) -> Run:
         seed=int(config["seed"]),
         suite=str(config["suite"]),
         total_frames=int(config["total_frames"]),
-        teachers=tuple(str(teacher) for teacher in config.get("teachers") or ()),
+        teachers=tuple(parse_reference(teacher) for teacher in config.get("teachers") or ()),
         frames=frames,
         columns=_columns(lines),
         teacher_scores=_read_teacher_scores(directory / "teacher_scores.json"),

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import safetensors.torch
-from torch import Tensor
+from torch import Tensor, nn
 
 Tensors = dict[str, Tensor]
 FORMAT = 1
@@ -101,6 +101,20 @@ def latest_checkpoint(run: Path) -> Path:
         what = "holds no checkpoint yet" if run.is_dir() else "does not exist"
         raise CheckpointError(f"{run} {what}; give a run directory, or zoo:NAME")
     return found[-1]
+
+
+def load_weights(network: nn.Module, snapshot: Snapshot, ref: str) -> None:
+    """Copy a snapshot's weights into a network. Raises CheckpointError if their names or shapes differ."""
+    own = network.state_dict()
+    for name, tensor in snapshot.network.items():
+        if name not in own or own[name].shape != tensor.shape:
+            expected = f"shape {tuple(own[name].shape)}" if name in own else "no such weight"
+            raise CheckpointError(
+                f"{ref} has {name} of shape {tuple(tensor.shape)}, the network has {expected}; use the code that wrote it"
+            )
+    if missing := own.keys() - snapshot.network.keys():
+        raise CheckpointError(f"{ref} lacks the weight {min(missing)} of the network; use the code that wrote it")
+    network.load_state_dict({name: tensor.to(own[name].dtype) for name, tensor in snapshot.network.items()})
 
 
 def _load(path: Path, name: str, hashes: dict[str, str]) -> Tensors:

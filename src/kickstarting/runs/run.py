@@ -20,11 +20,11 @@ from rich.console import Console
 
 from kickstarting.algo.distributions import Categorical, MultiCategorical
 from kickstarting.algo.losses import mask_logits
-from kickstarting.runs.checkpoint import Snapshot, latest_checkpoint, load_checkpoint, save_checkpoint, write_json
 from kickstarting.config import Config, read_config
 from kickstarting.display import Display
 from kickstarting.envs import MultiTaskEnv
 from kickstarting.evaluate import measure_teachers as evaluate_teachers
+from kickstarting.runs.checkpoint import Snapshot, latest_checkpoint, load_checkpoint, save_checkpoint, write_json
 from kickstarting.runs.health import Facts, Health
 from kickstarting.runs.metrics import MetricsWriter, read_metrics
 from kickstarting.runs.profile import profiled
@@ -122,8 +122,8 @@ def measure_teachers(config: Config) -> dict[str, dict]:
     """Each teacher's score on the tasks that it teaches, sampled episodes; checks suite, network and teachers on the way."""
     suite, env, _, _ = build(config)
     env.close()
-    teachers = build_teachers(config.teachers, [task.name for task in suite.tasks], env)
-    taught = {int(env.task_of_column[column]) for teacher in teachers.teachers for column in teacher.columns}
+    teachers = build_teachers(config.references, [task.name for task in suite.tasks], env)
+    taught = {int(env.task_of_column[column]) for teacher in teachers.assignments for column in teacher.columns}
     if taught and (alone := [task.name for i, task in enumerate(suite.tasks) if i not in taught]):
         Console().print(f"no teacher for {', '.join(alone)}: learned from rewards alone", highlight=False)
     scores = evaluate_teachers(teachers, suite, env.task_of_column, config.seed)

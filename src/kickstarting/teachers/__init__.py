@@ -1,18 +1,28 @@
-"""Teachers: what each would have done on the student's unrolls, or does in its place. One adapter file per origin."""
+"""Teachers: what each would have done on the student's unrolls, or does in its place. One file for each origin."""
 
 from kickstarting.teachers.act import ActingTeachers
-from kickstarting.teachers.label import Teacher, Teachers, build_teachers, check_spaces
-from kickstarting.teachers.native import Policy, find_checkpoint, load_policy, load_weights, zoo_names
+from kickstarting.teachers.adapters import adapt
+from kickstarting.teachers.batching import Assignment
+from kickstarting.teachers.build import build_teachers, pinned
+from kickstarting.teachers.label import Teachers
+from kickstarting.teachers.network import AsNetwork, NetworkTeacher
+from kickstarting.teachers.origins import load_teacher
+from kickstarting.teachers.protocol import Kind, Label, Teacher
+from kickstarting.teachers.references import Reference, parse_reference
 
 __all__ = [
     "ActingTeachers",
-    "Policy",
+    "AsNetwork",
+    "Assignment",
+    "Kind",
+    "Label",
+    "NetworkTeacher",
+    "Reference",
     "Teacher",
     "Teachers",
+    "adapt",
     "build_teachers",
-    "check_spaces",
-    "find_checkpoint",
-    "load_policy",
-    "load_weights",
-    "zoo_names",
+    "load_teacher",
+    "parse_reference",
+    "pinned",
 ]

@@ -16,6 +16,7 @@ from kickstarting.algo.schedules import Schedule
 from kickstarting.envs import MultiTaskEnv
 from kickstarting.machine import run_network
 from kickstarting.teachers.label import Teachers
+from kickstarting.teachers.network import AsNetwork
 from kickstarting.types import Inputs
 
 STUDENT = -1
@@ -40,12 +41,13 @@ class ActingTeachers:
         self._frames, self._frames_per_step = float(frames), frames_per_step
         self._generator = np.random.default_rng(seed)
         # Copies, with states of their own: another thread may be labelling, and a network may cache
-        self._networks = [copy.deepcopy(teacher.network) for teacher in teachers.teachers]
+        copies = [copy.deepcopy(assignment.teacher) for assignment in teachers.assignments]
+        self._networks = [AsNetwork(teacher, env.distribution, env.action_space) for teacher in copies]
         self._states = [tuple(x.clone() for x in network.initial_state(env.num_envs)) for network in self._networks]
         left_to_student = set(np.unique(env.task_of_column, return_index=True)[1].tolist())
         self._candidates: list[list[int]] = [[] for _ in range(env.num_envs)]
-        for i, teacher in enumerate(teachers.teachers):
-            for column in set(teacher.columns.tolist()) - left_to_student:
+        for i, assignment in enumerate(teachers.assignments):
+            for column in set(assignment.columns.tolist()) - left_to_student:
                 self._candidates[column].append(i)
         self._acted, self._steps = 0, 0
 

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from kickstarting.algo.schedules import Schedule
-from kickstarting.config import Config
-from kickstarting.tuning.recipe import changed, settings
+from kickstarting.config import Config, changed
+from kickstarting.tuning.recipe import settings
 
 ETA = 3
 MOST_RUNGS = 3

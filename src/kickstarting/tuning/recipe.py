@@ -2,7 +2,7 @@
 
 format = 1
 [found]      free information: suite, score, frames, seeds, command, versions
-[options]    settings by their names in Config and LearnerConfig: learning_rate = "linear:1e-3:1e-4:100%", minibatches = 4
+[options]    settings by their names in Config: learning_rate = "linear:1e-3:1e-4:100%", minibatches = 4
 """
 
 from __future__ import annotations
@@ -10,19 +10,20 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
+from kickstarting.algo.losses import LossConfig
 from kickstarting.algo.schedules import nearest, parse_schedule
-from kickstarting.config import Config
+from kickstarting.config import Config, changed, flat
 from kickstarting.learner import LearnerConfig
 
 FORMAT = 1
 SPELLED = {"total_frames": "frames", "teachers": "teacher", "network_options": "network_option"}
 """Fields whose option has another name."""
 OF_THE_RUN = (
-    *("suite", "network", "network_options", "total_frames", "seed", "name", "teachers", "teacher_shares"),
+    *("suite", "network", "network_options", "total_frames", "seed", "name", "teachers", "teacher_adapters", "teacher_shares"),
     *("checkpoint_every", "score_window", "precision", "device", "overlap", "env_groups", "torch_threads", "environment_threads"),
 )
 """Fields of Config that say what is trained, where, and how it is measured, but not how it learns."""
@@ -40,15 +41,7 @@ class Recipe:
 
 def settings(config: Config) -> dict[str, Any]:
     """Every field of a configuration that is about learning, flat."""
-    values = {f.name: getattr(config, f.name) for f in fields(config) if f.name != "learner"} | asdict(config.learner)
-    return {name: value for name, value in values.items() if name not in OF_THE_RUN}
-
-
-def changed(config: Config, options: Mapping[str, Any]) -> Config:
-    """A configuration with some of its settings changed, by their flat names."""
-    of_learner = {f.name for f in fields(LearnerConfig)} & options.keys()
-    learner = replace(config.learner, **{name: options[name] for name in of_learner})
-    return replace(config, learner=learner, **{name: value for name, value in options.items() if name not in of_learner})
+    return {name: value for name, value in flat(config).items() if name not in OF_THE_RUN}
 
 
 def differing(config: Config) -> dict[str, Any]:
@@ -117,9 +110,9 @@ def write_recipe(path: Path, options: Mapping[str, Any], found: Mapping[str, Any
 def words(config: Config, names: Iterable[str]) -> list[str]:
     """What to write on a command line for those of these fields that are not the defaults."""
     result = []
-    flat, defaults = ({**vars(c), **vars(c.learner)} for c in (config, Config()))
+    values, defaults = flat(config), flat(Config())
     for name in names:
-        value = flat[name]
+        value = values[name]
         if value == defaults[name] or value is None:
             continue
         if isinstance(value, bool):
@@ -145,7 +138,7 @@ def _option_value(path: Path, name: str, value: Any) -> Any:
     defaults = settings(Config())
     if name not in defaults:
         raise ValueError(f"{path}: there is no setting {name!r}; {nearest(name, defaults)}")
-    hint = {**get_type_hints(Config), **get_type_hints(LearnerConfig)}[name]
+    hint = {k: v for group in (Config, LearnerConfig, LossConfig) for k, v in get_type_hints(group).items()}[name]
     types = set(get_args(hint)) - {type(None)} or {hint}  # of `float | None`, float
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if type(value) in types:

@@ -10,15 +10,14 @@ from __future__ import annotations
 import json
 import os
 import shlex
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from kickstarting.config import Config, config_from_json
+from kickstarting.config import Config, config_from_json, flat
 from kickstarting.launch.sweep import Part, SweepError, run_all
-from kickstarting.learner import LearnerConfig
 from kickstarting.runs.checkpoint import write_json
 from kickstarting.runs.metrics import read_metrics
 from kickstarting.runs.run import measure_teachers, versions
@@ -70,7 +69,7 @@ def run_tune(config: Config, budget: int, out: Path, *, jobs: int = 0, console: 
     ours = replace(config, torch_threads=threads, checkpoint_every=str(slice_frames(config.total_frames))).on_this_machine()
     scores = measure_teachers(ours)  # and with it every error that can be found before the work
     another = replace(config, seed=config.seed + 1)
-    for_command = [f.name for c in (Config, LearnerConfig) for f in fields(c) if f.name not in ("suite", "learner")]
+    for_command = [name for name in flat(config) if name != "suite"]
     data = {
         "config": ours.to_json(),
         "budget": budget,

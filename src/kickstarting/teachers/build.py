@@ -1,0 +1,52 @@
+"""From references to teachers that know their columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from kickstarting.envs import MultiTaskEnv
+from kickstarting.teachers.adapters import adapt
+from kickstarting.teachers.batching import Assignment
+from kickstarting.teachers.label import Teachers
+from kickstarting.teachers.origins import digest, load_teacher
+from kickstarting.teachers.protocol import Teacher
+from kickstarting.teachers.references import Reference, names_of, parse_reference
+
+
+def build_teachers(
+    references: Sequence[Reference | str], task_names: Sequence[str], env: MultiTaskEnv, device: str = "cpu"
+) -> Teachers:
+    """Teachers by their references, matched to the columns of the student's environments, on the device.
+
+    Raises ValueError if a pattern matches no task, a teacher is another one than the run began with, or it reads or acts in
+    other spaces than the student has.
+    """
+    references = [parse_reference(reference) for reference in references]
+    loaded: dict[tuple[str, tuple[str, ...]], Teacher] = {}
+    assignments = []
+    for reference, name in zip(references, names_of(references), strict=True):
+        tasks, key = reference.tasks(task_names), (reference.ref, reference.adapters)
+        if key not in loaded:
+            check_pin(reference)
+            loaded[key] = adapt(load_teacher(reference.ref, device), reference.adapters, env.observation_space, env.action_space)
+        columns = torch.from_numpy(np.flatnonzero(np.isin(env.task_of_column, tasks)))
+        assignments.append(Assignment(loaded[key], columns, name))
+    return Teachers(assignments, env.num_envs, env.distribution, env.action_space)
+
+
+def pinned(references: Sequence[Reference]) -> tuple[Reference, ...]:
+    """The references with the SHA-256 of what lies behind them now, where they have none yet."""
+    return tuple(r if r.sha256 else replace(r, sha256=digest(r.ref)) for r in references)
+
+
+def check_pin(reference: Reference) -> None:
+    """Raise ValueError if another teacher lies behind a reference than when it was pinned."""
+    if reference.sha256 and (now := digest(reference.ref)) != reference.sha256:
+        raise ValueError(
+            f"teacher {reference.ref} has SHA-256 {now[:12]}..., but this run began with {reference.sha256[:12]}...; "
+            "put back the teacher that it began with, or begin a new run with the other one"
+        )

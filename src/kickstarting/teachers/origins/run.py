@@ -1,0 +1,63 @@
+"""`run:PATH`: policies that this package trained, as a run directory or one of its checkpoints."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kickstarting.algo.distributions import Distribution
+from kickstarting.envs.multitask import make_distribution
+from kickstarting.networks.spec import NetworkSpec
+from kickstarting.runs.checkpoint import Snapshot, latest_checkpoint, load_checkpoint, load_weights
+from kickstarting.teachers.network import NetworkTeacher
+
+
+@dataclass(frozen=True)
+class Policy:
+    """A frozen network and what it was made for."""
+
+    network: Any
+    """An `nn.Module` that is also a `Network`."""
+    spec: NetworkSpec
+    distribution: Distribution
+    task_scores: dict[str, float]
+    """Its own training score by task name, as far as known."""
+
+
+def load(name: str, ref: str, device: str = "cpu") -> NetworkTeacher:
+    policy = read_policy(Path(name), ref)
+    return NetworkTeacher(policy.network.to(device), policy.spec.observation_space, policy.spec.action_space, ref)
+
+
+def digest(name: str) -> str:
+    """Of weights and network. Scores and frames, which a checkpoint holds too, change nothing that it says."""
+    snapshot = read_snapshot(Path(name))
+    sha256 = hashlib.sha256(json.dumps(snapshot.record["spec"], sort_keys=True).encode())
+    for weight, tensor in sorted(snapshot.network.items()):
+        sha256.update(weight.encode() + tensor.contiguous().numpy().tobytes())
+    return sha256.hexdigest()
+
+
+def recognises(path: Path) -> bool:
+    return (path / "state.json").is_file() or (path / "checkpoints").is_dir()
+
+
+def read_policy(path: Path, ref: str) -> Policy:
+    """The policy of a run directory or a checkpoint, frozen and in evaluation mode. Raises CheckpointError if there is none
+    there, or it is damaged."""
+    snapshot = read_snapshot(path)
+    spec = NetworkSpec.from_json(snapshot.record["spec"])
+    distribution = make_distribution(spec.action_space)
+    network = spec.build(distribution)
+    load_weights(network, snapshot, ref)
+    network.requires_grad_(False).eval()
+    scores = {name: score for name, score in snapshot.record.get("task_scores", {}).items() if score is not None}
+    return Policy(network, spec, distribution, scores)
+
+
+def read_snapshot(path: Path) -> Snapshot:
+    """The newest checkpoint, without the optimiser."""
+    return load_checkpoint(path if (path / "state.json").is_file() else latest_checkpoint(path), with_optimiser=False)

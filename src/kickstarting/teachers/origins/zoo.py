@@ -1,0 +1,35 @@
+"""`zoo:NAME`: the teachers that the package ships."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from kickstarting.algo.schedules import nearest
+from kickstarting.teachers.network import NetworkTeacher
+from kickstarting.teachers.origins import run
+
+ZOO = Path(__file__).parents[2] / "zoo"
+
+
+def names() -> list[str]:
+    """What the zoo has."""
+    return sorted(path.name for path in ZOO.iterdir() if (path / "state.json").is_file()) if ZOO.is_dir() else []
+
+
+def load(name: str, ref: str, device: str = "cpu") -> NetworkTeacher:
+    return run.load(str(find(name)), ref, device)
+
+
+def digest(name: str) -> str:
+    return run.digest(str(find(name)))
+
+
+def recognises(path: Path) -> bool:
+    return False
+
+
+def find(name: str) -> Path:
+    """The checkpoint of a name. Raises ValueError, with the nearest names, if the zoo has none."""
+    if name not in names():
+        raise ValueError(f"the zoo has no {name!r}; {nearest(name, names())}")
+    return ZOO / name

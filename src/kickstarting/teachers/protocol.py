@@ -1,0 +1,53 @@
+"""What a teacher is: whatever can label an unroll."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import NamedTuple, Protocol, runtime_checkable
+
+import gymnasium
+from torch import Tensor
+
+from kickstarting.types import Inputs, State
+
+
+class Kind(StrEnum):
+    """What a label says of a policy."""
+
+    PARAMETERS = "parameters"
+    """[T, B, A] of the student's distribution: logits, or means and log standard deviations."""
+    PROBABILITIES = "probabilities"
+    """[T, B, A] of discrete actions."""
+    ACTIONS = "actions"
+    """[T, B], or [T, B, D] for actions with D components: what the teacher would do, without how sure it is."""
+
+
+class Label(NamedTuple):
+    """What a teacher says about each of its inputs."""
+
+    policy: Tensor
+    kind: Kind = Kind.PARAMETERS
+    values: Tensor | None = None
+    """[T, B] V(x_t) in units of discounted reward; None if the teacher has no critic."""
+    known: Tensor | None = None
+    """[T, B] bool: where it has an opinion; None if everywhere. What it says elsewhere is not read."""
+
+
+@runtime_checkable
+class Teacher(Protocol):
+    """A policy that says what it would have done. It is frozen, and nobody outside `teachers/` asks what it is made of."""
+
+    ref: str
+    """What a user wrote to name it."""
+    observation_space: gymnasium.spaces.Dict
+    """What it reads, of everything that the environments give."""
+    action_space: gymnasium.Space
+    device: str
+
+    def initial_state(self, batch: int) -> State:
+        """Recurrent state of `batch` columns at the start; empty if it has no memory."""
+        ...
+
+    def label(self, inputs: Inputs, state: State) -> tuple[Label, State]:
+        """Of [T, B] inputs, and the state behind them. It resets its state before every input that has `is_first`."""
+        ...
