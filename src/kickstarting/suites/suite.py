@@ -35,7 +35,7 @@ class Task:
     """The metric that scores 100."""
     category: str = ""
     action_repeat: int = 1
-    """Simulator frames of one agent step."""
+    """Number of simulator frames in one agent step."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """Passed to the backend's `make`."""
 
@@ -62,7 +62,7 @@ class Suite:
     tasks: tuple[Task, ...]
     description: str = ""
     frames: int = 1_000_000
-    """A budget that makes sense."""
+    """A sensible budget."""
 
 
 def builtin_suites() -> list[str]:
