@@ -20,7 +20,7 @@ from kickstarting import Config, Update, load_teacher, train
 from kickstarting.actor import Actor
 from kickstarting.algo.distributions import Categorical
 from kickstarting.config import config_from_json
-from kickstarting.hyperparameters import HyperparameterSchedules
+from kickstarting.hyperparameters import HyperparameterSchedules, Scheduled
 from kickstarting.learner import LearnerConfig
 from kickstarting.networks import build_network
 from kickstarting.runs.checkpoint import Snapshot, latest_checkpoint, load_checkpoint
@@ -241,7 +241,7 @@ def schedules_for(suite: Suite, scores: list[dict[str, float]], error: float = 0
         for i, s in enumerate(scores)
     }
     config = Config("unused", envs_per_task=2, teachers=tuple("x" for _ in scores), **{"schedule": "progress:2", **changes})
-    return HyperparameterSchedules(config, teachers, suite, columns // 2, measured)
+    return HyperparameterSchedules(Scheduled.of(config), teachers, suite, columns // 2, measured)
 
 
 def lambdas(schedules: HyperparameterSchedules, scores: list[float], frames: int = 0) -> list[list[float]]:

@@ -4,7 +4,8 @@ loss = V-trace actor-critic + lambda_k * H(pi_teacher || pi_student)    on the s
 """
 
 from kickstarting.algo.losses import cross_entropy, distillation_loss, kickstarting_loss
-from kickstarting.algo.schedules import Schedule, parse_schedule
+from kickstarting.algo.parsing import parse_schedule
+from kickstarting.algo.schedules import Schedule
 from kickstarting.algo.vtrace import VTraceReturns, vtrace
 from kickstarting.config import Config
 from kickstarting.evaluate import evaluate

@@ -19,7 +19,7 @@ from rich.table import Table
 from kickstarting.config import Config, Frames
 from kickstarting.launch.sweep import SweepError
 from kickstarting.learner import TrainingError
-from kickstarting.population.evolve import PopulationConfig
+from kickstarting.population.config import PopulationConfig
 from kickstarting.tuning.recipe import apply, read_recipe
 
 console = Console()

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import tyro
 
 from kickstarting.algo.losses import LossConfig
-from kickstarting.algo.schedules import Schedule, parse_frames, parse_schedule
+from kickstarting.algo.parsing import parse_frames, parse_schedule
+from kickstarting.algo.schedules import Piecewise, Schedule
 from kickstarting.learner import LearnerConfig
 from kickstarting.machine import PRECISIONS, check_device, fastest_threads, resolve_device, resolve_precision
 from kickstarting.teachers import Reference, parse_reference, pinned
@@ -138,28 +139,28 @@ class Config:
             **parsed,
             **{name: self.parsed(name) for name in (*SCHEDULED, "teacher_acts")},
         }.items():
-            if min(schedule.start, schedule.end) < 0:
-                raise ValueError(f"{name} {schedule.spec!r} falls below 0; weights, rates and costs are never negative")
+            text = self.schedule if name.startswith("schedule") else getattr(self, name)
+            if schedule.lowest < 0:
+                raise ValueError(f"{name} {text!r} falls below 0; weights, rates and costs are never negative")
             if not name.startswith("schedule") and schedule.uses_progress:
-                raise ValueError(f"{name} {schedule.spec!r} follows progress; only the teachers' weight can")
-        self._check_teacher_acts(self.parsed("teacher_acts"))
+                raise ValueError(f"{name} {text!r} follows progress; only the teachers' weight can")
+        self._check_teacher_acts(self.parsed("teacher_acts").highest)
         if self.precision not in PRECISIONS:
             raise ValueError(f"precision is {self.precision!r}; known: {', '.join(PRECISIONS)}")
         check_device(self.device)
         parse_frames(self.checkpoint_every, self.total_frames)
         self.parsed_network_options()
 
-    def _check_teacher_acts(self, probability: Schedule) -> None:
-        highest = max(probability.start, probability.end)
+    def _check_teacher_acts(self, highest: float) -> None:
         if highest > 1:
-            raise ValueError(f"teacher_acts {probability.spec!r} rises to {highest:g}; it is a probability, at most 1")
+            raise ValueError(f"teacher_acts {self.teacher_acts!r} rises to {highest:g}; it is a probability, at most 1")
         if highest > 0 and not self.teachers:
             raise ValueError(
-                f"teacher_acts is {probability.spec!r}, but there is no teacher to act; give --teacher REF, or leave it at 0"
+                f"teacher_acts is {self.teacher_acts!r}, but there is no teacher to act; give --teacher REF, or leave it at 0"
             )
         if highest > 0 and self.envs_per_task < 2:
             raise ValueError(
-                f"teacher_acts is {probability.spec!r}, but envs_per_task is {self.envs_per_task}, and one environment of every "
+                f"teacher_acts is {self.teacher_acts!r}, but envs_per_task is {self.envs_per_task}, and one environment of every "
                 "task is left to the student; give at least 2"
             )
 
@@ -206,11 +207,9 @@ class Config:
             data = json.loads(Path(self.schedule).read_text())
             frames = [float(since) for since in data["frames"]]
             evolved = {
-                ref: tuple(zip(frames, [parse_schedule(spec, self.total_frames) for spec in specs], strict=True))
+                ref: Piecewise(tuple(zip(frames, [parse_schedule(spec, self.total_frames) for spec in specs], strict=True)))
                 for ref, specs in data["teachers"].items()
             }
-            if frames[0] != 0:
-                raise ValueError(f"it begins at {frames[0]:g} frames, not at 0")
         except OSError as error:
             raise ValueError(f"schedule {self.schedule} cannot be read: {error.strerror}") from error
         except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
@@ -221,8 +220,7 @@ class Config:
                 f"schedule {self.schedule} is for teachers {', '.join(sorted(evolved))}, this run has "
                 f"{', '.join(sorted(ours)) or 'none'}; give the same --teacher references"
             )
-        lowest = {ref: min(min(part.start, part.end) for _, part in parts) for ref, parts in evolved.items()}
-        return [Schedule(self.schedule, "stretches", lowest[ref], stretches=evolved[ref]) for ref in ours]
+        return [evolved[ref] for ref in ours]
 
     def parsed_network_options(self) -> dict[str, Any]:
         options = {}

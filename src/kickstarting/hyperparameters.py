@@ -3,17 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from kickstarting.algo.schedules import Schedule
+from kickstarting.algo.schedules import Evidence, Progress, Schedule
 from kickstarting.config import SCHEDULED, Config
 from kickstarting.evaluate import LEAST_TEACHER_SCORE
 from kickstarting.learner import Hyperparameters
 from kickstarting.suites import Suite
 from kickstarting.teachers import Teachers
+
+
+@dataclass(frozen=True)
+class Scheduled:
+    """All that changes while training, as schedules."""
+
+    alphas: tuple[Schedule, ...]
+    """Of each teacher."""
+    shares: tuple[float, ...]
+    """rho of each teacher."""
+    hyperparameters: Mapping[str, Schedule]
+    """By the names of the learner's `Hyperparameters`."""
+
+    @staticmethod
+    def of(config: Config) -> Scheduled:
+        """What a configuration says. Raises ValueError as `Config.parsed` and `Config.teacher_schedules` do."""
+        shares = config.teacher_shares or (1.0,) * len(config.teachers)
+        return Scheduled(tuple(config.teacher_schedules()), shares, {name: config.parsed(name) for name in SCHEDULED})
 
 
 class HyperparameterSchedules:
@@ -28,25 +46,24 @@ class HyperparameterSchedules:
 
     def __init__(
         self,
-        config: Config,
+        scheduled: Scheduled,
         teachers: Teachers,
         suite: Suite,
         task_of_column: np.ndarray,
         teacher_scores: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
-        self._scheduled = {name: config.parsed(name) for name in SCHEDULED}
-        self._alphas = config.teacher_schedules()
+        self._scheduled = scheduled
         self._teachers = teachers
-        self._shares = config.teacher_shares or (1.0,) * len(teachers.assignments)
         self._task_of_column = task_of_column
         self._held = np.zeros((len(teachers.assignments), len(suite.tasks)))  # frames in which the student was as good
         self._frames = 0
         self._goals: list[np.ndarray] = []  # each teacher's scores, [tasks]
         self._able: list[np.ndarray] = []  # where it is better than random
-        kinds = {part.kind for alpha in self._alphas for part in alpha.parts}
-        if "progress" in kinds and any(task.random is None or task.reference is None for task in suite.tasks):
-            raise ValueError(f"schedule {config.schedule!r} needs a random and a reference score of every task of {suite.name}")
-        for teacher in teachers.assignments if kinds & {"progress", "evidence"} else ():
+        following = [part for alpha in scheduled.alphas for part in alpha.parts if part.uses_progress]
+        progress = next((part for part in following if isinstance(part, Progress)), None)
+        if progress and any(task.random is None or task.reference is None for task in suite.tasks):
+            raise ValueError(f"schedule {progress.spec!r} needs a random and a reference score of every task of {suite.name}")
+        for teacher in teachers.assignments if following else ():
             measured, names = (teacher_scores or {})[teacher.name], [task.name for task in suite.tasks]
             goals = np.array([measured["tasks"].get(name, 0.0) for name in names])
             useless = measured.get(
@@ -58,18 +75,19 @@ class HyperparameterSchedules:
     def at(self, frames: int, scores: np.ndarray) -> tuple[Hyperparameters, list[np.ndarray]]:
         """Hyperparameters, and lambda [B] of each teacher. scores: the student's on each task, [tasks], NaN where unknown."""
         lambdas = []
-        for i, (share, schedule) in enumerate(zip(self._shares, self._alphas, strict=True)):
+        for i, (share, schedule) in enumerate(zip(self._scheduled.shares, self._scheduled.alphas, strict=True)):
             alpha = schedule.at(frames, self._progress(i, schedule.now(frames), frames, scores))
             lambdas.append(share * np.broadcast_to(alpha, scores.shape)[self._task_of_column])
         self._frames = frames
-        return Hyperparameters(**{name: float(schedule.at(frames)) for name, schedule in self._scheduled.items()}), lambdas
+        values = {name: float(schedule.at(frames)) for name, schedule in self._scheduled.hyperparameters.items()}
+        return Hyperparameters(**values), lambdas
 
     def _progress(self, i: int, schedule: Schedule, frames: int, scores: np.ndarray) -> np.ndarray | float:
         """How far the student has come towards teacher i, or away from it, on each task; 1 where the teacher is no good."""
-        if not schedule.uses_progress:
+        if not isinstance(schedule, Progress | Evidence):
             return 0.0
         goals = self._goals[i]
-        if schedule.kind == "progress":
+        if isinstance(schedule, Progress):
             progress = np.nan_to_num(scores, nan=0.0) / np.maximum(goals, LEAST_TEACHER_SCORE)
         else:
             self._held[i] += (frames - self._frames) * (scores >= goals)  # False where NaN

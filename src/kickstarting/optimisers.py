@@ -9,7 +9,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from kickstarting.algo.schedules import nearest
+from kickstarting.algo.parsing import nearest
 
 
 class RMSpropTF(torch.optim.Optimizer):

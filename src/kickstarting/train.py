@@ -15,7 +15,7 @@ from kickstarting.actor import Actor, Unrolls
 from kickstarting.config import Config
 from kickstarting.envs import MultiTaskEnv
 from kickstarting.evaluate import measure_teachers
-from kickstarting.hyperparameters import HyperparameterSchedules
+from kickstarting.hyperparameters import HyperparameterSchedules, Scheduled
 from kickstarting.learner import Learner
 from kickstarting.machine import resolve_device, use_machine
 from kickstarting.networks.spec import NetworkSpec
@@ -39,11 +39,15 @@ class Update:
 
 
 def train(
-    config: Config, snapshot: Snapshot | None = None, teacher_scores: Mapping[str, Mapping[str, Any]] | None = None
+    config: Config,
+    snapshot: Snapshot | None = None,
+    teacher_scores: Mapping[str, Mapping[str, Any]] | None = None,
+    scheduled: Scheduled | None = None,
 ) -> Iterator[Update]:
     """Train the student of a configuration, from the start or from a snapshot of the same configuration.
 
     teacher_scores: as `measure_teachers` gives them; measured here if lambda follows scores and none are given.
+    scheduled: what the configuration says unless given, as a population gives what it evolved.
 
     Every checkpoint is a seam: the environments restart with seeds derived from (seed, checkpoint number), in the
     interrupted and in the uninterrupted run alike, which makes resuming exact for any environment.
@@ -54,9 +58,10 @@ def train(
     teachers = build_teachers(config.references, [t.name for t in suite.tasks], env, learner.device)
     scores = ScoreTracker(suite, window=config.score_window, warm_up=config.envs_per_task)
     env.close()  # it was made for its spaces
-    if teacher_scores is None and any(alpha.uses_progress for alpha in config.teacher_schedules()):
+    scheduled = scheduled or Scheduled.of(config)
+    if teacher_scores is None and any(alpha.uses_progress for alpha in scheduled.alphas):
         teacher_scores = measure_teachers(teachers, suite, env.task_of_column, config.seed)
-    schedules = HyperparameterSchedules(config, teachers, suite, env.task_of_column, teacher_scores)
+    schedules = HyperparameterSchedules(scheduled, teachers, suite, env.task_of_column, teacher_scores)
     frames_per_update = config.unroll_length * config.envs_per_task * sum(task.action_repeat for task in suite.tasks)
     frames, seam = restore(snapshot, learner, scores, schedules) if snapshot else (0, 0)
 
@@ -112,7 +117,7 @@ def make_actor(
 ) -> Unrolls:
     """Who acts between two checkpoints: the student, and teachers if `teacher_acts` is not 0 throughout."""
     seed, acting, probability = _seed(config, seam), None, config.parsed("teacher_acts")
-    if max(probability.start, probability.end) > 0:
+    if probability.highest > 0:
         per_step = float(np.mean([task.action_repeat for task in suite.tasks]))
         acting = ActingTeachers(teachers, env, probability, frames=frames, frames_per_step=per_step, seed=seed)
     kind = OverlappedActor if config.overlap else Actor

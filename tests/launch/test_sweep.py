@@ -10,7 +10,7 @@ from rich.console import Console
 
 from kickstarting.display import Race, finished
 from kickstarting.launch.sweep import Evolution, SweepError, run_all
-from kickstarting.population.evolve import PopulationConfig
+from kickstarting.population.config import PopulationConfig
 from kickstarting.runs.metrics import read_metrics
 
 

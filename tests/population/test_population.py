@@ -15,16 +15,12 @@ import torch
 from rich.console import Console
 
 from kickstarting.config import Config
-from kickstarting.population.evolve import (
-    Population,
-    PopulationConfig,
-    ancestry,
-    look_around,
-    parse_range,
-    ranges_of,
-    score_samples,
-)
-from kickstarting.population.run import load_population, resume_population, run_population
+from kickstarting.launch.local import Processes
+from kickstarting.population.ancestry import ancestry
+from kickstarting.population.config import PopulationConfig, parse_range, ranges_of
+from kickstarting.population.evolve import look_around, score_samples
+from kickstarting.population.run import resume_population, run_population
+from kickstarting.population.state import Population, load_population
 from kickstarting.report import compare_runs
 from kickstarting.runs.checkpoint import CheckpointError, Snapshot, checkpoints, latest_checkpoint
 from kickstarting.runs.metrics import read_metrics
@@ -161,7 +157,7 @@ def test_a_killed_population_resumes_to_the_same_bytes(evolved, tmp_path):
     job = tmp_path / "job.py"
     job.write_text(
         "import sys; from pathlib import Path; from dataclasses import replace; from rich.console import Console\n"
-        "from kickstarting.population.run import *; from kickstarting.population.evolve import *\n"
+        "from kickstarting.population.run import *; from kickstarting.population.config import *\n"
         "from kickstarting.config import *\n"
         f"config = config_from_json({config.to_json()!r}); config = replace(config, name={config.name!r})\n"
         f"pbt = PopulationConfig(members=3, slice='64', burn_in='64', test='margin', margin=0.0, horizon_range='0.6:1')\n"
@@ -188,6 +184,25 @@ def test_a_killed_population_resumes_to_the_same_bytes(evolved, tmp_path):
         resume_population(killed, console=QUIET)
 
 
+def test_members_that_train_in_processes_of_their_own_end_the_same(tiny, make_policy, tmp_path):
+    """A slice is a function of its record, wherever it runs."""
+    config, pbt = (
+        tiny(total_frames=128, teachers=(make_policy(),), score_window=2),
+        replace(PBT, members=2, test="margin", margin=0.0),
+    )
+    for name, backend in (("here", None), ("there", Processes(2))):
+        run_population(config, pbt, tmp_path / name, console=QUIET, backend=backend)
+    here, there = (
+        (
+            json.loads((out / "lineage.json").read_text()),
+            [[without_times(line) for line in read_metrics(path)] for path in sorted(out.glob("members/*/metrics.jsonl"))],
+            (latest_checkpoint(out / "best") / "network.safetensors").read_bytes(),
+        )
+        for out in (tmp_path / "here", tmp_path / "there")
+    )
+    assert here == there
+
+
 def test_a_corrupt_population_is_refused(evolved):
     path = checkpoints(evolved[1] / "checkpoints")[-2]
     state = load_population(path)
@@ -212,7 +227,7 @@ def unfinished(evolved, tmp_path) -> Path:
 
 def refused(out: Path, monkeypatch) -> str:
     """The one line with which resuming ends, before anything is trained or written."""
-    monkeypatch.setattr("kickstarting.population.run.train", lambda *_: pytest.fail("training began"))
+    monkeypatch.setattr("kickstarting.population.slices.train", lambda *_: pytest.fail("training began"))
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
     with pytest.raises(ValueError, match=r"\w") as error:
         resume_population(out, console=QUIET)

@@ -13,7 +13,7 @@ import torch
 from kickstarting import Config, train
 from kickstarting.actor import Actor, Episode
 from kickstarting.algo.losses import mask_logits
-from kickstarting.algo.schedules import parse_schedule
+from kickstarting.algo.parsing import parse_schedule
 from kickstarting.networks import build_network
 from kickstarting.scores import ScoreTracker
 from kickstarting.suites import load_suite

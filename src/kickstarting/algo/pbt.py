@@ -2,7 +2,7 @@
 
 Now and then each member looks at another one, drawn at random. If that one is significantly better, the member adopts its
 weights and hyperparameters. Whether or not it did, each hyperparameter is perturbed with a fixed probability. Pure functions
-of plain records; who trains the members, and where, is `population.py`'s concern.
+of plain records; who trains the members, and where, is the concern of `population/`.
 """
 
 from __future__ import annotations

@@ -1,17 +1,12 @@
-"""Many runs, a few at a time: each its own process, resumable, with one display for all."""
+"""Many runs, a few at a time: teachers first, each resumable, with one display for all."""
 
 from __future__ import annotations
 
 import json
 import os
-import stat
-import subprocess
-import sys
-import threading
-import time
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from collections.abc import Generator, Mapping
+from contextlib import AbstractContextManager, closing
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,14 +14,13 @@ from rich.console import Console
 
 from kickstarting.config import Config, config_from_json
 from kickstarting.display import Race, finished
+from kickstarting.launch.jobs import Backend, JobError, Line, carried_out
+from kickstarting.launch.local import Processes
 from kickstarting.learner import TrainingError
-from kickstarting.population.evolve import PopulationConfig
+from kickstarting.population.config import PopulationConfig
 from kickstarting.population.run import resume_population, run_population
 from kickstarting.runs.checkpoint import checkpoints, read_signed, write_json
 from kickstarting.runs.run import resume, run
-from kickstarting.teachers import parse_reference
-
-POLL = 1.0
 
 
 class SweepError(RuntimeError):
@@ -35,7 +29,7 @@ class SweepError(RuntimeError):
 
 @dataclass(frozen=True)
 class Evolution:
-    """A population as one job of a sweep."""
+    """A population as one run of a sweep."""
 
     config: Config
     population: PopulationConfig
@@ -43,14 +37,44 @@ class Evolution:
 
 @dataclass(frozen=True)
 class Part:
-    """A run as far as its first checkpoint at or after `until` frames, as one job; a later part goes on from there. Its directory
+    """A run as far as its first checkpoint at or after `until` frames; a later part goes on from there. Its directory
     holds config.json already. If it diverges, which says something about its settings, it writes diverged.json and ends."""
 
     config: Config
     until: int
 
 
-Job = Config | Evolution | Part
+What = Config | Evolution | Part
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a sweep as a job: all that it reads and leaves is in its directory, so it goes on where it was killed."""
+
+    out: Path
+    what: What
+
+    @property
+    def name(self) -> str:
+        return f"run {self.out}"
+
+    @property
+    def log(self) -> Path:
+        return self.out / "log.txt"
+
+    def work(self) -> Generator[Line, None, None]:
+        """Says nothing: its metrics are in its directory."""
+        yield from ()
+        self.out.mkdir(parents=True, exist_ok=True)
+        write_json(self.out / "job.json", _to_json(self.what))
+        if isinstance(self.what, Part):
+            advance(self.out, self.what.until)
+        elif isinstance(self.what, Config):
+            resume(self.out) if (self.out / "config.json").exists() else run(self.what, self.out)
+        elif (self.out / "population.json").exists():
+            resume_population(self.out, console=Console())
+        else:
+            run_population(self.what.config, self.what.population, self.out, console=Console())
 
 
 class Progress(AbstractContextManager, Protocol):
@@ -59,52 +83,39 @@ class Progress(AbstractContextManager, Protocol):
     def refresh(self, last: bool = False) -> None: ...
 
 
-def run_all(runs: Mapping[Path, Job], *, jobs: int = 0, console: Console | None = None, progress: Progress | None = None) -> None:
+def run_all(
+    runs: Mapping[Path, What],
+    *,
+    jobs: int = 0,
+    console: Console | None = None,
+    progress: Progress | None = None,
+    backend: Backend | None = None,
+) -> None:
     """Bring every run to its end: start what is missing, resume what was killed, skip what is finished. A run whose teachers
     are runs of the same sweep waits for them.
 
     jobs: processes at a time, 0 for one a core. Each gets its share of the cores, and its output goes to `log.txt` in its
     directory. When one fails the others are stopped (their checkpoints stay) and SweepError is raised. progress: a display of
-    one's own instead of a line for each run.
+    one's own instead of a line for each run. backend: where the runs run, instead of processes of this machine.
 
     Raises ValueError before any work if a directory holds a run of another configuration.
     """
-    jobs = min(jobs or os.cpu_count() or 1, len(runs))
-    threads = max(1, (os.cpu_count() or 1) // jobs)
-    for out, job in runs.items():
-        _check_same(out, job)
-    waiting = [out for out in runs if not reached(out, runs[out])]
-    running: dict[Path, subprocess.Popen] = {}
-    show = progress or Race({out: _config(job) for out, job in runs.items()}, console or Console())
+    for out, what in runs.items():
+        _check_same(out, what)
+    backend = backend or Processes(min(jobs or os.cpu_count() or 1, len(runs)))
+    threads = max(1, (os.cpu_count() or 1) // max(1, backend.slots))
+    missing = {out: Run(out, _with_threads(what, threads)) for out, what in runs.items() if not reached(out, what)}
+    show = progress or Race({out: _config(what) for out, what in runs.items()}, console or Console())
+    needs = {out: _needs(runs, out) for out in runs}
     try:
-        with show:
-            while waiting or running:
-                ready = [
-                    out for out in waiting if not any(teacher in waiting or teacher in running for teacher in _needs(runs, out))
-                ]
-                for out in ready[: jobs - len(running)]:
-                    waiting.remove(out)
-                    running[out] = _start(out, runs[out], threads)
-                time.sleep(POLL)
+        with show, closing(carried_out(backend, missing, needs)) as turns:
+            for _ in turns:
                 show.refresh()
-                for out, process in list(running.items()):
-                    if process.poll() is not None:
-                        del running[out]
-                        _close(process)
-                        if process.returncode:
-                            log = (out / "log.txt").read_text().strip().splitlines()
-                            raise SweepError(
-                                f"run {out} failed: {log[-1] if log else f'exit {process.returncode}'}; see {out}/log.txt"
-                            )
-    finally:
-        for process in running.values():
-            process.terminate()
-        for process in running.values():
-            process.wait()
-            _close(process)
+    except JobError as error:
+        raise SweepError(str(error)) from error
 
 
-def reached(out: Path, job: Job) -> bool:
+def reached(out: Path, job: What) -> bool:
     """Whether a job is done."""
     if finished(out) or not isinstance(job, Part):
         return finished(out)
@@ -114,22 +125,22 @@ def reached(out: Path, job: Job) -> bool:
     return bool(saved) and read_signed(saved[-1] / "state.json")["record"]["frames"] >= job.until
 
 
-def _config(job: Job) -> Config:
+def _config(job: What) -> Config:
     return job if isinstance(job, Config) else job.config
 
 
-def _needs(runs: Mapping[Path, Job], out: Path) -> list[Path]:
-    refs = [Path(parse_reference(teacher).ref) for teacher in _config(runs[out]).teachers]
+def _needs(runs: Mapping[Path, What], out: Path) -> list[Path]:
+    refs = [Path(reference.ref) for reference in _config(runs[out]).references]
     return [ref for ref in refs if ref in runs]
 
 
-def _to_json(job: Job) -> dict[str, Any]:
+def _to_json(job: What) -> dict[str, Any]:
     population = asdict(job.population) if isinstance(job, Evolution) else None
     until = {"until": job.until} if isinstance(job, Part) else {}
     return json.loads(json.dumps({"config": _config(job).to_json(), "population": population, **until}))
 
 
-def _check_same(out: Path, job: Job) -> None:
+def _check_same(out: Path, job: What) -> None:
     """Raise ValueError if `out` was begun as another job."""
     if not (out / "job.json").exists():
         return
@@ -151,62 +162,16 @@ def _check_same(out: Path, job: Job) -> None:
                 )
 
 
-def _start(out: Path, job: Job, threads: int) -> subprocess.Popen:
-    out.mkdir(parents=True, exist_ok=True)
-    data = _to_json(job)
-    data["config"]["torch_threads"] = data["config"]["torch_threads"] or threads
-    write_json(out / "job.json", data)
-    with (out / "log.txt").open("a") as log:
-        return subprocess.Popen(
-            [sys.executable, "-m", "kickstarting.launch.sweep", str(out / "job.json")],
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            stdin=subprocess.PIPE,  # it closes when this process ends, and the run ends with it
-        )
+def _with_threads(what: What, threads: int) -> What:
+    if isinstance(what, Config):
+        return replace(what, torch_threads=what.torch_threads or threads)
+    return replace(what, config=replace(what.config, torch_threads=what.config.torch_threads or threads))
 
 
-def _close(process: subprocess.Popen) -> None:
-    if process.stdin:
-        process.stdin.close()
-
-
-def _end_with_sweep() -> None:
-    """Two sweeps of one directory would write over each other: when one is killed, its runs end, too."""
-
-    def wait() -> None:
-        os.read(0, 1)
-        os._exit(1)
-
-    if stat.S_ISFIFO(os.fstat(0).st_mode):
-        threading.Thread(target=wait, daemon=True).start()
-
-
-def _advance(out: Path, until: int) -> None:
+def advance(out: Path, until: int) -> None:
+    """A part of a run, or the reason why there will be none."""
     try:
         resume(out, until=until)
     except TrainingError as error:
         write_json(out / "diverged.json", {"reason": str(error)})
         print(f"diverged: {error}")
-
-
-def main() -> None:
-    """One run of a sweep, in its own process: `python -m kickstarting.launch.sweep JOB`."""
-    _end_with_sweep()
-    out = Path(sys.argv[1]).parent
-    data = json.loads(Path(sys.argv[1]).read_text())
-    config = config_from_json(data["config"])
-    try:
-        if "until" in data:
-            _advance(out, data["until"])
-        elif data["population"] is None:
-            resume(out) if (out / "config.json").exists() else run(config, out)
-        elif (out / "population.json").exists():
-            resume_population(out, console=Console())
-        else:
-            run_population(config, PopulationConfig(**data["population"]), out, console=Console())
-    except (ValueError, RuntimeError) as error:
-        sys.exit(f"error: {error}")
-
-
-if __name__ == "__main__":
-    main()

@@ -9,7 +9,7 @@ from typing import Any
 import gymnasium
 
 from kickstarting.algo.distributions import Distribution
-from kickstarting.algo.schedules import nearest
+from kickstarting.algo.parsing import nearest
 from kickstarting.networks.agent import Agent, Network, count_parameters
 
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {

@@ -1,118 +1,38 @@
-"""How a population evolves: its configuration, its state between two rounds, and what a round does to it. No training here."""
+"""What a round does to a population: who goes on as whom, and with which values and schedules. No training here."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from kickstarting.algo.pbt import Range, draw, draw_other, perturb, significantly_better
-from kickstarting.algo.schedules import Schedule, parse_frames
-from kickstarting.config import Config
+from kickstarting.algo.parsing import parse_frames
+from kickstarting.algo.pbt import draw, draw_other, perturb, significantly_better
+from kickstarting.algo.schedules import Schedule
+from kickstarting.config import SCHEDULED, Config
+from kickstarting.hyperparameters import Scheduled
+from kickstarting.population.config import PopulationConfig, ranges_of
+from kickstarting.population.state import Population
 from kickstarting.runs.checkpoint import Snapshot
 from kickstarting.suites import Suite
-
-
-@dataclass(frozen=True)
-class PopulationConfig:
-    """How a population evolves. Ranges are LOW:HIGH[:START]; without START the members start log-uniformly in the range."""
-
-    members: int = 8
-    slice: str = "2%"
-    """Frames of a member between two looks at another one."""
-    burn_in: str = "4%"
-    """Frames before the first look."""
-    test: str = "welch"
-    """When another member is significantly better: welch (t-test) or margin."""
-    significance: float = 0.05
-    """Of Welch's test, one-sided."""
-    margin: float = 5.0
-    """Points of score, of the test `margin`."""
-    perturb_probability: float = 0.33
-    perturb_factor: float = 1.2
-    alpha_range: str = "0.001:2:1"
-    """Strength of all teachers, a factor of --schedule."""
-    horizon_range: str = "0.05:1"
-    """Share of the run over which --schedule falls; a schedule without a horizon, as constant:1, has none to tune."""
-    rho_range: str = "0.05:1:1"
-    """Share of each teacher."""
-    learning_rate_range: str = "3e-4:1e-2:3e-3"
-    """Where --learning-rate starts; its shape is kept."""
-    entropy_cost_range: str = "1e-3:5e-2:1e-2"
-    """Where --entropy-cost starts; its shape is kept."""
-
-    def check(self, config: Config) -> None:
-        """Raise ValueError, with the remedy, for what cannot work with such members."""
-        if self.members < 2:
-            raise ValueError(f"a population of {self.members} cannot evolve; give at least 2 members, or use `kickstart train`")
-        if self.test not in ("welch", "margin"):
-            raise ValueError(f"test is {self.test!r}; known: welch, margin")
-        if not 0 <= self.perturb_probability <= 1 or not self.perturb_factor > 1:
-            raise ValueError(
-                f"perturb_probability is {self.perturb_probability}, perturb_factor {self.perturb_factor}; "
-                "the first must lie in [0, 1], the second above 1"
-            )
-        for name in ("alpha_range", "horizon_range", "rho_range", "learning_rate_range", "entropy_cost_range"):
-            parse_range(name, getattr(self, name))
-        if config.schedule.endswith(".json"):
-            raise ValueError(
-                f"schedule is {config.schedule}, but a population evolves a schedule of its own; leave it out, or name one, "
-                "as linear:1:0:20%"
-            )
-        for name in ("learning_rate", "entropy_cost"):
-            if config.parsed(name).start == 0:
-                raise ValueError(f"{name} {getattr(config, name)!r} starts at 0, which no factor changes; start above 0")
-        for name in ("slice", "burn_in"):
-            try:
-                parse_frames(getattr(self, name), config.total_frames)
-            except ValueError as error:
-                raise ValueError(f"{name}: {error}; give frames or a share of the run, as 2%") from None
-
-
-def parse_range(name: str, text: str) -> tuple[Range, float | None]:
-    """LOW:HIGH[:START]. Raises ValueError if it is none, or START lies outside."""
-    try:
-        numbers = [float(part) for part in text.split(":")]
-        low, high = numbers[:2]
-        (start,) = numbers[2:] or [None]
-    except ValueError:
-        raise ValueError(f"{name} {text!r} is no range; write LOW:HIGH or LOW:HIGH:START") from None
-    if not 0 < low <= high:
-        raise ValueError(f"{name} {text!r}: a range is 0 < LOW <= HIGH, since values are multiplied")
-    if start is not None and not low <= start <= high:
-        raise ValueError(f"{name} starts at {start:g}, outside its range {low:g} to {high:g}; widen it or start inside")
-    return Range(low, high), start
-
-
-@dataclass
-class Population:
-    """All of a population's state between two rounds."""
-
-    round: int
-    values: list[dict[str, float]]
-    """Hyperparameters of each member: alpha, horizon if there is one, rho/0, rho/1, ..., learning_rate, entropy_cost."""
-    snapshots: list[Snapshot | None]
-    lineage: list[dict[str, Any]] = field(default_factory=list)
-    """For each round and member: the values it trained with, its score, and whose weights it goes on with."""
-
-
-def ranges_of(config: Config, population: PopulationConfig) -> tuple[dict[str, Range], dict[str, float]]:
-    """Ranges and fixed starts of everything that this population tunes."""
-    written = {"learning_rate": population.learning_rate_range, "entropy_cost": population.entropy_cost_range}
-    if config.teachers:
-        shares = {f"rho/{t}": population.rho_range for t in range(len(config.teachers))}
-        horizon = {"horizon": population.horizon_range} if math.isfinite(config.parsed("schedule").horizon) else {}
-        written = {"alpha": population.alpha_range, **horizon, **shares, **written}
-    parsed = {name: parse_range(name, text) for name, text in written.items()}
-    return {name: r for name, (r, _) in parsed.items()}, {name: s for name, (_, s) in parsed.items() if s is not None}
 
 
 def first_round(config: Config, population: PopulationConfig) -> Population:
     ranges, starts = ranges_of(config, population)
     values = [{**draw(ranges, _rng(config, 0, i)), **starts} for i in range(population.members)]
     return Population(0, values, [None] * population.members)
+
+
+def member_schedules(config: Config, values: dict[str, float]) -> Scheduled:
+    """All schedules of a member's next slice: the configuration's, with its values in three of them."""
+    tuned = {name: evolved_schedule(config, values, name) for name in ("learning_rate", "entropy_cost")}
+    alpha = evolved_schedule(config, values)
+    return Scheduled(
+        alphas=(alpha,) * len(config.teachers),
+        shares=tuple(values[f"rho/{t}"] for t in range(len(config.teachers))),
+        hyperparameters={name: config.parsed(name) for name in SCHEDULED} | tuned,
+    )
 
 
 def evolved_schedule(config: Config, values: dict[str, float], name: str = "schedule") -> Schedule:
@@ -165,21 +85,6 @@ def _with_empty_windows(record: dict[str, Any]) -> dict[str, Any]:
     return {**record, "scores": {**scores, "windows": {task: [] for task in scores["windows"]}}}
 
 
-def member_seed(config: Config, member: int) -> int:
-    """Of everything random in a member's training."""
-    return 1000 * config.seed + member
-
-
 def _rng(config: Config, round_: int, member: int) -> np.random.Generator:
     """Derived, never saved: the same in the interrupted and in the uninterrupted population."""
     return np.random.default_rng((config.seed, round_, member))
-
-
-def ancestry(lineage: list[dict[str, Any]], member: int) -> list[dict[str, Any]]:
-    """The rounds that led to a member as it stands at the end: whose slice it was, with which values."""
-    by_round = {(entry["round"], entry["member"]): entry for entry in lineage}
-    path = [by_round[lineage[-1]["round"], member]]
-    while path[-1]["round"]:
-        before = path[-1]["round"] - 1
-        path.append(by_round[before, by_round[before, path[-1]["member"]]["goes_on_as"]])
-    return path[::-1]

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from rich.console import Console
 
-from kickstarting.algo.schedules import nearest
+from kickstarting.algo.parsing import nearest
 from kickstarting.launch.sweep import run_all
 from kickstarting.report import Comparison, compare_runs, to_rich
 from kickstarting.reproduce.lab import SCALES, Lab

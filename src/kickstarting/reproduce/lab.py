@@ -13,7 +13,7 @@ from typing import Any
 
 from kickstarting.config import Config
 from kickstarting.launch.sweep import Evolution
-from kickstarting.population.evolve import PopulationConfig
+from kickstarting.population.config import PopulationConfig
 from kickstarting.suites import load_suite
 
 SUITE = "grid-30"

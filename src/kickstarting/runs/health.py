@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kickstarting.algo.schedules import parse_schedule
+from kickstarting.algo.parsing import parse_schedule, written
+from kickstarting.algo.schedules import Progress
 from kickstarting.runs import symptoms
 from kickstarting.runs.symptoms import LINES, Facts, Past
 
@@ -162,13 +163,6 @@ def longer(schedule: str, total_frames: int) -> str:
     except ValueError:  # the file of an evolved one
         return "progress:1"
     if not math.isfinite(parsed.horizon) or parsed.horizon >= total_frames:
-        return "linear:1:0:100%" if parsed.kind == "progress" else "progress:1"
-    if parsed.kind == "evidence":
-        return ":".join(["evidence", f"{parsed.start:g}", *(_twice(x, total_frames) for x in (parsed.release, parsed.horizon))])
-    parts = schedule.split(":")
-    parts[2 if parsed.kind in ("exponential", "progress") else 3] = _twice(parsed.horizon, total_frames)
-    return ":".join(parts)
-
-
-def _twice(frames: float, total_frames: int) -> str:
-    return f"{min(100.0, 200 * frames / total_frames):.3g}%"
+        return "linear:1:0:100%" if isinstance(parsed, Progress) else "progress:1"
+    doubled = parsed.changed(frames=lambda frames: float(f"{min(100.0, 200 * frames / total_frames):.3g}") * total_frames / 100)
+    return written(doubled, total_frames)

@@ -12,7 +12,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from kickstarting.algo.schedules import nearest
+from kickstarting.algo.parsing import nearest
 from kickstarting.envs.multitask import GYMNASIUM_MODES
 from kickstarting.envs.pool import envpool_ids
 
@@ -66,6 +66,7 @@ class Suite:
 
 
 def builtin_suites() -> list[str]:
+    """The names of the suites that come with the package."""
     return sorted(path.stem for path in _HERE.glob("*.toml"))
 
 

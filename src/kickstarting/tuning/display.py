@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from kickstarting.algo.parsing import written
 from kickstarting.config import Config
 from kickstarting.display import left, number, short
 from kickstarting.runs.metrics import read_metrics
@@ -56,8 +57,8 @@ def _value(config: Config, setting: Setting) -> str:
         return str(value)
     if setting.of == "start":
         return f"{config.parsed(setting.name).start:g}"
-    shares = stretched(config.parsed(setting.name), 1.0, config.total_frames)
-    return " ".join(share for share in shares.split(":") if share.endswith("%"))
+    text = written(stretched(config.parsed(setting.name), 1.0, config.total_frames), config.total_frames)
+    return " ".join(share for share in text.split(":") if share.endswith("%"))
 
 
 def said_score(scores: Mapping[int, float | None]) -> str:

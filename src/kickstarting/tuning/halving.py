@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from kickstarting.algo.parsing import written
 from kickstarting.algo.schedules import Schedule
 from kickstarting.config import Config, changed
 from kickstarting.tuning.recipe import settings
@@ -57,9 +58,6 @@ WITH_TEACHERS = (
     Setting("schedule", "log", (1 / 4, 4), of="length"),
 )
 
-VALUES = {"exponential": (0, 2), "progress": (0,), "evidence": (0,)}
-"""Which of a schedule's numbers are values, by kind; (0, 1) unless named. The others are frames."""
-
 
 def space(config: Config) -> list[Setting]:
     """What can be searched around a configuration: a factor changes neither 0 nor a length that is not there."""
@@ -67,7 +65,8 @@ def space(config: Config) -> list[Setting]:
     for setting in (*SPACE, *(WITH_TEACHERS if config.teachers else ())):
         value = settings(config)[setting.name]
         if setting.of == "length":
-            value = stretched(config.parsed(setting.name), 0.5, config.total_frames) != value
+            schedule = config.parsed(setting.name)
+            value = schedule.changed(frames=lambda frames: frames / 2) != schedule
         elif isinstance(value, str):
             value = config.parsed(setting.name).start
         if value:
@@ -86,9 +85,9 @@ def draw(config: Config, number: int) -> Config:
     error = None
     for _ in range(TRIES):
         drawn = config
-        for setting in space(config):
-            drawn = changed(drawn, {setting.name: _drawn(drawn, setting, rng)})
         try:
+            for setting in space(config):
+                drawn = changed(drawn, {setting.name: _drawn(drawn, setting, rng)})
             drawn.check()
             return drawn
         except ValueError as refused:
@@ -105,33 +104,23 @@ def _drawn(config: Config, setting: Setting, rng: np.random.Generator) -> Any:
     value = settings(config)[setting.name]
     if not isinstance(value, str):
         return max(1, round(value * factor))
-    if setting.of == "start":
-        return rescaled(value, factor)
-    return stretched(config.parsed(setting.name), factor, config.total_frames)
+    schedule = config.parsed(setting.name)
+    drawn = rescaled(schedule, factor) if setting.of == "start" else stretched(schedule, factor, config.total_frames)
+    return written(drawn, config.total_frames)  # as shares of a run: a recipe is used for runs of other lengths
 
 
-def rescaled(schedule: str, factor: float) -> str:
-    """A schedule with `factor` times its values, to two digits. What is a share of a run stays one, for a recipe is used for
-    runs of other lengths."""
-    kind, *numbers = schedule.split(":")
-    if not numbers:
-        return _rounded(float(kind) * factor)
-    values = VALUES.get(kind, (0, 1))
-    return ":".join([kind, *(_rounded(float(n) * factor) if i in values else n for i, n in enumerate(numbers))])
+def rescaled(schedule: Schedule, factor: float) -> Schedule:
+    """A schedule with `factor` times its values, to two digits."""
+    return schedule.changed(values=lambda value: _rounded(value * factor))
 
 
-def stretched(schedule: Schedule, factor: float, total_frames: int) -> str:
-    """A schedule that takes `factor` times its frames, a full run at most, written as shares of a run."""
-    kind, *numbers = schedule.scaled(1.0).spec.split(":")
-    values = VALUES.get(kind, (0, 1))
-    shares = [f"{_rounded(100 * min(1.0, float(n) * factor / total_frames))}%" for n in numbers]
-    if len(numbers) <= len(values):
-        return schedule.spec
-    return ":".join([kind, *(f"{float(n):g}" if i in values else shares[i] for i, n in enumerate(numbers))])
+def stretched(schedule: Schedule, factor: float, total_frames: int) -> Schedule:
+    """A schedule that takes `factor` times its frames, a full run at most, to two digits of a share of the run."""
+    return schedule.changed(frames=lambda frames: _rounded(100 * min(1.0, frames * factor / total_frames)) * total_frames / 100)
 
 
-def _rounded(x: float) -> str:
-    return f"{float(f'{x:.2g}'):g}"
+def _rounded(x: float) -> float:
+    return float(f"{x:.2g}")
 
 
 def slice_frames(total_frames: int) -> int:

@@ -10,12 +10,12 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 from kickstarting.algo.losses import LossConfig
-from kickstarting.algo.schedules import nearest, parse_schedule
+from kickstarting.algo.parsing import nearest, parse_schedule
 from kickstarting.config import Config, changed, flat
 from kickstarting.learner import LearnerConfig
 
@@ -160,9 +160,8 @@ def _is_schedule(value: Any) -> bool:
 
 def _same(one: Any, other: Any, total_frames: int) -> bool:
     """Equal, or two spellings of one schedule: 1e-3 and 0.001."""
-    if not (_is_schedule(one) and _is_schedule(other)):
-        return one == other
-    one, other = (replace(parse_schedule(text, total_frames), spec="") for text in (one, other))
+    if _is_schedule(one) and _is_schedule(other):
+        return parse_schedule(one, total_frames) == parse_schedule(other, total_frames)
     return one == other
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from kickstarting.algo.schedules import nearest
+from kickstarting.algo.parsing import nearest
 from kickstarting.teachers.network import NetworkTeacher
 from kickstarting.teachers.origins import run
 

@@ -1,0 +1,60 @@
+"""Who descends from whom, and the best member as a run of its own: its ancestry's metrics, its checkpoint, and its schedule."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kickstarting.config import Config
+from kickstarting.population.evolve import evolved_schedule
+from kickstarting.population.state import Population
+from kickstarting.runs.checkpoint import save_checkpoint, write_json
+from kickstarting.runs.metrics import read_metrics
+
+
+def ancestry(lineage: list[dict[str, Any]], member: int) -> list[dict[str, Any]]:
+    """The rounds that led to a member as it stands at the end: whose slice it was, with which values."""
+    by_round = {(entry["round"], entry["member"]): entry for entry in lineage}
+    path = [by_round[lineage[-1]["round"], member]]
+    while path[-1]["round"]:
+        before = path[-1]["round"] - 1
+        path.append(by_round[before, by_round[before, path[-1]["member"]]["goes_on_as"]])
+    return path[::-1]
+
+
+def write_best(out: Path, state: Population, config: Config, teacher_scores: dict[str, Any]) -> None:
+    """Write the best member of the last round into `out`/best, finished.json at the end."""
+    last = [entry for entry in state.lineage if entry["round"] == state.round - 1]
+    best = max(last, key=lambda entry: -np.inf if entry["score"] is None else entry["score"])["member"]
+    path = ancestry(state.lineage, best)
+    folder = out / "best"
+    folder.mkdir(exist_ok=True)
+    began_with = json.loads((out / "population.json").read_text())["versions"]  # the checkout may have moved on since
+    write_json(folder / "config.json", {**config.to_json(), "versions": began_with})
+    write_json(folder / "teacher_scores.json", teacher_scores)
+    began = [0, *(entry["frames"] for entry in path)]
+    lines = [
+        line
+        for entry, start in zip(path, began[:-1], strict=True)
+        for line in read_metrics(out / "members" / f"{entry['member']:02d}" / "metrics.jsonl")
+        if start < line["frames"] <= entry["frames"]
+    ]
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    snapshot = state.snapshots[best]
+    assert snapshot is not None
+    save_checkpoint(folder / "checkpoints", snapshot)
+    teachers = {ref: f"rho/{t}" for t, ref in enumerate(map(str, config.references))}
+    write_json(
+        folder / "schedule.json",
+        {
+            "frames": began[:-1],
+            "teachers": {
+                ref: [evolved_schedule(config, e["values"]).scaled(e["values"][rho]).spec for e in path]
+                for ref, rho in teachers.items()
+            },
+        },
+    )
+    write_json(folder / "finished.json", {"frames": path[-1]["frames"], "member": best})
