@@ -188,7 +188,9 @@ def test_the_example_of_a_loop_gains_a_teacher(monkeypatch, capsys) -> None:
 
 
 def test_the_corridor_of_bring_your_own_trains(monkeypatch, tmp_path) -> None:
-    (code,) = re.findall(r"^```python\n((?:(?!^```).)*class Corridor.*?)^```", read("docs/bring-your-own.md"), re.MULTILINE | re.DOTALL)
+    (code,) = re.findall(
+        r"^```python\n((?:(?!^```).)*class Corridor.*?)^```", read("docs/bring-your-own.md"), re.MULTILINE | re.DOTALL
+    )
     (suite,) = re.findall(r'^```toml\n((?:(?!^```).)*"corridor".*?)^```', read("docs/bring-your-own.md"), re.MULTILINE | re.DOTALL)
     (tmp_path / "corridor.py").write_text(code)
     (tmp_path / "corridor.toml").write_text(suite)
