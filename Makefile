@@ -2,10 +2,11 @@
 
 BIN := .venv/bin
 STAMP := .venv/.installed
+DOCS_STAMP := .venv/.installed-docs
 # Searched in this order for the first Python >= 3.11; `make install PYTHON=/path/to/python` puts one in front.
 PYTHONS := $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11
 
-.PHONY: help install test test-learning check format demo demo-full reproduce-tiny bench bench-peers clean
+.PHONY: help install test test-learning check format docs demo demo-full reproduce-tiny bench bench-peers clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -45,6 +46,14 @@ format: install ## Format, and mend what the linter can mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+docs: $(DOCS_STAMP) ## Build the documentation into site/; a broken link or reference is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "open site/index.html"
+
+$(DOCS_STAMP): $(STAMP)
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev,docs]'
+	@touch $@
+
 reproduce-tiny: install ## Every experiment of the paper at the scale `tiny`, to its report; for a nightly run
 	$(BIN)/pytest -m slow tests/test_reproduce.py
 
@@ -61,5 +70,5 @@ bench-peers: install ## The same workload with other trainers, each in an enviro
 	$(BIN)/python benchmarks/peers/run.py
 
 clean: ## Remove caches and build products; .venv and runs/ stay
-	rm -rf build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf build dist site .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find src tests scripts benchmarks examples experiments -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

@@ -119,13 +119,13 @@ def train(
     return agent, None
 
 
-def main() -> None:
+def main(total_frames: int = 100_000, seeds: int = 3) -> None:
     torch.set_num_threads(1)
     started = time.perf_counter()
-    teacher, reached = train(hidden=64, seed=100, total_frames=100_000)
+    teacher, reached = train(hidden=64, seed=100, total_frames=total_frames)
     print(f"teacher, 64 units: return {GOAL:g} after {reached} frames", flush=True)
     for name, its_teacher in (("128 units alone", None), ("128 units with the teacher", teacher)):
-        results = [train(128, seed, 100_000, teacher=its_teacher)[1] for seed in range(3)]
+        results = [train(128, seed, total_frames, teacher=its_teacher)[1] for seed in range(seeds)]
         middle = statistics.median(x or float("inf") for x in results)
         print(f"{name}: return {GOAL:g} after {', '.join(str(x) for x in results)} frames, median {middle:g}", flush=True)
     print(f"took {time.perf_counter() - started:.0f} s")

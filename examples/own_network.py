@@ -49,15 +49,15 @@ class GRUAgent(nn.Module):
         return Output(self.policy(x), self.value(x)[..., 0]), (h,)
 
 
-def main() -> None:
+def main(total_frames: int = 100_000) -> None:
     config = Config(
         "CartPole-v1",
         network="own_network:GRUAgent",
         network_options=("hidden=64",),
-        total_frames=100_000,
+        total_frames=total_frames,
         unroll_length=8,
         learning_rate="5e-3",
-        torch_threads=1,  # more cost time on a network of this size
+        torch_threads=1,  # a network of this size is slower with more
     )
     for update in train(config):
         if update.frames % 10_240 == 0 and update.metrics["score"] is not None:

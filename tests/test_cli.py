@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -63,6 +64,23 @@ def test_help(kickstart, capsys, command):
     printed = capsys.readouterr().out
     for word in words.get(command, ["usage"]):
         assert word in printed
+
+
+@pytest.mark.parametrize("command", ["train", "population"])
+@pytest.mark.parametrize("columns", [80, 120])
+def test_help_wraps_to_the_terminal_and_not_where_a_docstring_does(kickstart, capsys, monkeypatch, command, columns):
+    """A line of help ends where the first word of the next one would not have fitted."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+    with pytest.raises(SystemExit):
+        kickstart(command, "--help")
+    lines = [line[1:-1] for line in capsys.readouterr().out.splitlines() if len(line) == columns]  # between the frame's edges
+    indent = next(line.index("show this help") for line in lines if "show this help" in line)
+    wrapped = 0
+    for line, after in pairwise(lines):
+        if line[indent - 2 : indent] == "  " and line[indent:].strip() and after.strip() and not after[:indent].strip():
+            wrapped += 1
+            assert len(line.rstrip()) + 1 + len(after.split()[0]) > columns - 3, f"{line.strip()} / {after.strip()}"
+    assert wrapped > 5
 
 
 def test_a_real_process_says_one_line_and_exits_with_1():

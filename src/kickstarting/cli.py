@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
+import docstring_parser
 import tyro
 from rich.console import Console
 from rich.table import Table
@@ -33,10 +36,10 @@ def train(
 
     Args:
         config: What to train.
-        out: Directory for the run; runs/SUITE/NAME-SEED unless given.
+        out: Directory of the run; runs/SUITE/NAME-SEED unless given.
         resume: Continue the killed run in this directory instead.
         recipe: A TOML file of settings, as `kickstart tune` writes it (docs/tuning.md).
-        profile: Print where the time of an update goes, and write a trace of three to trace.json in the run directory.
+        profile: Print where the time of an update goes, and write a trace of three updates to trace.json in the run directory.
     """
     from kickstarting.runs import run as runs
 
@@ -58,14 +61,14 @@ def population(
     resume: Path | None = None,
     recipe: Path | None = None,
 ) -> None:
-    """Evolve a population of students in turns on this machine (population based training).
+    """Evolve a population of students that take turns on this machine (population based training).
 
     Args:
-        config: What each member trains; strength and horizon of its schedule, shares, learning rate and entropy cost are evolved.
+        config: What each member trains. Strength and horizon of the schedule, shares, learning rate and entropy cost evolve.
         pbt: How the population evolves.
-        out: Directory for the population; runs/SUITE/population-SEED unless given.
+        out: Directory of the population; runs/SUITE/population-SEED unless given.
         resume: Continue the killed population in this directory instead.
-        recipe: A TOML file of settings, as `kickstart tune` writes it (docs/tuning.md), for every member.
+        recipe: A TOML file of settings, as `kickstart tune` writes it (docs/tuning.md); it holds for every member.
     """
     from kickstarting.population.run import resume_population, run_population
 
@@ -87,14 +90,14 @@ def tune(
     resume: Path | None = None,
     jobs: int = 0,
 ) -> None:
-    """Search for better settings around the given ones by successive halving, and write the winner as a recipe for `train`.
+    """Search around the given settings by successive halving, and write the best as a recipe for `train`.
 
     Args:
-        config: The configuration to search around, with --frames of a full run.
-        budget: Frames for all runs together; twice a full run at least. How many configurations are tried follows from it.
-        out: Directory for the tune; runs/SUITE/tune-SEED unless given.
+        config: The configuration to search around; --frames is the length of a full run.
+        budget: Frames for all runs together, at least twice --frames. It decides how many configurations are tried.
+        out: Directory of the tune; runs/SUITE/tune-SEED unless given.
         resume: Continue the killed tune in this directory instead.
-        jobs: Runs at a time; one a core unless given.
+        jobs: Runs at a time; one per core unless given.
     """
     from kickstarting.tuning.tune import resume_tune, run_tune
 
@@ -104,13 +107,13 @@ def tune(
         return
     config = _complete(config)
     if budget is None:
-        raise ValueError(f"give --budget FRAMES for all runs together, {2 * config.total_frames} at least: twice --frames")
+        raise ValueError(f"give --budget FRAMES for all runs together, at least twice --frames: {2 * config.total_frames}")
     run_tune(config, budget, out or _default_out(config, "tune"), jobs=jobs, console=console)
 
 
 def _complete(config: Config, recipe: Path | None = None) -> Config:
     if not config.suite:
-        raise ValueError("name a suite, a .toml file or an environment id (see `kickstart suites`), or --resume DIR")
+        raise ValueError("name a suite, a .toml file or an environment id (see `kickstart suites`), or give --resume DIR")
     return apply(config, read_recipe(recipe)) if recipe else config
 
 
@@ -133,21 +136,21 @@ def evaluate(
     seed: int = 1_000_003,
     json_file: Annotated[Path | None, tyro.conf.arg(name="json")] = None,
 ) -> None:
-    """Run whole episodes of every task with frozen weights and print return, success and score.
+    """Run whole episodes of every task with frozen weights, and print return, success and score.
 
     Args:
         ref: A run directory, one of its checkpoints, zoo:NAME, or `random`.
         suite: A suite's name, a .toml file, or an environment id.
-        episodes: Of each task.
+        episodes: Number of episodes of each task.
         greedy: Take the most likely action instead of sampling.
-        seed: Of environments and sampling.
-        json_file: Also write the numbers here.
+        seed: Seed of environments and sampling.
+        json_file: Also write the numbers to this file.
     """
     from kickstarting.evaluate import evaluate_ref
     from kickstarting.listing import evaluation_table, mean_score
 
     if json_file and not json_file.absolute().parent.is_dir():
-        raise ValueError(f"--json {json_file}: there is no directory {json_file.parent}; make it first")
+        raise ValueError(f"--json {json_file}: there is no directory {json_file.parent}; create it first")
     with console.status("evaluating ...") as status:
 
         def progress(done: int, total: int) -> None:
@@ -166,12 +169,12 @@ def compare(
     out: Path = Path("comparison"),
     baseline: str | None = None,
 ) -> None:
-    """The paper's Table 1 for any runs: grouped by name over seeds, with intervals, curves and a page.
+    """Compare runs as the paper's Table 1 does: grouped by name over seeds, with intervals, curves and a page.
 
     Args:
-        directories: Runs, populations (their best member, and the lineage), or directories that hold some.
-        out: Where comparison.json, the figures and report.html go.
-        baseline: Name of the group that the others are compared with; `scratch` where there is one, else the first.
+        directories: Runs, populations (their best member and lineage), or directories that hold some of these.
+        out: Directory for comparison.json, the figures and report.html.
+        baseline: Name of the group that the others are compared with; `scratch` if there is one, else the first.
     """
     from kickstarting.report import compare_runs, to_rich
 
@@ -187,16 +190,16 @@ def suites() -> None:
 
     for name in builtin_suites():
         console.print(suite_table(load_suite(name)))
-    console.print("Any EnvPool or Gymnasium environment id, or a .toml file like these, is a suite too.")
+    console.print("Any EnvPool or Gymnasium environment id is a suite, too, and so is a .toml file like these.")
 
 
 def demo(full: bool = False, out: Path = Path("runs/demo"), frames: Frames | None = None) -> None:
-    """The main job: a shipped small teacher kickstarts a large student, beside the same student from scratch.
+    """Run the main job: a shipped small teacher kickstarts a large student, beside the same student from scratch.
 
     Args:
         full: Also train the teacher, and run three seeds of everything.
-        out: Where the runs and the report go; an interrupted demo continues there.
-        frames: Budget of each student.
+        out: Directory for the runs and the report; an interrupted demo continues there.
+        frames: Frames of each student.
     """
     from kickstarting.demo import run_demo
 
@@ -214,12 +217,12 @@ def reproduce(
     """Run one of the paper's experiments to its end and write its table, figures and page. Without a name: list them.
 
     Args:
-        name: Of the experiment.
-        scale: tiny (minutes, tests the machinery), cpu (hours on two cores) or gpu.
+        name: Name of the experiment.
+        scale: tiny (minutes; tests the machinery), cpu (hours on two cores) or gpu.
         seeds: Runs of each arm; the scale's number unless given.
         out: Directory for all runs of this scale; runs/reproduce/SCALE unless given. Experiments share runs there.
-        resume: Go on with an experiment that was begun.
-        jobs: Runs at a time; one a core unless given.
+        resume: Continue an experiment that was begun.
+        jobs: Runs at a time; one per core unless given.
     """
     from kickstarting.reproduce import experiments
     from kickstarting.reproduce import reproduce as run_experiment
@@ -233,17 +236,46 @@ def reproduce(
     console.print(table)
 
 
+@contextmanager
+def _flowing_help() -> Iterator[None]:
+    """Let tyro wrap help texts to the terminal's width.
+
+    tyro keeps every line break of an indented docstring. Here the parser of docstrings that tyro calls gives it each
+    paragraph as one line.
+    """
+    parsers = {name: getattr(docstring_parser, name) for name in ("parse", "parse_from_object")}
+
+    def flowing(parse: Callable[..., docstring_parser.Docstring]) -> Callable[..., docstring_parser.Docstring]:
+        def parse_flowing(*arguments: Any, **options: Any) -> docstring_parser.Docstring:
+            docstring = parse(*arguments, **options)
+            for parameter in docstring.params:
+                paragraphs = re.split(r"\n\s*\n", parameter.description or "")
+                parameter.description = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs) or None
+            return docstring
+
+        return parse_flowing
+
+    for name, parse in parsers.items():
+        setattr(docstring_parser, name, flowing(parse))
+    try:
+        yield
+    finally:
+        for name, parse in parsers.items():
+            setattr(docstring_parser, name, parse)
+
+
 def main() -> None:
-    """Entry point: one clear line and exit code 1 on an error that a user can mend."""
+    """Entry point. An error that a user can mend gives one clear line and exit code 1."""
     commands = {"train": train, "population": population, "tune": tune, "evaluate": evaluate, "compare": compare}
     commands |= {"reproduce": reproduce, "demo": demo, "suites": suites}
     try:
-        tyro.extras.subcommand_cli_from_dict(commands, prog="kickstart", description=__doc__)
+        with _flowing_help():
+            tyro.extras.subcommand_cli_from_dict(commands, prog="kickstart", description=__doc__)
     except (ValueError, TrainingError, SweepError) as error:
         sys.exit(f"kickstart: error: {error}")
     except KeyboardInterrupt:
         command = sys.argv[1] if sys.argv[1:2] and sys.argv[1] in ("population", "tune") else "train"
-        sys.exit(f"kickstart: interrupted; what was checkpointed is kept: continue with `kickstart {command} --resume DIR`")
+        sys.exit(f"kickstart: interrupted; the last checkpoint is kept: continue with `kickstart {command} --resume DIR`")
 
 
 if __name__ == "__main__":

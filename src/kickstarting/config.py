@@ -60,37 +60,37 @@ class Config:
     """Everything that determines a run."""
 
     suite: tyro.conf.Positional[str] = ""
-    """A suite's name or .toml file, with :TASK,PATTERN behind it only those tasks; or an environment id."""
+    """A suite's name or .toml file, or an environment id. :TASK,PATTERN behind a suite takes only those tasks."""
     network: str = "large"
     """small, large, or package.module:Class."""
     network_options: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(name="network-option")] = ()
-    """KEY=VALUE, override the network's preset: lstm=512, channels=(16,32)."""
+    """KEY=VALUE, overrides the network's preset: lstm=512, channels=(16,32)."""
     total_frames: Annotated[Frames, tyro.conf.arg(name="frames")] = 1_000_000
     """Simulator frames to train for: 250000, 250k, 1.5M."""
     seed: int = 0
     name: str = ""
-    """Runs of one name are compared as seeds of one experiment; `scratch` or `kickstarted` unless given."""
+    """Reports treat runs of one name as seeds of one experiment; `scratch` or `kickstarted` unless given."""
     teachers: Annotated[tyro.conf.UseAppendAction[tuple[TeacherEntry, ...]], tyro.conf.arg(name="teacher")] = ()
-    """[PATTERN=]REF of each teacher: a run directory or zoo:NAME, for the tasks that the glob pattern matches."""
+    """[PATTERN=]REF of each teacher: a run directory or zoo:NAME, which teaches the tasks that the glob pattern matches."""
     teacher_adapters: tuple[str, ...] = ()
-    """What stands between the environments and each teacher, NAME or NAME+NAME: identity, or mask for a teacher of fewer or more
-    discrete actions; identity for each unless given."""
+    """What stands between the environments and each teacher, as NAME or NAME+NAME: identity, or mask for a teacher with fewer or
+    more discrete actions. Identity for each unless given."""
     teacher_shares: tuple[float, ...] = ()
     """rho of each teacher, in lambda_i = alpha * rho_i; 1 each unless given."""
     schedule: str = "evidence:1"
-    """alpha: evidence:FROM[:RELEASE[:FRAMES]], constant:V, step:FROM:TO:FRAMES, linear:FROM:TO:FRAMES, cosine:FROM:TO:FRAMES,
-    exponential:FROM:HALF_LIFE[:FLOOR], progress:FROM[:FRAMES]; FRAMES may be a share of the run, 20%. Or the schedule.json that
-    a population evolved."""
+    """alpha, the teachers' weight over time: evidence:FROM[:RELEASE[:FRAMES]], constant:V, step:FROM:TO:FRAMES,
+    linear:FROM:TO:FRAMES, cosine:FROM:TO:FRAMES, exponential:FROM:HALF_LIFE[:FLOOR], progress:FROM[:FRAMES]. FRAMES may be a
+    share of the run, such as 20%. Or the schedule.json that a population evolved."""
     learning_rate: str = "linear:3e-3:3e-4:100%"
     """A number or a schedule."""
     entropy_cost: str = "0.01"
     """A number or a schedule."""
     policy_cost: str = "1"
-    """Weight of policy gradient and entropy, a number or a schedule. step:0:1:5% warms up the critic before the rewards may
-    change the policy; 0, with --baseline-cost 0, is policy distillation on the student's own trajectories."""
+    """Weight of the policy gradient and the entropy, a number or a schedule. step:0:1:5% warms up the critic before the rewards
+    may change the policy. 0, with --baseline-cost 0, is policy distillation on the student's own trajectories."""
     teacher_acts: str = "0"
-    """Probability, a number or a schedule, that an episode is acted by a teacher of its task instead of the student; V-trace
-    corrects for it. One environment of every task is always left to the student, whose score counts its own episodes only."""
+    """Probability that a teacher acts in an episode of its task instead of the student, a number or a schedule. V-trace corrects
+    for it. The student always keeps one environment of every task, and its score counts its own episodes only."""
     baseline_cost: str = "0.5"
     """Weight of the critic's loss, a number or a schedule."""
     envs_per_task: int = 16
@@ -99,21 +99,22 @@ class Config:
     checkpoint_every: str = "20%"
     """Frames between checkpoints. Environments restart there, so that a resumed run equals an uninterrupted one."""
     score_window: int = 50
-    """Episodes of each task that the training score averages."""
+    """Number of episodes of each task over which the training score is averaged."""
     precision: str = "auto"
-    """Of convolutions and linear layers: float32, bfloat16, or auto: bfloat16 where the hardware has it. A run keeps what it
-    began with."""
+    """Precision of convolutions and linear layers: float32, bfloat16, or auto, which is bfloat16 where the hardware has it. A run
+    keeps the precision that it began with."""
     device: str = "auto"
-    """cpu, cuda, or auto: cuda where there is one."""
+    """cpu, cuda, or auto, which is cuda where there is a GPU."""
     overlap: bool = False
     """Act on the next unroll while the learner steps on the last one, in two threads. The policy that acts is then one update
-    behind, which V-trace corrects."""
+    behind, and V-trace corrects for that."""
     env_groups: int = 1
-    """Step the environments in so many groups: while one steps, the network chooses actions for the next."""
+    """Number of groups in which the environments step: while one group steps, the network chooses actions for the next."""
     torch_threads: int = 0
-    """0: as many as are fastest here and now, one a core at most; with overlap, of each of the two threads."""
+    """Threads of torch, with --overlap for each of the two threads. 0 takes as many as are fastest here and now, at most one per
+    core."""
     environment_threads: int = 0
-    """Of each task's pool; 0: one, or more where there are more cores than tasks."""
+    """Threads of each task's pool of environments. 0 takes one, or more where there are more cores than tasks."""
 
     def check(self) -> None:
         """Raise ValueError, with the remedy, for what cannot work. Called before any work; not on construction, where a

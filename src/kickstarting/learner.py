@@ -1,4 +1,4 @@
-"""The learner: owns the network and the optimiser, and takes one gradient step per trajectory."""
+"""The learner: owns the network and the optimiser, and takes gradient steps on trajectories."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ class LearnerConfig:
     optimiser: str = "adam"
     """adam, or rmsprop as TensorFlow computes it."""
     epsilon: float | None = None
-    """Of the optimiser; 1e-5 for adam and 0.1 for rmsprop unless given."""
+    """Epsilon of the optimiser; 1e-5 for adam and 0.1 for rmsprop unless given."""
     epochs: int = 2
     """Passes over each unroll."""
     minibatches: int = 4
-    """Gradient steps of each pass, each on its share of every task's columns, so at most envs-per-task. The policy moves on
-    between steps, for which V-trace corrects."""
+    """Gradient steps of each pass, at most envs-per-task: each step takes its share of every task's columns. V-trace corrects
+    for the policy's movement between steps."""
     normalise_returns: bool = True
-    """Measure each task's rewards in units of its own returns, so that all tasks and all scales of reward learn alike."""
+    """Measure each task's rewards in units of its own returns, so that all tasks learn alike, whatever the size of rewards."""
     normalise_advantages: bool = True
     """Divide advantages by their running root mean square, so that entropy cost and lambda mean the same everywhere."""
     max_grad_norm: float = 0.5
-    """Clip the gradient's global norm; the loss is a mean over transitions."""
+    """Clip the gradient's global norm to this; the loss is a mean over transitions."""
     loss: LossConfig = field(default_factory=LossConfig)
 
     def check(self) -> None:

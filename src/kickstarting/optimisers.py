@@ -13,7 +13,7 @@ from kickstarting.algo.parsing import nearest
 
 
 class RMSpropTF(torch.optim.Optimizer):
-    """RMSProp with epsilon *inside* the square root and the mean square started at one (FACTS of TensorFlow 1).
+    """RMSProp as TensorFlow 1 computes it: epsilon is *inside* the square root, and the mean square starts at one.
 
         mean_square <- decay * mean_square + (1 - decay) * g^2
         momentum    <- momentum * buffer + lr * g / sqrt(mean_square + epsilon)

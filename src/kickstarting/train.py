@@ -30,7 +30,7 @@ from kickstarting.types import Trajectory
 
 @dataclass(frozen=True)
 class Update:
-    """One unroll, and what was learned from it: a gradient step, or one for each minibatch of each epoch."""
+    """One turn of the loop: one unroll, and all gradient steps on it (`epochs` times `minibatches`)."""
 
     frames: int
     """Simulator frames so far."""
@@ -138,6 +138,7 @@ def _seed(config: Config, seam: int) -> int:
 def take_snapshot(
     number: int, frames: int, learner: Learner, scores: ScoreTracker, schedules: HyperparameterSchedules, spec: NetworkSpec
 ) -> Snapshot:
+    """All that training needs to go on from here; its tensors are the learner's own."""
     record = {
         "frames": frames,
         "learner_steps": learner.learner_steps,

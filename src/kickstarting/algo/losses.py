@@ -29,14 +29,14 @@ class LossConfig:
     clip_rho_threshold: float = 1.0
     clip_pg_rho_threshold: float = 1.0
     vtrace_lambda: float = 0.95
-    """Below 1, targets lean on the critic beyond some 1 / (1 - this) steps; it has nothing to do with the teachers' lambda."""
+    """Below 1, targets lean on the critic beyond about 1 / (1 - this) steps. It has nothing to do with the teachers' lambda."""
     reward_clip: str = "none"
     """none, abs_one, or soft_asymmetric."""
     policy_clip: float = 0.2
-    """PPO's: the ratio of the policy to the one that acted gains nothing beyond 1 +- this. 0 for the plain policy gradient with
-    V-trace's rho, which is meant for one pass."""
+    """PPO's clip: the ratio of the policy to the one that acted gains nothing beyond 1 +- this. 0 takes the plain policy gradient
+    with V-trace's rho, which is meant for one pass."""
     value_distillation_cost: float = 0.0
-    """Weight, times lambda, of the squared distance to the teachers' values; protects an untrained critic."""
+    """Weight, times lambda, of the squared distance to the teachers' values. It protects an untrained critic."""
 
     def check(self) -> None:
         """Raise ValueError for a value that cannot work."""

@@ -98,6 +98,8 @@ class Schedule(ABC):
 
 @dataclass(frozen=True)
 class Constant(Schedule):
+    """The same value throughout."""
+
     start: float
     horizon: float = field(default=math.inf, init=False)
 
@@ -113,22 +115,30 @@ class _FromTo(Schedule):
 
 
 class Step(_FromTo):
+    """`start` before the horizon, `end` from it on."""
+
     def at(self, frames: int, progress: Value = 0.0) -> Value:
         return self.start if self._passed(frames) < 1.0 else self.end
 
 
 class Linear(_FromTo):
+    """A straight line from `start` to `end`."""
+
     def at(self, frames: int, progress: Value = 0.0) -> Value:
         return self.start + (self.end - self.start) * self._passed(frames)
 
 
 class Cosine(_FromTo):
+    """Half a wave of the cosine from `start` to `end`."""
+
     def at(self, frames: int, progress: Value = 0.0) -> Value:
         return self.end + (self.start - self.end) * 0.5 * (1.0 + math.cos(math.pi * self._passed(frames)))
 
 
 @dataclass(frozen=True)
 class Exponential(Schedule):
+    """Halves with every horizon, and stays at the floor."""
+
     start: float
     horizon: float
     floor: float = 0.0
@@ -139,6 +149,8 @@ class Exponential(Schedule):
 
 @dataclass(frozen=True)
 class Progress(Schedule):
+    """Falls with the student's progress from random to its teacher, and is 0 from the horizon on."""
+
     start: float
     horizon: float = math.inf
 
@@ -148,6 +160,8 @@ class Progress(Schedule):
 
 @dataclass(frozen=True)
 class Evidence(Schedule):
+    """Falls while the student is as good as its teacher: `progress` is the share of `release` for which it was."""
+
     start: float
     release: float = field(metadata={"unless given": "10%"})
     """Frames of being as good as the teacher that set the student free."""
@@ -160,7 +174,7 @@ class Evidence(Schedule):
 
 @dataclass(frozen=True)
 class Piecewise(Schedule):
-    """Raises ValueError unless the pieces begin at 0 frames and rise."""
+    """One schedule after another. Raises ValueError unless the pieces begin at 0 frames and rise."""
 
     pieces: tuple[tuple[float, Schedule], ...]
     """(frames, schedule): each holds from its frames on, and counts from the start of the run as all do."""

@@ -11,6 +11,8 @@ from torch import Tensor
 
 
 class VTraceReturns(NamedTuple):
+    """The targets of one unroll. No field receives a gradient."""
+
     vs: Float[Tensor, "T B"]
     """v_s, the target of the value function."""
     pg_advantages: Float[Tensor, "T B"]

@@ -23,6 +23,8 @@ class PixelSmall(nn.Module):
 
 
 class Residual(nn.Module):
+    """Two 3x3 convolutions with ReLU before each, added to their input."""
+
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.first = nn.Conv2d(channels, channels, 3, padding=1)

@@ -12,31 +12,31 @@ from kickstarting.config import Config
 
 @dataclass(frozen=True)
 class PopulationConfig:
-    """How a population evolves. Ranges are LOW:HIGH[:START]; without START the members start log-uniformly in the range."""
+    """How a population evolves. Ranges are LOW:HIGH[:START]. Without START the members start log-uniformly in the range."""
 
     members: int = 8
     slice: str = "2%"
-    """Frames of a member between two looks at another one."""
+    """Frames that a member trains between two looks at another member."""
     burn_in: str = "4%"
     """Frames before the first look."""
     test: str = "welch"
-    """When another member is significantly better: welch (t-test) or margin."""
+    """The test that decides whether another member is significantly better: welch (a t-test) or margin."""
     significance: float = 0.05
-    """Of Welch's test, one-sided."""
+    """Significance of Welch's test, one-sided."""
     margin: float = 5.0
-    """Points of score, of the test `margin`."""
+    """Points of score by which the test `margin` wants another member to be better."""
     perturb_probability: float = 0.33
     perturb_factor: float = 1.2
     alpha_range: str = "0.001:2:1"
     """Strength of all teachers, a factor of --schedule."""
     horizon_range: str = "0.05:1"
-    """Share of the run over which --schedule falls; a schedule without a horizon, as constant:1, has none to tune."""
+    """Share of the run over which --schedule falls. A schedule without a horizon, such as constant:1, has none to tune."""
     rho_range: str = "0.05:1:1"
     """Share of each teacher."""
     learning_rate_range: str = "3e-4:1e-2:3e-3"
-    """Where --learning-rate starts; its shape is kept."""
+    """Where --learning-rate starts; the shape of its schedule is kept."""
     entropy_cost_range: str = "1e-3:5e-2:1e-2"
-    """Where --entropy-cost starts; its shape is kept."""
+    """Where --entropy-cost starts; the shape of its schedule is kept."""
 
     def check(self, config: Config) -> None:
         """Raise ValueError, with the remedy, for what cannot work with such members."""

@@ -1,5 +1,5 @@
-"""Is a teacher that knows nothing survived, among good ones and alone? With lambda by schedule, by progress and by population
-based training. (A reader's question; figure 6 has one such expert.)"""
+"""Does a student survive a teacher that knows nothing, among good ones and alone? With lambda by schedule, by progress and by
+population based training. (A reader's question; figure 6 has one such expert.)"""
 
 from kickstarting.reproduce.lab import Lab
 

@@ -1,5 +1,6 @@
-"""An expert for every task: how many frames do they save, and how much better does the student end? Listened to for a short
-and for a long time; beside it one teacher of all tasks, and distillation alone. (Schmitt et al. 2018, table 3 and figure 4.)"""
+"""An expert for every task: how many frames do they save, and how much better does the student end? The student listens for a
+short and for a long time; for comparison: one teacher of all tasks, and distillation alone. (Schmitt et al. 2018, table 3 and
+figure 4.)"""
 
 from kickstarting.reproduce.lab import Lab
 

@@ -1,4 +1,4 @@
-"""Does a small old agent save frames for a large new one, and is it passed? (Schmitt et al. 2018, table 1 and figure 2.)"""
+"""Does a small old agent save a large new one frames, and does the new one pass it? (Schmitt et al. 2018, table 1 and figure 2.)"""
 
 from kickstarting.reproduce.lab import Lab
 

@@ -1,4 +1,4 @@
-"""What does a tuning for this suite gain over the defaults, from scratch and with experts? Six cells an arm, the first of which are
+"""What does a tuning for this suite gain over the defaults, from scratch and with experts? Six cells per arm, the first of which is
 the defaults, on a seed that no other experiment uses."""
 
 from kickstarting.reproduce.lab import Lab

@@ -33,7 +33,7 @@ class Task:
     """The metric that scores 100."""
     category: str = ""
     action_repeat: int = 0
-    """Simulator frames of one agent step. Not given: the backend's own frame skip, or 1 if it has none."""
+    """Number of simulator frames in one agent step. Unless given: the backend's own frame skip, or 1 if it has none."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """Passed to the backend's `make`."""
 
@@ -62,14 +62,17 @@ class Task:
 
 @dataclass(frozen=True)
 class Suite:
+    """A named list of tasks."""
+
     name: str
     tasks: tuple[Task, ...]
     description: str = ""
     frames: int = 1_000_000
-    """A budget that makes sense."""
+    """A sensible budget."""
 
 
 def builtin_suites() -> list[str]:
+    """The names of the suites that come with the package."""
     return sorted(path.stem for path in _HERE.glob("*.toml"))
 
 
