@@ -111,7 +111,7 @@ def rows(device: str) -> list[Row]:
 
 def measure(row: Row, seconds: float) -> dict[str, float]:
     """Medians over updates: steps/s, seconds of each phase, the ceiling and the environments alone; peak memory."""
-    config = Config(
+    config = Config.of(
         row.suite,
         network=row.network,
         network_options=row.options,
@@ -125,7 +125,7 @@ def measure(row: Row, seconds: float) -> dict[str, float]:
     suite, _, spec, learner = build(config)
     env = make_env(config, suite, 0)
     actor_class = OverlappedActor if row.overlap else Actor
-    actor = actor_class(env, learner.network, config.unroll_length, seed=0, device=row.device)
+    actor = actor_class(env, learner.network, config.learning.unroll_length, seed=0, device=row.device)
     groups = {"": [], "one": [np.arange(env.num_envs)]}
     groups["experts"] = [np.flatnonzero(env.task_of_column == task) for task in np.unique(env.task_of_column)]
     assignments = []
@@ -153,8 +153,8 @@ def measure(row: Row, seconds: float) -> dict[str, float]:
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     result = {name: statistics.median(u[name] for u in updates[5:]) for name in updates[0]}
     actor.close()
-    samples = config.unroll_length * env.num_envs
-    alone = environment_seconds(env, config.unroll_length)
+    samples = config.learning.unroll_length * env.num_envs
+    alone = environment_seconds(env, config.learning.unroll_length)
     result |= {"steps/s": samples / result["total"], "memory": memory, "environments alone": samples / alone}
     if ceilings:
         result["ceiling"] = samples / (statistics.median(ceilings) + alone)

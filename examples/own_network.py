@@ -50,7 +50,7 @@ class GRUAgent(nn.Module):
 
 
 def main(total_frames: int = 100_000) -> None:
-    config = Config(
+    config = Config.of(
         "CartPole-v1",
         network="own_network:GRUAgent",
         network_options=("hidden=64",),

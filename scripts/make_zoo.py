@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -24,7 +23,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=0, help="of torch; 0 for one a core")
     arguments = parser.parse_args()
     run = arguments.out / ZOO_TEACHER
-    run_all({run: replace(teacher_config(), torch_threads=arguments.threads)}, console=Console())
+    run_all({run: teacher_config().changed(torch_threads=arguments.threads)}, console=Console())
     export(run, ZOO / ZOO_TEACHER)
 
 

@@ -68,7 +68,7 @@ def tiny(suite) -> Callable[..., Config]:
             "schedule": "linear:1:0:20%",
             "learner": PAPER,
         }
-        return Config(**{**defaults, **changes})
+        return Config.of(**{**defaults, **changes})
 
     return config
 

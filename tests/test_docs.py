@@ -196,7 +196,7 @@ def test_the_corridor_of_bring_your_own_trains(monkeypatch, tmp_path) -> None:
     (tmp_path / "corridor.toml").write_text(suite)
     monkeypatch.syspath_prepend(str(tmp_path))
     for name in ("gymnasium:corridor:Corridor-v0", str(tmp_path / "corridor.toml")):
-        config = Config(name, network="small", total_frames=64, envs_per_task=2, unroll_length=8, torch_threads=1)
+        config = Config.of(name, network="small", total_frames=64, envs_per_task=2, unroll_length=8, torch_threads=1)
         assert [update.frames for update in train(config)][-1] == 64
 
 

@@ -90,9 +90,9 @@ def test_the_second_minibatch_is_off_policy_and_says_so(labelled) -> None:
 
 
 def test_there_are_no_more_minibatches_than_environments_of_a_task(tiny) -> None:
-    config = replace(tiny(), learner=replace(PAPER, minibatches=3))
+    config = tiny(minibatches=3)
     _, _, _, learner = build(config)
-    assert learner.config.minibatches == config.envs_per_task == 2
+    assert learner.config.minibatches == config.learning.envs_per_task == 2
 
 
 def test_epochs_are_passes_over_the_same_minibatches(labelled) -> None:

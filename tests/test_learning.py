@@ -17,7 +17,7 @@ EXAMPLES = str(Path(__file__).parent.parent / "examples")
 
 
 def last_score(suite: str, frames: int, *options: str, **changes: Any) -> float:
-    config = Config(
+    config = Config.of(
         suite, network="small", network_options=options, total_frames=frames, torch_threads=1, precision="float32", **changes
     )
     scores = [update.metrics["score"] for update in train(config)]

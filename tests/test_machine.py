@@ -85,7 +85,7 @@ def test_a_run_keeps_what_auto_meant_where_it_began(tiny, monkeypatch):
 )
 def test_unknown_precision_and_device(changes, message):
     with pytest.raises(ValueError, match=message):
-        Config("CartPole-v1", **changes).check()
+        Config.of("CartPole-v1", **changes).check()
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")

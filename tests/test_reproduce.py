@@ -33,7 +33,7 @@ def test_a_sweep_is_sound(name: str, scale: str) -> None:
         if isinstance(job, Evolution):
             job.population.check(config)
         tasks = [task.name for task in load_suite(config.suite).tasks]
-        for teacher in config.references:
+        for teacher in config.teaching.references:
             assert teacher.pattern == "*" or teacher.pattern in tasks
             assert Path(teacher.ref) in lab.runs, "a teacher that nobody trains"
         if path in lab.compared:

@@ -175,7 +175,7 @@ def config_arguments(config: Config, out: Path) -> list[str]:
     arguments = [config.suite, "--out", out, "--network", config.network, "--frames", config.total_frames]
     for option in config.network_options:
         arguments += ["--network-option", option]
-    for teacher in config.teachers:
+    for teacher in config.teaching.teachers:
         arguments += ["--teacher", teacher]
     for name in ("schedule", "checkpoint_every", "envs_per_task", "unroll_length", "learning_rate", "torch_threads", "precision"):
         arguments += [f"--{name.replace('_', '-')}", getattr(config, name)]
@@ -240,7 +240,7 @@ def schedules_for(suite: Suite, scores: list[dict[str, float]], error: float = 0
         }
         for i, s in enumerate(scores)
     }
-    config = Config("unused", envs_per_task=2, teachers=tuple("x" for _ in scores), **{"schedule": "progress:2", **changes})
+    config = Config.of("unused", envs_per_task=2, teachers=tuple("x" for _ in scores), **{"schedule": "progress:2", **changes})
     return HyperparameterSchedules(Scheduled.of(config), teachers, suite, columns // 2, measured)
 
 
@@ -433,5 +433,5 @@ def test_a_consumer_may_ask_for_the_trajectories(tiny, make_policy):
     for update, other in zip(asked, plain, strict=True):
         assert update.trajectory is not None
         assert update.trajectory.labels is not None
-        assert update.trajectory.actions.shape == (config.unroll_length, 4)
+        assert update.trajectory.actions.shape == (config.learning.unroll_length, 4)
         assert update.metrics["loss"] == other.metrics["loss"]

@@ -9,7 +9,6 @@ Everything resumes where it was killed. Results go to runs/experiments/demo.
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -30,7 +29,7 @@ def final_runs(seeds: int) -> dict[Path, Config]:
         runs[RUNS / "final" / f"kickstarted-{seed}"] = student_config(seed, FRAMES, TEACHERS)
         runs[RUNS / "final" / f"scratch-{seed}"] = student_config(seed, FRAMES)
     for seed in range(seeds):
-        constant = replace(student_config(seed, FRAMES, TEACHERS), name="constant lambda", schedule="constant:1")
+        constant = student_config(seed, FRAMES, TEACHERS).changed(name="constant lambda", schedule="constant:1")
         runs[RUNS / "final" / f"constant-{seed}"] = constant
     return runs
 
@@ -40,7 +39,7 @@ def float32_runs(seeds: int) -> dict[Path, Config]:
     runs = {}
     for seed in range(seeds):
         for arm in (student_config(seed, FRAMES), student_config(seed, FRAMES, TEACHERS)):
-            runs[RUNS / "float32" / f"{arm.group}-{seed}"] = replace(arm, name=f"{arm.group} float32", precision="float32")
+            runs[RUNS / "float32" / f"{arm.group}-{seed}"] = arm.changed(name=f"{arm.group} float32", precision="float32")
     return runs
 
 

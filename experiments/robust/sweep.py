@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import csv
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +48,7 @@ WORLDS: dict[str, dict[str, Any]] = {
 
 def config(suite: int, name: str, seed: int, frames: int, **changes: Any) -> Config:
     path = HERE / "suites" / f"random-{suite}.toml"
-    return replace(Config(str(path.relative_to(Path.cwd())), name=name, seed=seed, total_frames=frames), **changes)
+    return Config.of(str(path.relative_to(Path.cwd())), **{"name": name, "seed": seed, "total_frames": frames, **changes})
 
 
 def teacher(suite: int, arguments: argparse.Namespace) -> tuple[Path, Config]:
@@ -91,7 +90,7 @@ def worlds(seeds: int) -> dict[Path, Config]:
     for seed in range(seeds):
         for suite, changes in WORLDS.items():
             name = Path(suite.rpartition(":")[2]).stem.removesuffix("-v0").removesuffix("-v1")
-            runs[RUNS / "worlds" / f"{name}-{seed}"] = Config(suite, name=name, seed=seed, **changes)
+            runs[RUNS / "worlds" / f"{name}-{seed}"] = Config.of(suite, name=name, seed=seed, **changes)
     return runs
 
 

@@ -26,7 +26,7 @@ def teacher_config(seed: int = 0) -> Config:
 
 def student_config(seed: int, frames: int = FRAMES, teachers: tuple[str, ...] = ()) -> Config:
     """The large student, alone or with a teacher, with the defaults."""
-    return Config(SUITE, seed=seed, total_frames=frames, teachers=teachers)
+    return Config.of(SUITE, seed=seed, total_frames=frames, teachers=teachers)
 
 
 def run_demo(out: Path, *, full: bool, frames: int | None, console: Console) -> None:

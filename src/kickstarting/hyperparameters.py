@@ -29,9 +29,11 @@ class Scheduled:
 
     @staticmethod
     def of(config: Config) -> Scheduled:
-        """What a configuration says. Raises ValueError as `Config.parsed` and `Config.teacher_schedules` do."""
-        shares = config.teacher_shares or (1.0,) * len(config.teachers)
-        return Scheduled(tuple(config.teacher_schedules()), shares, {name: config.parsed(name) for name in SCHEDULED})
+        """What a configuration says. Raises ValueError as `Config.parsed` and `TeachingConfig.schedules` do."""
+        teaching = config.teaching
+        shares = teaching.teacher_shares or (1.0,) * len(teaching.teachers)
+        alphas = tuple(teaching.schedules(config.total_frames))
+        return Scheduled(alphas, shares, {name: config.parsed(name) for name in SCHEDULED})
 
 
 class HyperparameterSchedules:

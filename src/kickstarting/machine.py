@@ -7,6 +7,7 @@ import ctypes
 import os
 import sys
 import time
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,47 @@ from kickstarting.types import Output, State
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 PRECISIONS = ("auto", "float32", "bfloat16")
+
+
+@dataclass(frozen=True)
+class MachineConfig:
+    """What a run takes of the machine; nothing of it changes what is learned, but precision and overlap."""
+
+    precision: str = "auto"
+    """Precision of convolutions and linear layers: float32, bfloat16, or auto, which is bfloat16 where the hardware has it. A run
+    keeps the precision that it began with."""
+    device: str = "auto"
+    """cpu, cuda, or auto, which is cuda where there is a GPU."""
+    overlap: bool = False
+    """Act on the next unroll while the learner steps on the last one, in two threads. The policy that acts is then one update
+    behind, and V-trace corrects for that."""
+    env_groups: int = 1
+    """Number of groups in which the environments step: while one group steps, the network chooses actions for the next."""
+    torch_threads: int = 0
+    """Threads of torch, with --overlap for each of the two threads. 0 takes as many as are fastest here and now, at most one per
+    core."""
+    environment_threads: int = 0
+    """Threads of each task's pool of environments. 0 takes one, or more where there are more cores than tasks."""
+
+    def check(self) -> None:
+        """Raise ValueError for a precision that is none, or a device that is none or not here."""
+        if self.precision not in PRECISIONS:
+            raise ValueError(f"precision is {self.precision!r}; known: {', '.join(PRECISIONS)}")
+        if self.device not in ("auto", "cpu", "cuda"):
+            raise ValueError(f"device is {self.device!r}; known: auto, cpu, cuda")
+        if self.device == "cuda" and not torch.cuda.is_available():
+            raise ValueError("device is cuda, but torch finds no GPU here; use --device cpu, or a torch built for your GPU")
+
+    def threads_each(self) -> int:
+        """torch's threads for each thread that runs a network."""
+        return self.torch_threads or max(1, (os.cpu_count() or 1) // (2 if self.overlap else 1))
+
+    def here(self) -> MachineConfig:
+        """With what `auto` means on this machine written out."""
+        device = resolve_device(self.device)
+        threads = self.torch_threads or fastest_threads(self.threads_each())
+        return replace(self, device=device, precision=resolve_precision(self.precision, device), torch_threads=threads)
+
 
 _precision = "float32"
 
@@ -58,14 +100,6 @@ def fastest_threads(most: int) -> int:
         threads //= 2
     torch.set_num_threads(before)
     return min(times, key=times.__getitem__)
-
-
-def check_device(device: str) -> None:
-    """Raise ValueError if the device is none, or not here."""
-    if device not in ("auto", "cpu", "cuda"):
-        raise ValueError(f"device is {device!r}; known: auto, cpu, cuda")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise ValueError("device is cuda, but torch finds no GPU here; use --device cpu, or a torch built for your GPU")
 
 
 def resolve_device(device: str) -> str:

@@ -60,15 +60,18 @@ def train(
 
     Raises ValueError before any work if suite, network, teachers or schedules do not fit; TrainingError if the loss diverges.
     """
+    learning, machine = config.learning, config.machine
     suite, spaces, spec, learner = build(config)
-    tasks = spaces.task_of_column(config.envs_per_task, config.env_groups)
-    teachers = build_teachers(config.references, [t.name for t in suite.tasks], spaces, tasks, learner.device)
-    scores = ScoreTracker(suite, window=config.score_window, warm_up=config.envs_per_task)
+    tasks = spaces.task_of_column(learning.envs_per_task, machine.env_groups)
+    teachers = build_teachers(config.teaching.references, [t.name for t in suite.tasks], spaces, tasks, learner.device)
+    scores = ScoreTracker(suite, window=config.run.score_window, warm_up=learning.envs_per_task)
     scheduled = scheduled or Scheduled.of(config)
     if teacher_scores is None and any(alpha.uses_progress for alpha in scheduled.alphas):
         teacher_scores = measure_teachers(teachers, suite, tasks, config.seed)
     schedules = HyperparameterSchedules(scheduled, teachers, suite, tasks, teacher_scores)
-    frames_per_update = config.unroll_length * config.envs_per_task * sum(task.action_repeat for task in suite.tasks)
+    frames_per_update = (
+        config.learning.unroll_length * config.learning.envs_per_task * sum(task.action_repeat for task in suite.tasks)
+    )
     frames, seam = restore(snapshot, learner, scores, schedules) if snapshot else (0, 0)
 
     while frames < config.total_frames:
@@ -97,25 +100,27 @@ def train(
 def build(config: Config) -> tuple[Suite, TaskSpaces, NetworkSpec, Learner]:
     """The suite, its spaces, and a freshly initialised student; the same for the same seed."""
     config.check()
-    device = resolve_device(config.device)
-    use_machine(config.threads_each(), config.precision, device)
+    machine, how = config.machine, config.learning.learner
+    device = resolve_device(machine.device)
+    use_machine(machine.threads_each(), machine.precision, device)
     suite = load_suite(config.suite)
     spaces = describe(suite.tasks)
     spec = NetworkSpec(config.network, config.parsed_network_options(), spaces.observation_space, spaces.action_space)
     torch.manual_seed(config.seed)
-    learning = replace(config.learner, minibatches=min(config.learner.minibatches, config.envs_per_task))
+    learning = replace(how, minibatches=min(how.minibatches, config.learning.envs_per_task))
     learner = Learner(spec.build(spaces.distribution), spaces.distribution, learning, device, len(suite.tasks))
     return suite, spaces, spec, learner
 
 
 def make_env(config: Config, suite: Suite, seam: int) -> MultiTaskEnv:
     """The environments between two checkpoints."""
+    groups = config.machine.env_groups
     return MultiTaskEnv(
         suite.tasks,
-        config.envs_per_task,
+        config.learning.envs_per_task,
         seed=_seed(config, seam),
-        num_threads=config.environment_threads or max(1, (os.cpu_count() or 1) // (len(suite.tasks) * config.env_groups)),
-        groups=config.env_groups,
+        num_threads=config.machine.environment_threads or max(1, (os.cpu_count() or 1) // (len(suite.tasks) * groups)),
+        groups=groups,
     )
 
 
@@ -127,8 +132,8 @@ def make_actor(
     if probability.highest > 0:
         per_step = float(np.mean([task.action_repeat for task in suite.tasks]))
         acting = ActingTeachers(teachers, env, probability, frames=frames, frames_per_step=per_step, seed=seed)
-    kind = OverlappedActor if config.overlap else Actor
-    return kind(env, learner.network, config.unroll_length, seed=seed, device=learner.device, teachers=acting)
+    kind = OverlappedActor if config.machine.overlap else Actor
+    return kind(env, learner.network, config.learning.unroll_length, seed=seed, device=learner.device, teachers=acting)
 
 
 def _seed(config: Config, seam: int) -> int:

@@ -41,7 +41,7 @@ def snapshot(successes: dict[str, list[float]], frames: int = 100) -> Snapshot:
 
 def looked(successes: list[dict[str, list[float]]], frames: int = 100, **changes) -> Population:
     """One round of a population of two or more, teacherless, windows of four episodes."""
-    config = Config("unused", total_frames=1000, score_window=4)
+    config = Config.of("unused", total_frames=1000, score_window=4)
     population = replace(PBT, members=len(successes), burn_in="50", **changes)
     values = [{"learning_rate": 1e-3, "entropy_cost": 0.01} for _ in successes]
     state = Population(0, values, [snapshot(s, frames) for s in successes])
@@ -81,7 +81,7 @@ def test_values_are_perturbed_whether_or_not_a_member_copied():
 
 @pytest.mark.parametrize(("schedule", "tuned"), [("constant:1", False), ("progress:1", False), ("cosine:1:0:9%", True)])
 def test_a_horizon_is_tuned_where_there_is_one(schedule, tuned):
-    config = Config("unused", teachers=("old",), schedule=schedule)
+    config = Config.of("unused", teachers=("old",), schedule=schedule)
     ranges, starts = ranges_of(config, PBT)
     assert ("horizon" in ranges) == tuned
     assert set(ranges) - {"horizon"} == {"alpha", "rho/0", "learning_rate", "entropy_cost"}
@@ -125,7 +125,7 @@ def test_every_member_has_a_history_and_the_best_is_a_run(evolved):
     for line, entry in zip(lines, np.repeat(path, 2), strict=True):
         values, last_update = entry["values"], line["frames"] - 32
         fallen = 1 + (0.1 - 1) * min(1.0, last_update / (384 * values["horizon"]))
-        assert line[f"lambda/{config.teachers[0]}"] == pytest.approx(values["alpha"] * values["rho/0"] * fallen)
+        assert line[f"lambda/{config.teaching.teachers[0]}"] == pytest.approx(values["alpha"] * values["rho/0"] * fallen)
         annealed = 0.5 * (1 + np.cos(np.pi * last_update / 384))
         assert line["learning_rate"] == pytest.approx(values["learning_rate"] * annealed)
     assert len({entry["values"]["horizon"] for entry in lineage}) > 3
@@ -136,17 +136,17 @@ def test_the_evolved_schedule_is_replayed(evolved, tmp_path):
     schedule = out / "best" / "schedule.json"
     data = json.loads(schedule.read_text())
     assert data["frames"] == list(range(0, 384, 64))
-    run(replace(config, schedule=str(schedule)), tmp_path / "replayed")
+    run(config.changed(schedule=str(schedule)), tmp_path / "replayed")
     evolved_lines, lines = (read_metrics(folder / "metrics.jsonl") for folder in (out / "best", tmp_path / "replayed"))
-    replayed = {line["frames"]: line[f"lambda/{config.teachers[0]}"] for line in lines}
+    replayed = {line["frames"]: line[f"lambda/{config.teaching.teachers[0]}"] for line in lines}
     assert len(set(replayed.values())) > 6
     for line in evolved_lines:
-        assert line[f"lambda/{config.teachers[0]}"] == pytest.approx(replayed[line["frames"]])
+        assert line[f"lambda/{config.teaching.teachers[0]}"] == pytest.approx(replayed[line["frames"]])
 
 
 def test_a_schedule_for_other_teachers_is_refused(evolved, make_policy, tmp_path):
     config, out = evolved
-    other = replace(config, schedule=str(out / "best" / "schedule.json"), teachers=(make_policy(seed=5),))
+    other = config.changed(schedule=str(out / "best" / "schedule.json"), teachers=(make_policy(seed=5),))
     with pytest.raises(ValueError, match=r"is for teachers .* this run has"):
         run(other, tmp_path / "run")
 
@@ -256,7 +256,7 @@ def put(data: dict, dotted: str, value: object) -> None:
         ("population.members", "three", ["three|'str'", "was altered"]),
         ("population.alpha_range", "0.001:2:3", ["starts at 3", "0.001 to 2"]),
         ("population.slice", "often", ["often"]),
-        ("config.teachers", [], ["rho/0", "entropy_cost, learning_rate"]),
+        ("config.teaching.teachers", [], ["rho/0", "entropy_cost, learning_rate"]),
         ("config.network_options", ["hidden=9"], ["member 0", "of shape", "the network has shape"]),
         ("teacher_scores", None, ["lacks 'teacher_scores'"]),
     ],
@@ -337,7 +337,14 @@ def test_a_population_is_compared_by_its_best_member_and_shown_with_its_lineage(
     assert [run.directory for run in comparison.runs] == ["whole/best"]
     (lineage,) = comparison.lineages
     assert lineage.ancestry[-1] == json.loads((out / "best" / "finished.json").read_text())["member"]
-    assert set(lineage.values) == {"alpha", "horizon", "learning_rate", "entropy_cost", f"rho of {Path(config.teachers[0]).name}"}
+    (teacher,) = config.teaching.teachers
+    assert set(lineage.values) == {
+        "alpha",
+        "horizon",
+        "learning_rate",
+        "entropy_cost",
+        f"rho of {Path(str(teacher)).name}",
+    }
 
 
 def test_a_slice_shorter_than_an_update_is_one_update(tiny, tmp_path):

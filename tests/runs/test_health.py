@@ -409,7 +409,7 @@ def cue(tmp_path) -> Callable[..., Config]:
             "torch_threads": 1,
             "precision": "float32",
         }
-        return Config(str(path), **{**defaults, **changes})
+        return Config.of(str(path), **{**defaults, **changes})
 
     return config
 
@@ -526,7 +526,7 @@ def test_facts_of_tasks_with_different_actions(tiny, suite, make_policy, tmp_pat
     assert facts.tasks == ("object", "obstacles")
     assert facts.points
     assert facts.most_entropy == pytest.approx((math.log(7) + math.log(3)) / 2)
-    assert set(facts.teacher_scores[config.teachers[0]]) == {"object", "obstacles"}
+    assert set(facts.teacher_scores[config.teaching.teachers[0]]) == {"object", "obstacles"}
     bare = facts_of(Config("Pendulum-v1"), tmp_path)
     assert math.isnan(bare.most_entropy)
     assert not bare.points

@@ -35,15 +35,15 @@ def old(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_an_old_configuration_means_what_it_meant(old: Path) -> None:
     config = read_config(old / "student" / "config.json")
-    assert (config.suite, config.schedule, config.total_frames) == ("CartPole-v1", "linear:1:0:80%", 2000)
-    assert config.references == (Reference("teacher", "Cart*"),)
+    assert (config.suite, config.teaching.schedule, config.total_frames) == ("CartPole-v1", "linear:1:0:80%", 2000)
+    assert config.teaching.references == (Reference("teacher", "Cart*"),)
     assert load_suite(config.suite).tasks[0].action_repeat == 1
 
 
 def test_version_0_1_knew_the_papers_learner_only() -> None:
     """Read again it must not take today's defaults for what it did not name."""
-    assert read_config(OLD / "0.1" / "student" / "config.json").learner == PAPER
-    assert read_config(OLD / "flat-config" / "student" / "config.json").learner.loss.policy_clip == 0.2
+    assert read_config(OLD / "0.1" / "student" / "config.json").learning.learner == PAPER
+    assert read_config(OLD / "flat-config" / "student" / "config.json").learning.learner.loss.policy_clip == 0.2
 
 
 def test_an_old_run_goes_on_where_it_was_killed(old: Path) -> None:

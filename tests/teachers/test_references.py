@@ -87,7 +87,7 @@ def test_another_teacher_behind_the_path_is_refused(tiny, suite, make_policy, tm
     shutil.rmtree(teacher)
     shutil.copytree(make_policy(), teacher)
     resume(out)
-    assert read_config(out / "config.json").references == pinned([Reference(str(teacher), "obj*")])
+    assert read_config(out / "config.json").teaching.references == pinned([Reference(str(teacher), "obj*")])
 
 
 def test_two_pinned_references_of_one_teacher_are_loaded_once(suite, student_env, make_policy) -> None:

@@ -35,13 +35,13 @@ def test_what_is_written_is_read_and_applied(tmp_path):
     recipe = read_recipe(tmp_path / "recipe.toml")
     assert recipe == Recipe(tmp_path / "recipe.toml", OPTIONS, found)
     config = apply(Config("CartPole-v1", seed=3), recipe)
-    assert (config.suite, config.seed, config.learning_rate, config.unroll_length) == (
+    assert (config.suite, config.seed, config.learning.learning_rate, config.learning.unroll_length) == (
         "CartPole-v1",
         3,
         OPTIONS["learning_rate"],
         7,
     )
-    assert config.learner == changed(LearnerConfig(), {"minibatches": 2, "discount": 0.5})
+    assert config.learning.learner == changed(LearnerConfig(), {"minibatches": 2, "discount": 0.5})
     assert differing(config) == OPTIONS
 
 
@@ -99,11 +99,11 @@ def test_a_file_that_is_not_there(tmp_path):
 
 def test_a_recipe_does_not_overrule_what_was_given():
     recipe = Recipe(Path("r.toml"), {"learning_rate": "linear:1e-3:0:100%", "minibatches": 2})
-    given = Config("x", learning_rate="linear:0.001:0:1M", total_frames=1_000_000)
-    assert apply(given, recipe).learner.minibatches == 2  # another spelling of the same
+    given = Config.of("x", learning_rate="linear:0.001:0:1M", total_frames=1_000_000)
+    assert apply(given, recipe).learning.learner.minibatches == 2  # another spelling of the same
     for config, pattern in (
         (replace(given, total_frames=2_000_000), r"says learning_rate = '.*100%', but '.*1M' was given; leave out --learning-rate"),
-        (Config("x", learner=LearnerConfig(minibatches=8)), r"r.toml says minibatches = 2, but 8 was given"),
+        (Config.of("x", minibatches=8), r"r.toml says minibatches = 2, but 8 was given"),
     ):
         with pytest.raises(ValueError, match=pattern):
             apply(config, recipe)
@@ -117,7 +117,7 @@ def test_what_cannot_work_together_is_said_with_the_file():
 
 
 def test_words_are_the_command_line_of_a_configuration():
-    config = Config(
+    config = Config.of(
         "x",
         network_options=("lstm=8", "channels=(4, 8)"),
         teachers=("a=b", "c"),
@@ -125,7 +125,8 @@ def test_words_are_the_command_line_of_a_configuration():
         overlap=True,
         total_frames=5000,
         learning_rate="1e-3",
-        learner=LearnerConfig(minibatches=2, epsilon=1e-5),
+        minibatches=2,
+        epsilon=1e-5,
     )
     names = [*settings(config), *OF_THE_RUN[1:]]
     assert tyro.cli(tyro.conf.OmitArgPrefixes[Config], args=["x", *words(config, names)]) == config

@@ -76,11 +76,11 @@ def test_the_least_budget_is_named():
 
 @pytest.mark.parametrize("teachers", [(), ("old",)])
 def test_configurations_are_drawn_by_seed_and_number_alone(teachers):
-    config = Config("x", teachers=teachers, envs_per_task=3, seed=5)
+    config = Config.of("x", teachers=teachers, envs_per_task=3, seed=5)
     assert draw(config, 0) == config
     drawn = [draw(config, i) for i in range(1, 60)]
     assert drawn == [draw(config, i) for i in range(1, 60)]
-    assert draw(replace(config, seed=6), 1).learning_rate != drawn[0].learning_rate
+    assert draw(replace(config, seed=6), 1).learning.learning_rate != drawn[0].learning.learning_rate
     names = {setting.name for setting in space(config)}
     assert ("schedule" in names) == bool(teachers)
     for other in drawn:
@@ -95,7 +95,7 @@ def test_configurations_are_drawn_by_seed_and_number_alone(teachers):
 
 
 def test_what_a_factor_does_not_change_is_not_searched():
-    config = Config("x", teachers=("old",), entropy_cost="0", schedule="constant:1", learning_rate="step:0:1e-3:5%")
+    config = Config.of("x", teachers=("old",), entropy_cost="0", schedule="constant:1", learning_rate="step:0:1e-3:5%")
     assert {(s.name, s.of) for s in space(config)} == {
         *(("unroll_length", "start"), ("epochs", "start"), ("minibatches", "start"), ("schedule", "start"))
     }
@@ -179,7 +179,7 @@ def test_a_tune_says_its_plan_and_writes_the_winner(tuned, tiny):
     assert recipe.found["command"].startswith("kickstart tune ")
     assert "--budget 1420" in recipe.found["command"]
     assert recipe.found["versions"] == json.loads((out / "tune.json").read_text())["versions"]
-    apply(Config("x", envs_per_task=2), recipe)
+    apply(Config.of("x", envs_per_task=2), recipe)
 
 
 def test_a_run_that_stopped_and_went_on_equals_an_uninterrupted_one(tuned, tmp_path):
@@ -305,7 +305,7 @@ def test_teachers_are_measured_once_and_their_schedule_is_tuned(tiny, make_polic
     runs = sorted((tmp_path / "tune" / "runs").iterdir())
     assert measured == [1]
     assert len({(path / "teacher_scores.json").read_text() for path in runs}) == 1
-    schedules = [read_config(path / "config.json").schedule for path in runs]
+    schedules = [read_config(path / "config.json").teaching.schedule for path in runs]
     assert schedules[0] == "evidence:1" != schedules[1]
     assert all((path / "finished.json").exists() for path in runs)
 

@@ -130,7 +130,7 @@ def _config(job: What) -> Config:
 
 
 def _needs(runs: Mapping[Path, What], out: Path) -> list[Path]:
-    refs = [Path(reference.ref) for reference in _config(runs[out]).references]
+    refs = [Path(reference.ref) for reference in _config(runs[out]).teaching.references]
     return [ref for ref in refs if ref in runs]
 
 
@@ -164,8 +164,8 @@ def _check_same(out: Path, job: What) -> None:
 
 def _with_threads(what: What, threads: int) -> What:
     if isinstance(what, Config):
-        return replace(what, torch_threads=what.torch_threads or threads)
-    return replace(what, config=replace(what.config, torch_threads=what.config.torch_threads or threads))
+        return what.changed(torch_threads=what.machine.torch_threads or threads)
+    return replace(what, config=what.config.changed(torch_threads=what.config.machine.torch_threads or threads))
 
 
 def advance(out: Path, until: int) -> None:

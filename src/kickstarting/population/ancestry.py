@@ -46,7 +46,7 @@ def write_best(out: Path, state: Population, config: Config, teacher_scores: dic
     snapshot = state.snapshots[best]
     assert snapshot is not None
     save_checkpoint(folder / "checkpoints", snapshot)
-    teachers = {ref: f"rho/{t}" for t, ref in enumerate(map(str, config.references))}
+    teachers = {ref: f"rho/{t}" for t, ref in enumerate(map(str, config.teaching.references))}
     write_json(
         folder / "schedule.json",
         {

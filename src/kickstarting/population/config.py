@@ -51,10 +51,10 @@ class PopulationConfig:
             )
         for name in ("alpha_range", "horizon_range", "rho_range", "learning_rate_range", "entropy_cost_range"):
             parse_range(name, getattr(self, name))
-        if config.schedule.endswith(".json"):
+        if config.teaching.schedule.endswith(".json"):
             raise ValueError(
-                f"schedule is {config.schedule}, but a population evolves a schedule of its own; leave it out, or name one, "
-                "as linear:1:0:20%"
+                f"schedule is {config.teaching.schedule}, but a population evolves a schedule of its own; leave it out, or name "
+                "one, as linear:1:0:20%"
             )
         for name in ("learning_rate", "entropy_cost"):
             if config.parsed(name).start == 0:
@@ -84,8 +84,8 @@ def parse_range(name: str, text: str) -> tuple[Range, float | None]:
 def ranges_of(config: Config, population: PopulationConfig) -> tuple[dict[str, Range], dict[str, float]]:
     """Ranges and fixed starts of everything that this population tunes."""
     written = {"learning_rate": population.learning_rate_range, "entropy_cost": population.entropy_cost_range}
-    if config.teachers:
-        shares = {f"rho/{t}": population.rho_range for t in range(len(config.teachers))}
+    if config.teaching.teachers:
+        shares = {f"rho/{t}": population.rho_range for t in range(len(config.teaching.teachers))}
         horizon = {"horizon": population.horizon_range} if math.isfinite(config.parsed("schedule").horizon) else {}
         written = {"alpha": population.alpha_range, **horizon, **shares, **written}
     parsed = {name: parse_range(name, text) for name, text in written.items()}

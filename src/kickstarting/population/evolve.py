@@ -29,8 +29,8 @@ def member_schedules(config: Config, values: dict[str, float]) -> Scheduled:
     tuned = {name: evolved_schedule(config, values, name) for name in ("learning_rate", "entropy_cost")}
     alpha = evolved_schedule(config, values)
     return Scheduled(
-        alphas=(alpha,) * len(config.teachers),
-        shares=tuple(values[f"rho/{t}"] for t in range(len(config.teachers))),
+        alphas=(alpha,) * len(config.teaching.teachers),
+        shares=tuple(values[f"rho/{t}"] for t in range(len(config.teaching.teachers))),
         hyperparameters={name: config.parsed(name) for name in SCHEDULED} | tuned,
     )
 
@@ -49,7 +49,7 @@ def look_around(state: Population, config: Config, population: PopulationConfig,
     """Exploit and explore, for all members at once, on the state before any of them changed."""
     ranges, _ = ranges_of(config, population)
     burn_in = parse_frames(population.burn_in, config.total_frames)
-    windows = [score_samples(s, suite, config.score_window) if s else [] for s in state.snapshots]
+    windows = [score_samples(s, suite, config.run.score_window) if s else [] for s in state.snapshots]
     values, snapshots, lineage = [], [], list(state.lineage)
     for i, snapshot in enumerate(state.snapshots):
         assert snapshot is not None

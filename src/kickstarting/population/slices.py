@@ -47,7 +47,7 @@ def slices(state: Population, config: Config, population: PopulationConfig, teac
     return {
         i: Slice(
             name=f"member {i}",
-            config=replace(member_config(config, i), checkpoint_every=str(frames)),
+            config=member_config(config, i).changed(checkpoint_every=str(frames)),
             snapshot=snapshot,
             scheduled=member_schedules(config, state.values[i]),
             teacher_scores=teacher_scores,

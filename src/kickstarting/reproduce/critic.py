@@ -1,8 +1,6 @@
 """Does an untrained critic spoil what a teacher taught, and do a critic warm-up or the teachers' values help? Distillation for a
 fifth of the frames, then rewards alone. (Uchendu et al. 2023 saw policies forgotten.)"""
 
-from kickstarting.algo.losses import LossConfig
-from kickstarting.learner import LearnerConfig
 from kickstarting.reproduce.lab import Lab
 
 BASELINE = "scratch"
@@ -19,6 +17,6 @@ def sweep(lab: Lab) -> None:
     lab.students(
         "values distilled too",
         policy_cost="step:0:1:20%",
-        learner=LearnerConfig(loss=LossConfig(value_distillation_cost=0.5)),
+        value_distillation_cost=0.5,
         **first,
     )

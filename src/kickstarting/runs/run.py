@@ -121,13 +121,13 @@ def summarise(updates: list[dict[str, float | None]]) -> dict[str, float | None]
 def measure_teachers(config: Config) -> dict[str, dict]:
     """Each teacher's score on the tasks that it teaches, sampled episodes; checks suite, network and teachers on the way."""
     suite, spaces, _, _ = build(config)
-    tasks = spaces.task_of_column(config.envs_per_task, config.env_groups)
-    teachers = build_teachers(config.references, [task.name for task in suite.tasks], spaces, tasks)
+    tasks = spaces.task_of_column(config.learning.envs_per_task, config.machine.env_groups)
+    teachers = build_teachers(config.teaching.references, [task.name for task in suite.tasks], spaces, tasks)
     taught = {int(tasks[column]) for teacher in teachers.assignments for column in teacher.columns}
     if taught and (alone := [task.name for i, task in enumerate(suite.tasks) if i not in taught]):
         Console().print(f"no teacher for {', '.join(alone)}: learned from rewards alone", highlight=False)
     scores = evaluate_teachers(teachers, suite, tasks, config.seed)
-    follows_scores = any(schedule.uses_progress for schedule in config.teacher_schedules())
+    follows_scores = any(schedule.uses_progress for schedule in config.teaching.schedules(config.total_frames))
     for name, score in scores.items():
         if useless := score["no_better_than_random"]:
             heard = "not listened to there" if follows_scores else "listened to all the same, as --schedule says"
@@ -153,8 +153,8 @@ def facts_of(config: Config, out: Path) -> Facts:
         tasks=tuple(task.name for task in suite.tasks),
         points=all(task.random is not None and task.reference is not None for task in suite.tasks),
         most_entropy=most,
-        max_grad_norm=config.learner.max_grad_norm,
-        schedule=config.schedule,
+        max_grad_norm=config.learning.learner.max_grad_norm,
+        schedule=config.teaching.schedule,
         teacher_scores={name: entry["tasks"] for name, entry in (_teacher_scores(out) or {}).items()},
     )
 

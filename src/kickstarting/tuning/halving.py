@@ -16,7 +16,7 @@ import numpy as np
 
 from kickstarting.algo.parsing import written
 from kickstarting.algo.schedules import Schedule
-from kickstarting.config import Config, changed
+from kickstarting.config import Config
 from kickstarting.tuning.recipe import settings
 
 ETA = 3
@@ -62,7 +62,7 @@ WITH_TEACHERS = (
 def space(config: Config) -> list[Setting]:
     """What can be searched around a configuration: a factor changes neither 0 nor a length that is not there."""
     result = []
-    for setting in (*SPACE, *(WITH_TEACHERS if config.teachers else ())):
+    for setting in (*SPACE, *(WITH_TEACHERS if config.teaching.teachers else ())):
         value = settings(config)[setting.name]
         if setting.of == "length":
             schedule = config.parsed(setting.name)
@@ -87,7 +87,7 @@ def draw(config: Config, number: int) -> Config:
         drawn = config
         try:
             for setting in space(config):
-                drawn = changed(drawn, {setting.name: _drawn(drawn, setting, rng)})
+                drawn = drawn.changed(**{setting.name: _drawn(drawn, setting, rng)})
             drawn.check()
             return drawn
         except ValueError as refused:

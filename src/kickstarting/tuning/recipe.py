@@ -12,12 +12,10 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_args
 
-from kickstarting.algo.losses import LossConfig
 from kickstarting.algo.parsing import nearest, parse_schedule
-from kickstarting.config import Config, changed, flat
-from kickstarting.learner import LearnerConfig
+from kickstarting.config import Config, flat, types_of
 
 FORMAT = 1
 SPELLED = {"total_frames": "frames", "teachers": "teacher", "network_options": "network_option"}
@@ -63,7 +61,7 @@ def apply(config: Config, recipe: Recipe) -> Config:
                 f"{recipe.path} says {name} = {value!r}, but {ours[name]!r} was given; leave out {_option(name)}, "
                 f"or take {name} out of the recipe"
             )
-    applied = changed(config, recipe.options)
+    applied = config.changed(**recipe.options)
     try:
         applied.check()
     except ValueError as error:
@@ -138,7 +136,7 @@ def _option_value(path: Path, name: str, value: Any) -> Any:
     defaults = settings(Config())
     if name not in defaults:
         raise ValueError(f"{path}: there is no setting {name!r}; {nearest(name, defaults)}")
-    hint = {k: v for group in (Config, LearnerConfig, LossConfig) for k, v in get_type_hints(group).items()}[name]
+    hint = types_of(Config)[name]
     types = set(get_args(hint)) - {type(None)} or {hint}  # of `float | None`, float
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if type(value) in types:

@@ -58,15 +58,17 @@ class Tuning:
 
 def run_tune(config: Config, budget: int, out: Path, *, jobs: int = 0, console: Console) -> None:
     """Search around a configuration in a new directory. Raises ValueError before any work for what cannot work."""
-    if config.schedule.endswith(".json"):
-        raise ValueError(f"schedule is {config.schedule}, which no factor changes; name one, as linear:1:0:20%, or leave it out")
+    if config.teaching.schedule.endswith(".json"):
+        raise ValueError(
+            f"schedule is {config.teaching.schedule}, which no factor changes; name one, as linear:1:0:20%, or leave it out"
+        )
     config.check()
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         more = f", or continue it with --resume {out}" if (out / "tune.json").exists() else ""
         raise ValueError(f"{out} is in use already; choose another --out{more}")
     plan(budget, config.total_frames)
-    threads = config.torch_threads or max(1, (os.cpu_count() or 1) // (jobs or os.cpu_count() or 1))
-    ours = replace(config, torch_threads=threads, checkpoint_every=str(slice_frames(config.total_frames))).on_this_machine()
+    threads = config.machine.torch_threads or max(1, (os.cpu_count() or 1) // (jobs or os.cpu_count() or 1))
+    ours = config.changed(torch_threads=threads, checkpoint_every=str(slice_frames(config.total_frames))).on_this_machine()
     scores = measure_teachers(ours)  # and with it every error that can be found before the work
     another = replace(config, seed=config.seed + 1)
     for_command = [name for name in flat(config) if name != "suite"]
