@@ -3,10 +3,13 @@
 BIN := .venv/bin
 STAMP := .venv/.installed
 DOCS_STAMP := .venv/.installed-docs
+OLDEST := .venv-oldest
+# Without the shape checks: jaxtyping's plugin cannot begin before conftest.py in versions before 0.3.6.
+UNCHECKED := -q --strict-markers
 # Searched in this order for the first Python >= 3.11; `make install PYTHON=/path/to/python` puts one in front.
 PYTHONS := $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11
 
-.PHONY: help install test test-learning check format docs demo demo-full reproduce-tiny bench bench-peers clean
+.PHONY: help install test test-oldest test-learning test-nightly check format docs demo demo-full reproduce-tiny bench bench-peers clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -34,6 +37,22 @@ test: install ## Run the tests, without those that learn for minutes
 
 test-learning: install ## Run the tests that learn for minutes
 	$(BIN)/pytest -m slow
+
+test-nightly: install ## Run the demo as it is committed and hold its scores to their bounds
+	$(BIN)/pytest -m slow tests/test_demo.py
+
+test-oldest: $(OLDEST)/.installed ## Run the tests with the oldest Python and packages that pyproject.toml admits
+	$(OLDEST)/bin/pytest -o addopts="$(UNCHECKED)" -m "not slow"
+
+$(OLDEST)/.installed: pyproject.toml constraints-oldest.txt
+	@set -e; python=; \
+	for candidate in $(PYTHON) python3.11 python3; do \
+	  if "$$candidate" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null; then python="$$candidate"; break; fi; \
+	done; \
+	if [ -z "$$python" ]; then echo "error: no Python 3.11; name it: make test-oldest PYTHON=/path/to/python3.11" >&2; exit 1; fi; \
+	"$$python" -m venv $(OLDEST)
+	$(OLDEST)/bin/python -m pip install --disable-pip-version-check -c constraints-oldest.txt -e '.[test]'
+	@touch $@
 
 check: install ## Format, lint, types, import order, spelling; changes nothing
 	$(BIN)/ruff format --check .
@@ -69,6 +88,6 @@ bench: install ## Measure steps per second and where the time goes
 bench-peers: install ## The same workload with other trainers, each in an environment of its own
 	$(BIN)/python benchmarks/peers/run.py
 
-clean: ## Remove caches and build products; .venv and runs/ stay
+clean: ## Remove caches and build products; .venv, .venv-oldest and runs/ stay
 	rm -rf build dist site .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find src tests scripts benchmarks examples experiments -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

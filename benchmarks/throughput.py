@@ -36,8 +36,8 @@ from kickstarting.networks.lstm import LSTM
 from kickstarting.networks.recurrent import Recurrent
 from kickstarting.overlapped import OverlappedActor
 from kickstarting.runs.metrics import Clock
-from kickstarting.teachers import Policy, Teacher, Teachers
-from kickstarting.train import build
+from kickstarting.teachers import Assignment, NetworkTeacher, Teachers
+from kickstarting.train import build, make_env
 from kickstarting.types import Inputs, Trajectory
 
 HERE = Path(__file__).parent
@@ -122,16 +122,19 @@ def measure(row: Row, seconds: float) -> dict[str, float]:
         device=row.device,
         env_groups=row.groups,
     )
-    _, env, spec, learner = build(config)
+    suite, _, spec, learner = build(config)
+    env = make_env(config, suite, 0)
     actor_class = OverlappedActor if row.overlap else Actor
     actor = actor_class(env, learner.network, config.unroll_length, seed=0, device=row.device)
     groups = {"": [], "one": [np.arange(env.num_envs)]}
     groups["experts"] = [np.flatnonzero(env.task_of_column == task) for task in np.unique(env.task_of_column)]
-    frozen = [spec.build(env.distribution).requires_grad_(False).to(row.device) for _ in groups[row.teachers]]
-    policies = [Policy("same size", network, spec, env.distribution, {}) for network in frozen]
-    taught = zip(policies, groups[row.teachers], strict=True)
-    teachers = Teachers([Teacher(policy, columns, env.num_envs) for policy, columns in taught], env.num_envs)
-    weights = [np.ones(env.num_envs)] * len(teachers.teachers)
+    assignments = []
+    for columns in groups[row.teachers]:
+        frozen = spec.build(env.distribution).requires_grad_(False).to(row.device)
+        teacher = NetworkTeacher(frozen, env.observation_space, env.action_space, "same size")
+        assignments.append(Assignment(teacher, torch.from_numpy(columns)))
+    teachers = Teachers(assignments, env.num_envs, env.distribution, env.action_space)
+    weights = [np.ones(env.num_envs)] * len(assignments)
     hyperparameters = Hyperparameters(learning_rate=1e-4, entropy_cost=0.01)
     updates: list[dict[str, float]] = []
     ceilings: list[float] = []

@@ -23,10 +23,11 @@ from kickstarting.types import Inputs, Labels, Trajectory
 def labelled(tiny, suite, make_policy) -> tuple[Learner, Trajectory]:
     """A fresh learner, and an unroll of 2 tasks x 2 columns, one of the tasks with a teacher."""
     config = tiny()
-    _, env, _, learner = build(config)
-    env.close()
+    _, _, _, learner = build(config)
     env = make_env(config, load_suite(suite), 0)
-    teachers = build_teachers([f"obj*={make_policy()}"], [task.name for task in load_suite(suite).tasks], env)
+    teachers = build_teachers(
+        [f"obj*={make_policy()}"], [task.name for task in load_suite(suite).tasks], env.spaces, env.task_of_column
+    )
     trajectory = Actor(env, learner.network, 8, seed=0).unroll()
     env.close()
     return learner, teachers.label(trajectory, [np.full(4, 0.7)])
@@ -90,8 +91,7 @@ def test_the_second_minibatch_is_off_policy_and_says_so(labelled) -> None:
 
 def test_there_are_no_more_minibatches_than_environments_of_a_task(tiny) -> None:
     config = replace(tiny(), learner=replace(PAPER, minibatches=3))
-    _, env, _, learner = build(config)
-    env.close()
+    _, _, _, learner = build(config)
     assert learner.config.minibatches == config.envs_per_task == 2
 
 

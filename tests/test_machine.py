@@ -57,10 +57,26 @@ def test_precision_is_the_processs_own_again():
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32
 
 
-def test_auto_is_one_of_the_two_and_a_run_keeps_it(tiny):
-    config = tiny(precision="auto").on_this_machine()
-    assert config.precision == resolve_precision("auto") in ("float32", "bfloat16")
-    assert config.device == ("cuda" if torch.cuda.is_available() else "cpu")
+@pytest.mark.parametrize("able", [True, False])
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_auto_is_bfloat16_where_the_hardware_has_it(monkeypatch, device, able):
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: able)
+    for name, says in (("_is_avx512_bf16_supported", able), ("_is_amx_tile_supported", False)):
+        monkeypatch.setattr(torch.cpu, name, lambda says=says: says, raising=False)
+    assert resolve_precision("auto", device) == ("bfloat16" if able else "float32")
+    assert [resolve_precision(given, device) for given in ("float32", "bfloat16")] == ["float32", "bfloat16"]
+
+
+def test_a_run_keeps_what_auto_meant_where_it_began(tiny, monkeypatch):
+    for has, device, precision in ((True, "cuda", "bfloat16"), (False, "cpu", "float32")):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda has=has: has)
+        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: True)
+        for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
+            monkeypatch.setattr(torch.cpu, name, bool, raising=False)
+        began = tiny(precision="auto").on_this_machine()
+        assert (began.device, began.precision) == (device, precision)
+        monkeypatch.setattr(torch.cuda, "is_available", lambda has=has: not has)
+        assert began.on_this_machine() == began
 
 
 @pytest.mark.parametrize(

@@ -54,13 +54,6 @@ def test_experiments_that_share_a_directory_share_equal_runs(scale: str) -> None
     assert shared
 
 
-def test_the_scale_cpu_has_what_was_asked() -> None:
-    cpu = SCALES["cpu"]
-    assert len(cpu.tasks) >= 10
-    assert cpu.seeds >= 3
-    assert cpu.members == 8
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

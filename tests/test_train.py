@@ -337,11 +337,15 @@ def names(suite: str) -> list[str]:
     return [task.name for task in load_suite(suite).tasks]
 
 
+def teachers_of(refs: list[str], suite: str, student: Actor) -> Teachers:
+    return build_teachers(refs, names(suite), student.env.spaces, student.env.task_of_column)
+
+
 @pytest.mark.parametrize("pattern", ["*", "obs*"])
 def test_a_teachers_state_runs_on_from_unroll_to_unroll(student, suite, make_policy, pattern):
     """Labels of three unrolls equal one long pass over its own columns, and forgetting shows."""
     ref = make_policy()
-    teachers = build_teachers([f"{pattern}={ref}"], names(suite), student.env)
+    teachers = teachers_of([f"{pattern}={ref}"], suite, student)
     taught = teachers.assignments[0].columns
     assert taught.tolist() == ([0, 1, 2, 3] if pattern == "*" else [2, 3])
     unrolls = [student.unroll() for _ in range(3)]
@@ -365,7 +369,7 @@ def test_several_teachers_label_their_own_columns(student, suite, make_policy):
     """Each teacher always wants an action of its own; two labels a column at most, and weight 0 where there are fewer."""
     left, right, ahead = (make_policy(favourite=action) for action in range(3))
     refs = [f"obj*={left}", f"obstacles={right}", f"*acle*={ahead}"]
-    teachers = build_teachers(refs, names(suite), student.env)
+    teachers = teachers_of(refs, suite, student)
     trajectory = teachers.label(student.unroll(), [np.full(4, 0.5), np.full(4, 0.25), np.array([9, 9, 0.125, 0])])
     assert trajectory.labels.weights[:, 0].tolist() == [[0.5, 0.5, 0.25, 0.25], [0, 0, 0.125, 0]]
     wanted = trajectory.labels.policy.argmax(-1)
@@ -376,7 +380,7 @@ def test_several_teachers_label_their_own_columns(student, suite, make_policy):
 
 def test_one_reference_for_two_patterns_has_two_names(student, suite, make_policy):
     ref = make_policy()
-    teachers = build_teachers([f"obj*={ref}", f"obstacles={ref}"], names(suite), student.env)
+    teachers = teachers_of([f"obj*={ref}", f"obstacles={ref}"], suite, student)
     assert [t.name for t in teachers.assignments] == [f"obj*={ref}", f"obstacles={ref}"]
 
 
@@ -384,13 +388,13 @@ def test_an_existing_path_is_no_pattern(student, suite, make_policy, tmp_path):
     """Sweeps like to name their runs lr=1e-3."""
     path = tmp_path / "lr=1e-3"
     path.symlink_to(make_policy())
-    assert [t.name for t in build_teachers([str(path)], names(suite), student.env).assignments] == [str(path)]
-    assert len(build_teachers([f"obj*={path}"], names(suite), student.env).assignments[0].columns) == 2
+    assert [t.name for t in teachers_of([str(path)], suite, student).assignments] == [str(path)]
+    assert len(teachers_of([f"obj*={path}"], suite, student).assignments[0].columns) == 2
 
 
 def test_a_pattern_that_matches_nothing_lists_the_tasks(student, suite, make_policy):
     with pytest.raises(ValueError, match="'Pong\\*' matches no task; the suite has object, obstacles"):
-        build_teachers([f"Pong*={make_policy()}"], names(suite), student.env)
+        teachers_of([f"Pong*={make_policy()}"], suite, student)
 
 
 def test_a_teacher_without_weight_is_not_run(tiny, make_policy, monkeypatch):
@@ -419,3 +423,15 @@ def test_a_student_learns_what_a_teacher_of_another_architecture_wants(tiny, mak
     losses = [u.metrics["distillation_loss"] for u in train(config)]
     assert losses[0] == pytest.approx((math.log(7) + math.log(3)) / 2, abs=0.2)
     assert losses[-1] < 0.5 * losses[0]
+
+
+def test_a_consumer_may_ask_for_the_trajectories(tiny, make_policy):
+    """They are what was learned from, labels and all; without asking there are none, and nothing else changes."""
+    config = tiny(teachers=(make_policy(),), schedule="constant:1", total_frames=64)
+    asked, plain = list(train(config, with_trajectories=True)), list(train(config))
+    assert all(update.trajectory is None for update in plain)
+    for update, other in zip(asked, plain, strict=True):
+        assert update.trajectory is not None
+        assert update.trajectory.labels is not None
+        assert update.trajectory.actions.shape == (config.unroll_length, 4)
+        assert update.metrics["loss"] == other.metrics["loss"]

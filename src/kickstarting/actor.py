@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from kickstarting.algo.losses import mask_logits
-from kickstarting.envs import MultiTaskEnv, TimeStep
+from kickstarting.envs import MultiTaskEnv, TimeStep, is_success
 from kickstarting.machine import mixed_precision, run_network
 from kickstarting.teachers import ActingTeachers
 from kickstarting.types import Inputs, Trajectory
@@ -195,5 +195,5 @@ class Actor:
             reward, column = float(step.rewards[i]), columns.start + int(i)
             task, total = int(self.env.task_of_column[column]), float(self._returns[column])
             by_teacher = self._teachers is not None and self._teachers.acts(column)
-            self._episodes.append(Episode(task, column, total, int(self._lengths[column]), reward > 0, by_teacher))
+            self._episodes.append(Episode(task, column, total, int(self._lengths[column]), is_success(reward), by_teacher))
             self._returns[column] = self._lengths[column] = 0

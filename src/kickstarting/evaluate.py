@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from kickstarting.actor import Actor, Episode
-from kickstarting.envs import MultiTaskEnv
+from kickstarting.envs import MultiTaskEnv, describe
 from kickstarting.networks import Network
 from kickstarting.suites import Suite, load_suite
 from kickstarting.teachers import AsNetwork, Teachers, adapt, load_teacher
@@ -117,12 +117,11 @@ def evaluate_ref(ref: str, suite_name: str, **options) -> list[TaskResult]:
     Raises ValueError if the policy reads or acts in other spaces than the suite has.
     """
     suite = load_suite(suite_name)
-    env = MultiTaskEnv(suite.tasks, 1, seed=0)
-    env.close()
+    spaces = describe(suite.tasks)
     if ref == "random":
-        return evaluate(_Uniform(env.distribution.size), suite, **options)
-    teacher = adapt(load_teacher(ref), (), env.observation_space, env.action_space)
-    return evaluate(AsNetwork(teacher, env.distribution, env.action_space), suite, **options)
+        return evaluate(_Uniform(spaces.distribution.size), suite, **options)
+    teacher = adapt(load_teacher(ref), (), spaces.observation_space, spaces.action_space)
+    return evaluate(AsNetwork(teacher, spaces.distribution, spaces.action_space), suite, **options)
 
 
 class _Uniform:

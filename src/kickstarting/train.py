@@ -13,7 +13,7 @@ import torch
 
 from kickstarting.actor import Actor, Unrolls
 from kickstarting.config import Config
-from kickstarting.envs import MultiTaskEnv
+from kickstarting.envs import MultiTaskEnv, TaskSpaces, describe
 from kickstarting.evaluate import measure_teachers
 from kickstarting.hyperparameters import HyperparameterSchedules, Scheduled
 from kickstarting.learner import Learner
@@ -25,6 +25,7 @@ from kickstarting.runs.metrics import Clock
 from kickstarting.scores import ScoreTracker
 from kickstarting.suites import Suite, load_suite
 from kickstarting.teachers import ActingTeachers, Teachers, build_teachers
+from kickstarting.types import Trajectory
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ class Update:
     metrics: dict[str, float | None]
     snapshot: Snapshot | None = None
     """At a checkpoint, all that training needs to go on; its tensors are the learner's own, so save or copy them at once."""
+    trajectory: Trajectory | None = None
+    """What was learned from, labelled; only for a consumer that asked for it."""
 
 
 def train(
@@ -43,25 +46,28 @@ def train(
     snapshot: Snapshot | None = None,
     teacher_scores: Mapping[str, Mapping[str, Any]] | None = None,
     scheduled: Scheduled | None = None,
+    *,
+    with_trajectories: bool = False,
 ) -> Iterator[Update]:
     """Train the student of a configuration, from the start or from a snapshot of the same configuration.
 
     teacher_scores: as `measure_teachers` gives them; measured here if lambda follows scores and none are given.
     scheduled: what the configuration says unless given, as a population gives what it evolved.
+    with_trajectories: each update carries its trajectory, as for who records histories.
 
     Every checkpoint is a seam: the environments restart with seeds derived from (seed, checkpoint number), in the
     interrupted and in the uninterrupted run alike, which makes resuming exact for any environment.
 
     Raises ValueError before any work if suite, network, teachers or schedules do not fit; TrainingError if the loss diverges.
     """
-    suite, env, spec, learner = build(config)
-    teachers = build_teachers(config.references, [t.name for t in suite.tasks], env, learner.device)
+    suite, spaces, spec, learner = build(config)
+    tasks = spaces.task_of_column(config.envs_per_task, config.env_groups)
+    teachers = build_teachers(config.references, [t.name for t in suite.tasks], spaces, tasks, learner.device)
     scores = ScoreTracker(suite, window=config.score_window, warm_up=config.envs_per_task)
-    env.close()  # it was made for its spaces
     scheduled = scheduled or Scheduled.of(config)
     if teacher_scores is None and any(alpha.uses_progress for alpha in scheduled.alphas):
-        teacher_scores = measure_teachers(teachers, suite, env.task_of_column, config.seed)
-    schedules = HyperparameterSchedules(scheduled, teachers, suite, env.task_of_column, teacher_scores)
+        teacher_scores = measure_teachers(teachers, suite, tasks, config.seed)
+    schedules = HyperparameterSchedules(scheduled, teachers, suite, tasks, teacher_scores)
     frames_per_update = config.unroll_length * config.envs_per_task * sum(task.action_repeat for task in suite.tasks)
     frames, seam = restore(snapshot, learner, scores, schedules) if snapshot else (0, 0)
 
@@ -84,21 +90,22 @@ def train(
                 frames += frames_per_update
                 metrics = {name: value.item() for name, value in losses.items()} | scores.metrics()
                 metrics |= schedules.metrics(hyperparameters, lambdas) | actor.metrics() | clock.metrics()
-                ends = frames >= until
-                yield Update(frames, metrics, take_snapshot(seam, frames, learner, scores, schedules, spec) if ends else None)
+                state = take_snapshot(seam, frames, learner, scores, schedules, spec) if frames >= until else None
+                yield Update(frames, metrics, state, trajectory if with_trajectories else None)
 
 
-def build(config: Config) -> tuple[Suite, MultiTaskEnv, NetworkSpec, Learner]:
-    """The suite, its environments, and a freshly initialised student; the same for the same seed."""
+def build(config: Config) -> tuple[Suite, TaskSpaces, NetworkSpec, Learner]:
+    """The suite, its spaces, and a freshly initialised student; the same for the same seed."""
     config.check()
     device = resolve_device(config.device)
     use_machine(config.threads_each(), config.precision, device)
     suite = load_suite(config.suite)
-    env = make_env(config, suite, 0)
-    spec = NetworkSpec(config.network, config.parsed_network_options(), env.observation_space, env.action_space)
+    spaces = describe(suite.tasks)
+    spec = NetworkSpec(config.network, config.parsed_network_options(), spaces.observation_space, spaces.action_space)
     torch.manual_seed(config.seed)
     learning = replace(config.learner, minibatches=min(config.learner.minibatches, config.envs_per_task))
-    return suite, env, spec, Learner(spec.build(env.distribution), env.distribution, learning, device, len(suite.tasks))
+    learner = Learner(spec.build(spaces.distribution), spaces.distribution, learning, device, len(suite.tasks))
+    return suite, spaces, spec, learner
 
 
 def make_env(config: Config, suite: Suite, seam: int) -> MultiTaskEnv:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cache
 from typing import NamedTuple
 
@@ -10,13 +9,13 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
-from kickstarting.envs.gym import GymnasiumEnv
+from kickstarting.envs.gym import GymnasiumAsyncEnv, GymnasiumEnv
 from kickstarting.envs.pool import EnvPoolEnv
-from kickstarting.envs.protocol import TimeStep, VectorEnv
+from kickstarting.envs.protocol import TimeStep
 
 
 class Case(NamedTuple):
-    make: Callable[..., VectorEnv]
+    make: type[EnvPoolEnv | GymnasiumEnv]
     env_id: str
     limit: int
     """Agent steps after which an episode is cut."""
@@ -25,7 +24,6 @@ class Case(NamedTuple):
     random: bool = True
     """The seed decides how an episode starts or goes on."""
     num_envs: int = 3
-    mode: str = ""
 
 
 BOTH, CUT = frozenset({"terminated", "truncated"}), frozenset({"truncated"})
@@ -36,11 +34,13 @@ CASES = {
     "envpool-atari": Case(EnvPoolEnv, "Pong-v5", 25, CUT, num_envs=2),
     "envpool-cartpole": Case(EnvPoolEnv, "CartPole-v1", 18, BOTH),
     "envpool-continuous": Case(EnvPoolEnv, "Pendulum-v1", 20, CUT),
-    "sync-cartpole": Case(GymnasiumEnv, "CartPole-v1", 14, BOTH, mode="sync"),
-    "sync-grid": Case(GymnasiumEnv, "minigrid:MiniGrid-Empty-5x5-v0", 6, CUT, random=False, mode="sync"),
-    "sync-continuous": Case(GymnasiumEnv, "Pendulum-v1", 20, CUT, mode="sync"),
-    "async-cartpole": Case(GymnasiumEnv, "CartPole-v1", 14, BOTH, num_envs=2, mode="async"),
+    "sync-cartpole": Case(GymnasiumEnv, "CartPole-v1", 14, BOTH),
+    "sync-grid": Case(GymnasiumEnv, "minigrid:MiniGrid-Empty-5x5-v0", 6, CUT, random=False),
+    "sync-continuous": Case(GymnasiumEnv, "Pendulum-v1", 20, CUT),
+    "async-cartpole": Case(GymnasiumAsyncEnv, "CartPole-v1", 14, BOTH, num_envs=2),
 }
+PAYS = {"envpool-cartpole": 1, "envpool-continuous": -1, "sync-cartpole": 1, "sync-continuous": -1, "async-cartpole": 1}
+"""The sign of every reward, where it is one."""
 STEPS = 60
 SEED = 5
 
@@ -53,18 +53,26 @@ class Record(NamedTuple):
     space: spaces.Dict
     meddled: int
     """Actions of reset steps that were exchanged."""
+    frame_skip: int | None
 
 
 @cache
 def play(
-    name: str, seed: int = SEED, limit: int = 0, column: int | None = None, alike: bool = False, meddle: bool = False
+    name: str,
+    seed: int = SEED,
+    limit: int = 0,
+    column: int | None = None,
+    alike: bool = False,
+    meddle: bool = False,
+    success_ends: bool = False,
 ) -> Record:
     """Random actions, the same for every call. limit: instead of the case's. column: only that one, in an environment of its
-    own. alike: every column gets the actions of the first. meddle: other actions on every reset step."""
+    own. alike: every column gets the actions of the first. meddle: other actions on every reset step. success_ends: as of the
+    adapter."""
     case = CASES[name]
-    mode = {"mode": case.mode} if case.mode else {}
     num_envs = case.num_envs if column is None else 1
-    env = case.make(case.env_id, num_envs, seed=seed, options={"max_episode_steps": limit or case.limit}, **mode)
+    options = {"max_episode_steps": limit or case.limit}
+    env = case.make(case.env_id, num_envs, seed=seed, success_ends=success_ends, options=options)
     rng = np.random.default_rng(0)
     reset = step = env.reset()
     steps, meddled = [], 0
@@ -82,7 +90,7 @@ def play(
     env.close()
     observations = {k: np.stack([s.observations[k] for s in steps]) for k in steps[0].observations}
     flags = [np.stack(x) for x in list(zip(*steps, strict=True))[1:]]
-    return Record(reset, TimeStep(observations, *flags), env.observation_space, meddled)
+    return Record(reset, TimeStep(observations, *flags), env.observation_space, meddled, env.frame_skip)
 
 
 def _random_actions(space: spaces.Space, num_envs: int, rng: np.random.Generator) -> np.ndarray:
@@ -105,7 +113,7 @@ pytestmark = pytest.mark.parametrize("name", CASES)
 
 
 def test_shapes_and_types_are_those_of_the_spaces(name):
-    reset, steps, space, _ = play(name)
+    reset, steps, space, *_ = play(name)
     B = CASES[name].num_envs
     for leading, step in (((B,), reset), ((STEPS, B), steps)):
         assert step.observations.keys() == space.keys()
@@ -117,6 +125,12 @@ def test_shapes_and_types_are_those_of_the_spaces(name):
             assert x.max() <= high
         assert [x.dtype for x in step[1:]] == [np.float32, bool, bool, bool, bool]
         assert all(x.shape == leading for x in step[1:])
+
+
+def test_frames_of_a_step_are_known_beforehand_or_not_at_all(name):
+    known = CASES[name].make.frame_skip_of(CASES[name].env_id, {})
+    assert play(name).frame_skip == known
+    assert known == (4 if name == "envpool-atari" else None)
 
 
 def test_reset_is_a_first_observation_and_no_transition(name):
@@ -166,6 +180,17 @@ def test_a_truncated_episode_shows_its_true_last_observation(name):
     assert not long.truncated[last].any()
     for key, x in short.observations.items():
         assert np.array_equal(x[: case.limit, cut], long.observations[key][: case.limit, cut])
+
+
+def test_a_final_reward_above_zero_and_no_other_turns_a_cut_into_an_end(name):
+    """Everything else is as without `success_ends`; Pendulum pays less than nothing on every step, and stays truncated."""
+    plain, told = play(name).steps, play(name, success_ends=True).steps
+    success = plain.truncated & (plain.rewards > 0)
+    assert np.array_equal(told.terminated, plain.terminated | success)
+    assert np.array_equal(told.truncated, plain.truncated & ~success)
+    assert same(told, plain._replace(terminated=told.terminated, truncated=told.truncated))
+    if name in PAYS:
+        assert (np.sign(plain.rewards[plain.truncated]) == PAYS[name]).all()
 
 
 def test_same_seed_same_stream_and_other_seed_another(name):

@@ -8,7 +8,7 @@ import pytest
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode
 
-from kickstarting.envs.gym import GymnasiumEnv
+from kickstarting.envs.gym import GymnasiumEnv, GymnasiumVectorEnv
 from kickstarting.envs.protocol import TimeStep, VectorEnv
 
 LIMIT = 3
@@ -101,7 +101,7 @@ def test_the_last_observation_and_then_the_first():
 
 
 def test_a_same_step_reset_loses_only_the_truncated_transition():
-    env = GymnasiumEnv("kickstarting-test/SameStep-v0", 2, seed=0, mode="vector_entry_point")
+    env = GymnasiumVectorEnv("kickstarting-test/SameStep-v0", 2, seed=0)
     steps = walk(env, 4)
     observed = [step.observations["observation"][:, 0].tolist() for step in steps]
     assert observed == [[0, 0], [1, 1], [0, 2], [1, 0], [0, 1]]
@@ -114,7 +114,7 @@ def test_a_same_step_reset_loses_only_the_truncated_transition():
 
 def test_an_environment_that_never_resets_is_refused():
     with pytest.raises(ValueError, match="DISABLED"):
-        GymnasiumEnv("kickstarting-test/NeverResets-v0", 2, seed=0, mode="vector_entry_point")
+        GymnasiumVectorEnv("kickstarting-test/NeverResets-v0", 2, seed=0)
 
 
 def test_actions_are_clipped_to_the_box():

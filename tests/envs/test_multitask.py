@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from kickstarting.envs import MultiTaskEnv
-from kickstarting.networks.language import tokenise
+from kickstarting.envs import MultiTaskEnv, describe, make_task_env, multitask
+from kickstarting.spaces import tokenise
 from kickstarting.suites import Task
 
 EMPTY = Task("empty", "MiniGrid-Empty-5x5-v0", metric="success")
@@ -110,3 +110,46 @@ def test_a_policy_of_the_joint_space_fits_every_task():
     env.close()
     logits = torch.zeros(4, env.distribution.size)
     assert env.distribution.log_prob(logits, torch.full((4,), 6)).shape == (4,)
+
+
+@pytest.mark.parametrize("tasks", [[EMPTY, OBSTACLES], [OBSTACLES], [PENDULUM, PENDULUM]])
+@pytest.mark.parametrize("num_actions", [0, 9])
+def test_a_description_is_that_of_the_environments(tasks, num_actions):
+    described = describe(tasks, num_actions)
+    env = MultiTaskEnv(tasks, 4, seed=0, groups=2, num_actions=num_actions)
+    env.close()
+    assert described == env.spaces
+    assert (described.observation_space, described.action_space) == (env.observation_space, env.action_space)
+    assert type(described.distribution) is type(env.distribution)
+    assert described.distribution.size == env.distribution.size
+    assert (described.task_of_column(4, groups=2) == env.task_of_column).all()
+    mask = described.action_mask(4, groups=2)
+    assert (mask is None) == (env.action_mask is None)
+    if mask is not None:
+        assert torch.equal(mask, env.action_mask)
+
+
+def test_a_description_opens_each_environment_once_and_leaves_none_open(monkeypatch):
+    opened, closed = [], []
+
+    def make(task, num_envs, *, seed):
+        env = make_task_env(task, num_envs, seed=seed)
+        close = env.close
+        opened.append(task.name)
+        env.close = lambda: closed.append(task.name) or close()
+        return env
+
+    monkeypatch.setattr(multitask, "_SEEN", {})
+    monkeypatch.setattr(multitask, "make_task_env", make)
+    shorter = Task("shorter", EMPTY.env_id, options={"max_episode_steps": 9})
+    assert describe([EMPTY, OBSTACLES, EMPTY, shorter]).num_actions == (7, 3, 7, 7)
+    assert describe([OBSTACLES]).action_space.n == 3
+    assert opened == closed == ["empty", "obstacles", "shorter"]
+
+
+def test_a_description_refuses_what_the_environments_refuse():
+    for other in (EMPTY, PENDULUM):
+        with pytest.raises(ValueError, match=rf"'{other.name}'.*'cartpole'.*share their observations"):
+            describe([CARTPOLE, other])
+    with pytest.raises(ValueError, match="3 environments of a task cannot be split into 2"):
+        describe([EMPTY]).task_of_column(3, groups=2)

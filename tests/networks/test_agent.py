@@ -13,12 +13,12 @@ from torch import Tensor, nn
 
 from kickstarting.algo.distributions import Categorical, DiagonalGaussian, Distribution, MultiCategorical
 from kickstarting.networks import PRESETS, build_network, count_parameters
-from kickstarting.networks.language import MAX_WORDS
+from kickstarting.spaces import Grid, Pixels, tokens
 from kickstarting.types import Inputs, Output
 
-MISSION = spaces.Box(-1, 999, (MAX_WORDS,), np.int16)
-DMLAB = spaces.Dict({"image": spaces.Box(0, 255, (72, 96, 3), np.uint8), "mission": MISSION})
-VIEW = spaces.Box(0, 3, (7, 7, 3), np.uint8)
+MISSION = tokens()
+DMLAB = spaces.Dict({"image": Pixels(0, 255, (72, 96, 3), np.uint8), "mission": MISSION})
+VIEW = Grid(0, 3, (7, 7, 3), np.uint8)
 GRID = spaces.Dict({"image": VIEW, "direction": spaces.Discrete(4), "mission": MISSION})
 VECTOR = spaces.Dict({"state": spaces.Box(-np.inf, np.inf, (4,), np.float32)})
 
@@ -29,7 +29,7 @@ class Case(NamedTuple):
 
 
 CASES = {
-    "pixels": Case(spaces.Dict({"image": spaces.Box(0, 255, (36, 36, 3), np.uint8)}), MultiCategorical((2, 3))),
+    "pixels": Case(spaces.Dict({"image": Pixels(0, 255, (36, 36, 3), np.uint8)}), MultiCategorical((2, 3))),
     "grid": Case(GRID, Categorical(7)),
     "vector": Case(VECTOR, DiagonalGaussian(2)),
 }

@@ -11,7 +11,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from kickstarting.networks.language import MAX_WORDS, LanguageEncoder, tokenise
+from kickstarting.networks.language import LanguageEncoder
+from kickstarting.spaces import MAX_WORDS, tokenise
 
 VOCABULARY = """a after and at avoid ball behind blue box corner door end fetch find first from front get go
 goal green grey hallway in key lava left match matching maze must near next object of on open opened opening

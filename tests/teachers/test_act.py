@@ -36,7 +36,7 @@ def act(tiny, suite) -> Callable[..., Acted]:
         student = build_network("small", env.observation_space, env.distribution, {"hidden": 8, "lstm": 8})
         with torch.no_grad():
             student.policy.weight.mul_(100)
-        teachers = build_teachers(refs, [task.name for task in load_suite(suite).tasks], env)
+        teachers = build_teachers(refs, [task.name for task in load_suite(suite).tasks], env.spaces, env.task_of_column)
         schedule = parse_schedule(probability, total_frames=1000)
         acting = ActingTeachers(teachers, env, schedule, frames=0, frames_per_step=1.0, seed=seed)
         actor = Actor(env, student, 8, seed=seed, teachers=acting)

@@ -93,5 +93,5 @@ def test_another_teacher_behind_the_path_is_refused(tiny, suite, make_policy, tm
 def test_two_pinned_references_of_one_teacher_are_loaded_once(suite, student_env, make_policy) -> None:
     ref = make_policy()
     references = pinned([Reference(ref, "obj*"), Reference(ref, "obstacles")])
-    teachers = build_teachers(references, ["object", "obstacles"], student_env)
+    teachers = build_teachers(references, ["object", "obstacles"], student_env.spaces, student_env.task_of_column)
     assert teachers.assignments[0].teacher is teachers.assignments[1].teacher

@@ -1,6 +1,7 @@
 """Vector environments: one protocol, one adapter file per library, and the suite's tasks side by side."""
 
-from kickstarting.envs.multitask import MultiTaskEnv, make_task_env
-from kickstarting.envs.protocol import TimeStep, VectorEnv
+from kickstarting.envs.backends import BACKENDS, make_task_env
+from kickstarting.envs.multitask import MultiTaskEnv, TaskSpaces, describe
+from kickstarting.envs.protocol import TimeStep, VectorEnv, is_success
 
-__all__ = ["MultiTaskEnv", "TimeStep", "VectorEnv", "make_task_env"]
+__all__ = ["BACKENDS", "MultiTaskEnv", "TaskSpaces", "TimeStep", "VectorEnv", "describe", "is_success", "make_task_env"]

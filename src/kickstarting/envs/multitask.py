@@ -2,51 +2,71 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
 
 import gymnasium
 import numpy as np
 import torch
 from gymnasium import spaces
 
-from kickstarting.algo.distributions import Categorical, DiagonalGaussian, Distribution, MultiCategorical
-from kickstarting.envs.gym import GymnasiumEnv
-from kickstarting.envs.pool import EnvPoolEnv
+from kickstarting.algo.distributions import Distribution
+from kickstarting.envs.backends import TaskSpec, make_task_env
 from kickstarting.envs.protocol import TimeStep, VectorEnv
-
-GYMNASIUM_MODES = {"gymnasium": "sync", "gymnasium-async": "async", "gymnasium-vector": "vector_entry_point"}
-"""`gymnasium.make_vec`'s vectorization_mode by name of the backend."""
+from kickstarting.spaces import action_mask, join_actions, join_observations, make_distribution, task_of_column
 
 
-@runtime_checkable
-class TaskSpec(Protocol):
-    """What it takes to make the environments of a task (`suites.Task` has it)."""
+@dataclass(frozen=True)
+class TaskSpaces:
+    """What the tasks of a suite observe and do: all that a policy is made for."""
+
+    observation_space: spaces.Dict
+    """Of every task."""
+    action_space: gymnasium.Space
+    """In which one policy acts for all tasks."""
+    num_actions: tuple[int, ...] | None
+    """How many of the policy's discrete actions each task has; None for other actions."""
+    num_tasks: int
 
     @property
-    def name(self) -> str: ...
-    @property
-    def env_id(self) -> str: ...
-    @property
-    def backend(self) -> str: ...
-    @property
-    def metric(self) -> str: ...
-    @property
-    def options(self) -> Mapping[str, Any]: ...
+    def distribution(self) -> Distribution:
+        """The policy's. Raises ValueError for action spaces that have none."""
+        return make_distribution(self.action_space)
+
+    def task_of_column(self, envs_per_task: int, groups: int = 1) -> np.ndarray:
+        """As `MultiTaskEnv.task_of_column`, int [B]. Raises ValueError if the environments cannot be split into equal groups."""
+        return task_of_column(self.num_tasks, envs_per_task, groups)
+
+    def action_mask(self, envs_per_task: int, groups: int = 1) -> torch.Tensor | None:
+        """As `MultiTaskEnv.action_mask`, bool [B, A] or None."""
+        return action_mask(self.num_actions, self.action_space, self.task_of_column(envs_per_task, groups))
 
 
-def make_task_env(task: TaskSpec, num_envs: int, *, seed: int, num_threads: int = 1) -> VectorEnv:
-    """The environments of one task. Raises ValueError if the backend or the environment is unknown."""
-    success_ends = task.metric == "success"
-    if task.backend == "envpool":
-        return EnvPoolEnv(
-            task.env_id, num_envs, seed=seed, num_threads=num_threads, success_ends=success_ends, options=task.options
-        )
-    if task.backend not in GYMNASIUM_MODES:
-        raise ValueError(f"task {task.name!r} has backend {task.backend!r}; known: envpool, {', '.join(GYMNASIUM_MODES)}")
-    return GymnasiumEnv(
-        task.env_id, num_envs, seed=seed, mode=GYMNASIUM_MODES[task.backend], success_ends=success_ends, options=task.options
-    )
+def describe(tasks: Sequence[TaskSpec], num_actions: int = 0) -> TaskSpaces:
+    """The spaces of tasks, of which one environment each is opened and closed, once per process.
+
+    num_actions: at least so many in the joint space, as for `MultiTaskEnv`.
+
+    Raises ValueError if a backend or an environment is unknown, or the tasks do not fit together.
+    """
+    return _join(tasks, [_look(task) for task in tasks], num_actions)
+
+
+def _look(task: TaskSpec) -> tuple[spaces.Dict, gymnasium.Space]:
+    key = (task.backend, task.env_id, repr(sorted(task.options.items())))
+    if key not in _SEEN:
+        with closing(make_task_env(task, 1, seed=0)) as env:
+            _SEEN[key] = env.observation_space, env.action_space
+    return _SEEN[key]
+
+
+_SEEN: dict[tuple[str, str, str], tuple[spaces.Dict, gymnasium.Space]] = {}
+
+
+def _join(tasks: Sequence[TaskSpec], seen: Sequence[tuple[spaces.Dict, gymnasium.Space]], num_actions: int) -> TaskSpaces:
+    names, (observed, acted) = [task.name for task in tasks], zip(*seen, strict=True)
+    return TaskSpaces(join_observations(names, observed), *join_actions(names, acted, num_actions), len(tasks))
 
 
 class MultiTaskEnv:
@@ -67,25 +87,18 @@ class MultiTaskEnv:
         groups: int = 1,
         num_actions: int = 0,
     ):
-        if envs_per_task % groups:
-            raise ValueError(f"{envs_per_task} environments of a task cannot be split into {groups} equal groups")
+        self.task_of_column = task_of_column(len(tasks), envs_per_task, groups)
         each = envs_per_task // groups
         pools = [task for _ in range(groups) for task in tasks]
         seeds = np.random.SeedSequence(seed).generate_state(len(pools)) % 2**30
         self.parts = [make_task_env(task, each, seed=int(s), num_threads=num_threads) for task, s in zip(pools, seeds, strict=True)]
         self.num_envs = envs_per_task * len(tasks)
-        self.task_of_column = np.tile(np.repeat(np.arange(len(tasks)), each), groups)
         self.groups = [slice(g * each * len(tasks), (g + 1) * each * len(tasks)) for g in range(groups)]
         self._tasks, self._each = len(tasks), each
-        self.observation_space = self.parts[0].observation_space
-        for task, part in zip(pools, self.parts, strict=True):
-            if part.observation_space != self.observation_space:
-                raise ValueError(
-                    f"task {task.name!r} observes {part.observation_space}, task {tasks[0].name!r} {self.observation_space}; "
-                    "the tasks of a suite must share their observations"
-                )
-        self.action_space, self.action_mask = _join_actions(pools, self.parts, each, num_actions)
-        self.distribution = make_distribution(self.action_space)
+        self.spaces = _join(tasks, [(part.observation_space, part.action_space) for part in self.parts[: len(tasks)]], num_actions)
+        self.observation_space, self.action_space = self.spaces.observation_space, self.spaces.action_space
+        self.action_mask = self.spaces.action_mask(envs_per_task, groups)
+        self.distribution = self.spaces.distribution
 
     def reset(self) -> TimeStep:
         return _concatenate([part.reset() for part in self.parts])
@@ -111,37 +124,6 @@ class MultiTaskEnv:
     def close(self) -> None:
         for part in self.parts:
             part.close()
-
-
-def make_distribution(space: gymnasium.Space) -> Distribution:
-    """The policy's distribution for an action space. Raises ValueError for spaces that have none."""
-    if isinstance(space, spaces.Discrete):
-        return Categorical(int(space.n))
-    if isinstance(space, spaces.MultiDiscrete):
-        return MultiCategorical(tuple(int(n) for n in space.nvec.flatten()))
-    if isinstance(space, spaces.Box) and len(space.shape) == 1:
-        return DiagonalGaussian(space.shape[0])
-    raise ValueError(f"no policy for action space {space}; Discrete, MultiDiscrete and flat Box are known")
-
-
-def _join_actions(
-    tasks, parts: list[VectorEnv], envs_per_task: int, num_actions: int
-) -> tuple[gymnasium.Space, torch.Tensor | None]:
-    first = parts[0].action_space
-    if all(isinstance(part.action_space, spaces.Discrete) for part in parts):
-        counts = [int(part.action_space.n) for part in parts]  # type: ignore[attr-defined]
-        joint = spaces.Discrete(max(*counts, num_actions))
-        if set(counts) == {joint.n}:
-            return joint, None
-        mask = torch.arange(int(joint.n)) < torch.tensor(counts).repeat_interleave(envs_per_task)[:, None]
-        return joint, mask
-    for task, part in zip(tasks, parts, strict=True):
-        if part.action_space != first:
-            raise ValueError(
-                f"task {task.name!r} acts in {part.action_space}, task {tasks[0].name!r} in {first}; "
-                "only discrete action spaces of different size can share a suite"
-            )
-    return first, None
 
 
 def _concatenate(steps: list[TimeStep]) -> TimeStep:

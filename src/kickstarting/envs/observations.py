@@ -1,44 +1,36 @@
-"""Every library's observations in one form: a dict of float32, uint8 images [H, W, C], integers, and mission tokens."""
+"""Every library's observations in one form, each of a declared kind: numbers float32, images [H, W, C], texts as tokens."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import gymnasium
 import numpy as np
-from gymnasium import spaces
 
-from kickstarting.networks.language import BUCKETS, MAX_WORDS, tokenise
+from kickstarting.spaces import MAX_WORDS, Declared, Grid, Pixels, Text, Vector, tokenise, tokens
 
 
 class Observations:
     """Normalises the spaces and the batches of one vector environment.
 
-    A text observation is tokenised once per episode. An observation that is no dict gets the name `observation`.
+    An observation that is no dict gets the name `observation`. A text is tokenised once per episode.
+
+    known: kinds that the adapter knows from its library, by name of the observation. Else a space's own class decides
+    (`kickstarting.spaces`), then what is left is an image if it has three dimensions, a vector if not.
+
+    Raises ValueError if an observation cannot be read, or not as the kind that it is said to be.
     """
 
-    def __init__(self, space: gymnasium.Space, num_envs: int, text: tuple[str, ...] = ("mission",)) -> None:
-        self._named = isinstance(space, spaces.Dict)
-        parts = dict(space.spaces) if isinstance(space, spaces.Dict) else {"observation": space}
-        self._text = {k for k, s in parts.items() if isinstance(s, spaces.Text) or k in text}
-        self._channels_first = {k for k, s in parts.items() if _is_channels_first(s)}
-        self._tokens = {k: np.full((num_envs, MAX_WORDS), -1, np.int16) for k in self._text}
-        self.space = spaces.Dict({k: self._normalise(k, s) for k, s in parts.items()})
-        self._dtypes = [(k, np.dtype(s.dtype)) for k, s in self.space.items()]
-
-    def _normalise(self, name: str, space: gymnasium.Space) -> gymnasium.Space:
-        if name in self._text:
-            return spaces.Box(-1, BUCKETS - 1, (MAX_WORDS,), np.int16)
-        if isinstance(space, spaces.Discrete):
-            return spaces.Discrete(space.n)
-        if not isinstance(space, spaces.Box) or space.shape is None:
-            raise ValueError(f"observation {name!r} is {space}; only Box, Discrete and Text can be read, so wrap the environment")
-        if name in self._channels_first:
-            c, h, w = space.shape
-            return spaces.Box(0, 255, (h, w, c), np.uint8)
-        if space.dtype == np.uint8 and len(space.shape) == 3:
-            return spaces.Box(0, 255, space.shape, np.uint8)
-        return spaces.Box(-np.inf, np.inf, space.shape, np.float32)
+    def __init__(self, space: gymnasium.Space, num_envs: int, known: Mapping[str, type[Declared]] | None = None) -> None:
+        self._named = isinstance(space, gymnasium.spaces.Dict)
+        parts = dict(space.spaces) if isinstance(space, gymnasium.spaces.Dict) else {"observation": space}
+        kinds = {name: (known or {}).get(name) or _kind(part) for name, part in parts.items()}
+        self.space = gymnasium.spaces.Dict({name: _normalised(name, part, kinds[name]) for name, part in parts.items()})
+        texts = {name for name, kind in kinds.items() if kind is Text and parts[name].dtype != self.space[name].dtype}
+        self._tokens = {name: np.full((num_envs, MAX_WORDS), -1, np.int16) for name in texts}
+        self._channels_first = {name for name, part in parts.items() if kinds[name] is Pixels and _is_channels_first(part)}
+        self._dtypes = [(name, np.dtype(part.dtype)) for name, part in self.space.items()]
 
     def __call__(self, raw: Any, is_first: np.ndarray) -> dict[str, np.ndarray]:
         """A batch of raw observations. is_first: bool [B], the rows whose text may have changed."""
@@ -46,7 +38,7 @@ class Observations:
         result = {}
         for name, dtype in self._dtypes:
             x = parts[name]
-            if name in self._text:
+            if name in self._tokens:
                 rows = np.flatnonzero(is_first)
                 if rows.size:
                     self._tokens[name] = self._tokens[name].copy()
@@ -59,6 +51,40 @@ class Observations:
                 x = x.astype(dtype, copy=False)
             result[name] = x
         return result
+
+
+def _kind(space: gymnasium.Space) -> type[Declared] | None:
+    """None for spaces that have no kind of their own: Discrete, and those that cannot be read."""
+    if isinstance(space, Declared):
+        return type(space)
+    if isinstance(space, gymnasium.spaces.Text):
+        return Text
+    if isinstance(space, gymnasium.spaces.Box):
+        return Pixels if len(space.shape) == 3 else Vector
+    return None
+
+
+def _normalised(name: str, space: gymnasium.Space, kind: type[Declared] | None) -> gymnasium.Space:
+    shape, dtype = space.shape or (), space.dtype
+    if isinstance(space, gymnasium.spaces.Discrete):
+        return gymnasium.spaces.Discrete(space.n)
+    if kind is None:
+        raise ValueError(f"observation {name!r} is {space}; only Box, Discrete and Text can be read, so wrap the environment")
+    if kind is Text:
+        characters = not isinstance(space, gymnasium.spaces.Box)
+        if not (characters or (len(shape) == 1 and dtype == np.uint8) or (shape == (MAX_WORDS,) and dtype == np.int16)):
+            raise ValueError(f"observation {name!r} is {space}; a text is gymnasium's Text, bytes uint8 [N], or {tokens()}")
+        return tokens()
+    if kind is Grid:
+        if not (len(shape) == 3 and shape[2] == 3 and dtype == np.uint8):
+            raise ValueError(f"observation {name!r} is {space}; a Grid is uint8 [H, W, 3], so declare another kind")
+        return Grid(0, 255, shape, np.uint8)
+    if kind is Pixels:
+        if len(shape) != 3:
+            raise ValueError(f"observation {name!r} is {space}; Pixels are [H, W, C], so declare another kind")
+        if dtype == np.uint8:
+            return Pixels(0, 255, (*shape[1:], shape[0]) if _is_channels_first(space) else shape, np.uint8)
+    return kind(-np.inf, np.inf, shape, np.float32)
 
 
 def _text(x: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import warnings
 from collections.abc import Mapping
 from functools import cache
@@ -12,7 +13,15 @@ from gymnasium import spaces
 
 from kickstarting.algo.parsing import nearest
 from kickstarting.envs.observations import Observations
-from kickstarting.envs.protocol import TimeStep, first_step
+from kickstarting.envs.protocol import TimeStep, first_step, read_ends
+from kickstarting.spaces import Declared, Grid, Text
+
+MINIGRID: dict[str, type[Declared]] = {"image": Grid, "mission": Text}
+"""What MiniGrid and BabyAI observe beside the direction."""
+
+GAMES = ("atari", "vizdoom")
+"""Libraries whose `frame_skip` is a number of frames, for which an action is repeated. That of MuJoCo's and others is a number
+of physics steps, which make up one frame."""
 
 
 @cache
@@ -22,10 +31,17 @@ def envpool_ids() -> frozenset[str]:
     return frozenset(envpool.list_all_envs())
 
 
+def _library(env_id: str) -> str:
+    """What an environment comes from, as EnvPool names its modules: `minigrid` (BabyAI too), `atari`, `mujoco.gym` ..."""
+    from envpool.registration import registry
+
+    return registry.specs[env_id][0].removeprefix("envpool.")
+
+
 class EnvPoolEnv:
     """One pool, stepped in synchrony, with EnvPool's own next-step reset.
 
-    success_ends: a reward on the very last allowed step is a success, thus a termination; EnvPool calls it truncated.
+    success_ends: a success on the very last allowed step is a termination; EnvPool calls it truncated.
     options: passed to `envpool.make`. Seeding is fixed at construction: environment i gets seed + i.
     """
 
@@ -50,12 +66,31 @@ class EnvPoolEnv:
                 env_id, num_envs=num_envs, num_threads=min(num_threads, num_envs), seed=seed, **(options or {})
             )
             self.action_space = self._pool.action_space
-            self._observe = Observations(self._pool.observation_space, num_envs)
+            self._observe = Observations(
+                self._pool.observation_space, num_envs, MINIGRID if _library(env_id) == "minigrid" else None
+            )
         self.observation_space = self._observe.space
+        self.frame_skip = int(self._pool.spec.config.frame_skip) if _library(env_id) in GAMES else None
         self._success_ends = success_ends
         self._rows = np.arange(num_envs, dtype=np.int32)
         self._keys = [key.removeprefix("obs:") for key in self._pool._state_keys]
         self._action_type = self._pool._spec._action_spec[-1][0]
+
+    @staticmethod
+    def ids() -> frozenset[str]:
+        return envpool_ids()
+
+    @staticmethod
+    def frame_skip_of(env_id: str, options: Mapping[str, Any]) -> int | None:
+        """From the defaults of the class: EnvPool's own `make_spec` takes half a second for an Atari game."""
+        if env_id not in envpool_ids() or _library(env_id) not in GAMES:
+            return None
+        from envpool.registration import registry
+
+        module, name, own = registry.specs[env_id]
+        spec = getattr(importlib.import_module(module), name)
+        defaults = dict(zip(spec._config_keys, spec._default_config_values, strict=True))
+        return int({**defaults, **own, **options}["frame_skip"])
 
     def reset(self) -> TimeStep:
         self._pool._reset(self._rows)
@@ -77,11 +112,8 @@ class EnvPoolEnv:
     def recv(self) -> TimeStep:
         state = self._state()
         is_first = state["elapsed_step"] == 0
-        rewards, truncated = state["reward"], state["trunc"]
-        terminated = state["done"] & ~truncated
-        if self._success_ends:
-            terminated = terminated | (truncated & (rewards != 0))
-            truncated = truncated & ~terminated
+        rewards, cut = state["reward"], state["trunc"]
+        terminated, truncated = read_ends(rewards, state["done"] & ~cut, cut, self._success_ends)
         return TimeStep(self._observe(state.get("obs", state), is_first), rewards, terminated, truncated, is_first, ~is_first)
 
     def close(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import gymnasium
 import numpy as np
@@ -35,9 +35,11 @@ class VectorEnv(Protocol):
 
     num_envs: int
     observation_space: gymnasium.spaces.Dict
-    """Of one environment. Images are [H, W, C] uint8; `mission` is token ids [MAX_WORDS]."""
+    """Of one environment; each part of a declared kind (`spaces.py`): Pixels, Grid, Text, Vector or Discrete."""
     action_space: gymnasium.Space
     """Of one environment: Discrete, MultiDiscrete or Box."""
+    frame_skip: int | None
+    """Simulator frames of one step, for which the library repeats the action; None if it does not say."""
 
     def reset(self) -> TimeStep: ...
     def send(self, actions: np.ndarray) -> None: ...
@@ -49,3 +51,20 @@ def first_step(observations: dict[str, np.ndarray], num_envs: int) -> TimeStep:
     """What `reset` returns: first observations, and no transition that led there."""
     no = np.zeros(num_envs, bool)
     return TimeStep(observations, np.zeros(num_envs, np.float32), no, no, ~no, no)
+
+
+def is_success(last_rewards: Any) -> Any:
+    """Whether an episode that ended with this reward was a success; of an array, one by one."""
+    return last_rewards > 0
+
+
+def read_ends(
+    rewards: np.ndarray, terminated: np.ndarray, truncated: np.ndarray, success_ends: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """`terminated` and `truncated` of which one at most is set, from what a library says.
+
+    success_ends: a success on the very last allowed step is a termination, though libraries call it truncated.
+    """
+    if success_ends:
+        terminated = terminated | (truncated & is_success(rewards))
+    return terminated, truncated & ~terminated

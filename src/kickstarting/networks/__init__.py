@@ -11,6 +11,7 @@ import gymnasium
 from kickstarting.algo.distributions import Distribution
 from kickstarting.algo.parsing import nearest
 from kickstarting.networks.agent import Agent, Network, count_parameters
+from kickstarting.spaces import kind_of
 
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "pixels": {"small": {}, "large": {"deep": True}},
@@ -35,7 +36,7 @@ def build_network(
     options = dict(options or {})
     if ":" in name:
         return _import(name)(observation_space, distribution, **options)
-    presets = PRESETS[_kind(observation_space)]
+    presets = PRESETS[_preset(observation_space)]
     if name not in presets:
         raise ValueError(f"unknown network {name!r}; {nearest(name, presets)} Your own is written package.module:Class.")
     known = Agent.__init__.__annotations__.keys() - {"observation_space", "distribution", "return"}
@@ -45,11 +46,9 @@ def build_network(
     return Agent(observation_space, distribution, **{**presets[name], **options})
 
 
-def _kind(observation_space: gymnasium.spaces.Dict) -> str:
-    shapes = [s.shape for s in observation_space.values() if s.shape and len(s.shape) == 3]
-    if not shapes:
-        return "vector"
-    return "grid" if all(shape[0] < 16 for shape in shapes) else "pixels"
+def _preset(observation_space: gymnasium.spaces.Dict) -> str:
+    kinds = {kind_of(name, space) for name, space in observation_space.items()}
+    return "pixels" if "pixels" in kinds else "grid" if "grid" in kinds else "vector"
 
 
 def _import(name: str) -> Any:

@@ -14,6 +14,7 @@ from kickstarting.networks.language import LanguageEncoder
 from kickstarting.networks.lstm import LSTM
 from kickstarting.networks.recurrent import Recurrent
 from kickstarting.networks.torsos import MLP, Grid, PixelLarge, PixelSmall
+from kickstarting.spaces import kind_of
 from kickstarting.types import Inputs, Output, State
 
 
@@ -30,7 +31,10 @@ class Network(Protocol):
 
 
 class Agent(Recurrent):
-    """One torso per image or vector of the observation; scalars one-hot; a language encoder for `mission`.
+    """One torso per image, grid or vector of the observation; scalars one-hot; a language encoder per text.
+
+    It goes by the declared kind of each observation (`spaces.py`). The encoder of the first text is the module `language`, of
+    a further text NAME `language_NAME`.
 
     hidden: width of each torso. lstm: width of the LSTM, 0 for none. channels: of the convolutions on grids (and of the
     sections of the deep torso on pixels); None takes the torso's own. deep: the 15-convolution torso on pixels.
@@ -50,16 +54,19 @@ class Agent(Recurrent):
         self.distribution = distribution
         self.torsos = nn.ModuleDict()
         self.one_hot: dict[str, int] = {}
+        self.languages: dict[str, str] = {}
         width = 1 + distribution.encoding_size  # last reward, last action
         for name, space in observation_space.items():
-            if name == "mission":
-                self.language = LanguageEncoder(language)
+            kind = kind_of(name, space)
+            if kind == "text":
+                self.languages[name] = f"language_{name}" if self.languages else "language"
+                self.add_module(self.languages[name], LanguageEncoder(language))
                 width += language
             elif isinstance(space, gymnasium.spaces.Discrete):
                 self.one_hot[name] = int(space.n)
                 width += int(space.n)
             else:
-                self.torsos[name] = _torso(space, hidden, channels, deep)
+                self.torsos[name] = _torso(name, kind, space.shape or (), hidden, channels, deep)
                 width += hidden
         self.core = LSTM(width, lstm) if lstm else None
         self.policy = Head(lstm or width, distribution.size)
@@ -80,8 +87,8 @@ class Agent(Recurrent):
         for name, n in self.one_hot.items():
             indices = torch.arange(n, device=inputs.is_first.device)
             features.append((inputs.observations[name][..., None] == indices).float())
-        if "mission" in inputs.observations:
-            features.append(self.language(inputs.observations["mission"]))
+        for name, module in self.languages.items():
+            features.append(getattr(self, module)(inputs.observations[name]))
         return torch.cat(features, -1)
 
 
@@ -93,15 +100,19 @@ class Head(nn.Linear):
             return super().forward(input.float())
 
 
-def _torso(space: gymnasium.Space, hidden: int, channels: tuple[int, ...] | None, deep: bool) -> nn.Module:
-    shape = space.shape or ()
-    if len(shape) == 3 and shape[2] == 3 and shape[0] < 16:
+def _torso(name: str, kind: str, shape: tuple[int, ...], hidden: int, channels: tuple[int, ...] | None, deep: bool) -> nn.Module:
+    if kind == "vector":
+        return MLP(shape, hidden)
+    if kind == "grid":
         return Grid(shape, hidden, channels) if channels else Grid(shape, hidden)
-    if len(shape) == 3:
-        if deep:
-            return PixelLarge(shape, hidden, channels) if channels else PixelLarge(shape, hidden)
-        return PixelSmall(shape, hidden)
-    return MLP(shape, hidden)
+    if deep:
+        return PixelLarge(shape, hidden, channels) if channels else PixelLarge(shape, hidden)
+    if min(shape[:2]) < PixelSmall.LEAST:
+        raise ValueError(
+            f"image {name!r} is {shape[0]} x {shape[1]}, the small torso reads {PixelSmall.LEAST} x {PixelSmall.LEAST} or more; "
+            "use --network large (--network-option deep=True), or declare another kind of observation (kickstarting.spaces)"
+        )
+    return PixelSmall(shape, hidden)
 
 
 def count_parameters(network: nn.Module) -> int:

@@ -1,27 +1,14 @@
-"""Missions to vectors: hashed words, an embedding and an LSTM (as in the papers' agents, scalable_agent `_instruction`)."""
+"""Texts to vectors: hashed words, an embedding and an LSTM (as in the papers' agents, scalable_agent `_instruction`)."""
 
 from __future__ import annotations
 
-import zlib
 from typing import Any
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-BUCKETS = 1000
-MAX_WORDS = 40
-"""Longer missions are cut; the longest of BabyAI's BossLevel has 39 words."""
-_SALT = b"kickstarting-0:"
-
-
-def tokenise(mission: str) -> np.ndarray:
-    """Token ids int16 [MAX_WORDS]: a hash of each word into BUCKETS, -1 behind the last word."""
-    tokens = np.full(MAX_WORDS, -1, np.int16)
-    words = mission.lower().replace(",", " ").split()[:MAX_WORDS]
-    tokens[: len(words)] = [zlib.crc32(_SALT + word.encode()) % BUCKETS for word in words]
-    return tokens
+from kickstarting.spaces import BUCKETS, MAX_WORDS
 
 
 class LanguageEncoder(nn.Module):

@@ -10,6 +10,9 @@ from torch.nn import functional as F
 class PixelSmall(nn.Module):
     """IMPALA's shallow torso: conv 16 8x8/4, conv 32 4x4/2, FC 256; images [N, H, W, C] uint8."""
 
+    LEAST = 20
+    """Rows and columns of an image."""
+
     def __init__(self, shape: tuple[int, ...], size: int = 256) -> None:
         super().__init__()
         self.convs = nn.Sequential(nn.Conv2d(shape[2], 16, 8, 4), nn.ReLU(), nn.Conv2d(16, 32, 4, 2), nn.ReLU())

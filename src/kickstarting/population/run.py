@@ -1,8 +1,8 @@
 """Population based training: members in slices of frames, one round after the other (Schmitt et al. 2018, section 2.3).
 
-A slice is a job of a backend (`launch/`), in this process unless another backend is given: then members take turns, and a
-population takes no more memory than its weights and optimiser states. A resumed population equals an uninterrupted one. After
-each round every member looks at another (`algo/pbt.py`). Directory:
+A slice is a job of a backend (`launch/`). Unless another is given, members take turns in this process, and a population takes the
+memory of one run and of all weights and optimiser states before and after a round. A resumed population equals an uninterrupted
+one. After each round every member looks at another (`algo/pbt.py`). Directory:
 
 population.json                 configuration          lineage.json     who copied whom, every hyperparameter over time
 checkpoints/ROUND/member-NN     all members, atomic    members/NN       each member's config.json and metrics.jsonl

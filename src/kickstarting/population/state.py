@@ -102,8 +102,7 @@ def check_fits(state: Population, config: Config, population: PopulationConfig, 
     tuned, found = sorted(ranges_of(config, population)[0]), sorted(state.values[0])
     if tuned != found:
         raise CheckpointError(f"the checkpoint tunes {', '.join(found)}, {ours} {', '.join(tuned)}; {REMEDY}")
-    _, env, _, learner = build(config)
-    env.close()
+    _, _, _, learner = build(config)
     for i, snapshot in enumerate(state.snapshots):
         assert snapshot is not None
         load_weights(learner.network, snapshot, f"member {i} of the checkpoint")

@@ -22,7 +22,7 @@ from kickstarting.algo.distributions import Categorical, MultiCategorical
 from kickstarting.algo.losses import mask_logits
 from kickstarting.config import Config, read_config
 from kickstarting.display import Display
-from kickstarting.envs import MultiTaskEnv
+from kickstarting.envs import describe
 from kickstarting.evaluate import measure_teachers as evaluate_teachers
 from kickstarting.runs.checkpoint import Snapshot, latest_checkpoint, load_checkpoint, save_checkpoint, write_json
 from kickstarting.runs.health import Facts, Health
@@ -120,13 +120,13 @@ def summarise(updates: list[dict[str, float | None]]) -> dict[str, float | None]
 
 def measure_teachers(config: Config) -> dict[str, dict]:
     """Each teacher's score on the tasks that it teaches, sampled episodes; checks suite, network and teachers on the way."""
-    suite, env, _, _ = build(config)
-    env.close()
-    teachers = build_teachers(config.references, [task.name for task in suite.tasks], env)
-    taught = {int(env.task_of_column[column]) for teacher in teachers.assignments for column in teacher.columns}
+    suite, spaces, _, _ = build(config)
+    tasks = spaces.task_of_column(config.envs_per_task, config.env_groups)
+    teachers = build_teachers(config.references, [task.name for task in suite.tasks], spaces, tasks)
+    taught = {int(tasks[column]) for teacher in teachers.assignments for column in teacher.columns}
     if taught and (alone := [task.name for i, task in enumerate(suite.tasks) if i not in taught]):
         Console().print(f"no teacher for {', '.join(alone)}: learned from rewards alone", highlight=False)
-    scores = evaluate_teachers(teachers, suite, env.task_of_column, config.seed)
+    scores = evaluate_teachers(teachers, suite, tasks, config.seed)
     follows_scores = any(schedule.uses_progress for schedule in config.teacher_schedules())
     for name, score in scores.items():
         if useless := score["no_better_than_random"]:
@@ -143,12 +143,11 @@ def _teacher_scores(out: Path) -> dict[str, dict] | None:
 def facts_of(config: Config, out: Path) -> Facts:
     """What the metrics of this run are judged by."""
     suite = load_suite(config.suite)
-    env = MultiTaskEnv(suite.tasks, 1, seed=0)  # for its actions; one column stands for all of a task
-    env.close()
-    most = math.nan
-    if isinstance(env.distribution, Categorical | MultiCategorical):
-        logits = mask_logits(torch.zeros(env.num_envs, env.distribution.size), env.action_mask)
-        most = float(env.distribution.entropy(logits).mean())
+    spaces = describe(suite.tasks)
+    distribution, most = spaces.distribution, math.nan
+    if isinstance(distribution, Categorical | MultiCategorical):  # one column stands for all of a task
+        logits = mask_logits(torch.zeros(len(suite.tasks), distribution.size), spaces.action_mask(envs_per_task=1))
+        most = float(distribution.entropy(logits).mean())
     return Facts(
         total_frames=config.total_frames,
         tasks=tuple(task.name for task in suite.tasks),

@@ -9,12 +9,10 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-import gymnasium
 import numpy as np
 
 from kickstarting.algo.parsing import nearest
-from kickstarting.envs.multitask import GYMNASIUM_MODES
-from kickstarting.envs.pool import envpool_ids
+from kickstarting.envs.backends import BACKENDS, check_frames
 
 _HERE = Path(__file__).parent
 
@@ -26,7 +24,7 @@ class Task:
     name: str
     env_id: str
     backend: str = "envpool"
-    """envpool, gymnasium, gymnasium-async or gymnasium-vector."""
+    """A name in `envs.BACKENDS`: envpool, gymnasium, gymnasium-async or gymnasium-vector."""
     metric: str = "return"
     """return, or success: 1 if the episode's last reward was positive, else 0."""
     random: float | None = None
@@ -34,10 +32,18 @@ class Task:
     reference: float | None = None
     """The metric that scores 100."""
     category: str = ""
-    action_repeat: int = 1
-    """Number of simulator frames in one agent step."""
+    action_repeat: int = 0
+    """Number of simulator frames in one agent step. Unless given: the backend's own frame skip, or 1 if it has none."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """Passed to the backend's `make`."""
+
+    def __post_init__(self) -> None:
+        if self.action_repeat == 0:
+            object.__setattr__(self, "action_repeat", self.frame_skip() or 1)
+
+    def frame_skip(self) -> int | None:
+        """The backend's own, as far as it is known without making the environment."""
+        return BACKENDS[self.backend].frame_skip_of(self.env_id, self.options) if self.backend in BACKENDS else None
 
     def score(self, metric: float) -> float:
         """100 * (metric - random) / (reference - random), capped at 100; the metric itself where no reference is known."""
@@ -86,14 +92,13 @@ def load_suite(name: str) -> Suite:
         if not Path(name).is_file():
             raise ValueError(f"no suite file at {name}")
         return _read(Path(name))
-    if name in envpool_ids():
-        return Suite(name, (_single(name, "envpool"),))
     backend, _, env_id = name.partition(":")
-    if backend in GYMNASIUM_MODES and env_id:
+    if backend in BACKENDS and env_id:
         return Suite(name, (_single(env_id, backend),))
-    if name in gymnasium.registry:
-        return Suite(name, (_single(name, "gymnasium"),))
-    known = [*builtin_suites(), *envpool_ids(), *gymnasium.registry]
+    for backend, adapter in BACKENDS.items():
+        if name in adapter.ids():
+            return Suite(name, (_single(name, backend),))
+    known = [*builtin_suites(), *(env_id for adapter in BACKENDS.values() for env_id in adapter.ids())]
     hint = nearest(name, known)
     if hint.startswith("known"):
         hint = f"known: {', '.join(builtin_suites())}, a .toml file, or any EnvPool or Gymnasium environment id"
@@ -146,13 +151,17 @@ def _task(entry: dict[str, Any], path: Path) -> Task:
     if "env_id" not in entry:
         raise ValueError(f"{path}: a task lacks env_id")
     entry.setdefault("name", entry["env_id"])
+    if entry.get("action_repeat", 1) < 1:
+        raise ValueError(f"{path}: task {entry['name']!r} has action_repeat {entry['action_repeat']}; it must be at least 1")
     task = Task(**entry)
     if task.metric not in ("return", "success"):
         raise ValueError(f"{path}: task {task.name!r} has metric {task.metric!r}; known: return, success")
-    if task.backend not in (backends := ("envpool", *GYMNASIUM_MODES)):
-        raise ValueError(f"{path}: task {task.name!r} has backend {task.backend!r}; known: {', '.join(backends)}")
-    if task.action_repeat < 1:
-        raise ValueError(f"{path}: task {task.name!r} has action_repeat {task.action_repeat}; it must be at least 1")
+    if task.backend not in BACKENDS:
+        raise ValueError(f"{path}: task {task.name!r} has backend {task.backend!r}; known: {', '.join(BACKENDS)}")
+    try:
+        check_frames(task, task.frame_skip())
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
     if task.random is not None and task.reference is not None and not task.reference > task.random:
         raise ValueError(f"{path}: task {task.name!r} has reference {task.reference} not above random {task.random}")
     return task

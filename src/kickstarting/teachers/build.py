@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from kickstarting.envs import MultiTaskEnv
+from kickstarting.envs import TaskSpaces
 from kickstarting.teachers.adapters import adapt
 from kickstarting.teachers.batching import Assignment
 from kickstarting.teachers.label import Teachers
@@ -18,9 +18,15 @@ from kickstarting.teachers.references import Reference, names_of, parse_referenc
 
 
 def build_teachers(
-    references: Sequence[Reference | str], task_names: Sequence[str], env: MultiTaskEnv, device: str = "cpu"
+    references: Sequence[Reference | str],
+    task_names: Sequence[str],
+    spaces: TaskSpaces,
+    task_of_column: np.ndarray,
+    device: str = "cpu",
 ) -> Teachers:
-    """Teachers by their references, matched to the columns of the student's environments, on the device.
+    """Teachers by their references, on the device, matched to the columns of the student's environments.
+
+    spaces: of the student's tasks. task_of_column: int [B].
 
     Raises ValueError if a pattern matches no task, a teacher is another one than the run began with, or it reads or acts in
     other spaces than the student has.
@@ -32,10 +38,12 @@ def build_teachers(
         tasks, key = reference.tasks(task_names), (reference.ref, reference.adapters)
         if key not in loaded:
             check_pin(reference)
-            loaded[key] = adapt(load_teacher(reference.ref, device), reference.adapters, env.observation_space, env.action_space)
-        columns = torch.from_numpy(np.flatnonzero(np.isin(env.task_of_column, tasks)))
+            loaded[key] = adapt(
+                load_teacher(reference.ref, device), reference.adapters, spaces.observation_space, spaces.action_space
+            )
+        columns = torch.from_numpy(np.flatnonzero(np.isin(task_of_column, tasks)))
         assignments.append(Assignment(loaded[key], columns, name))
-    return Teachers(assignments, env.num_envs, env.distribution, env.action_space)
+    return Teachers(assignments, len(task_of_column), spaces.distribution, spaces.action_space)
 
 
 def pinned(references: Sequence[Reference]) -> tuple[Reference, ...]:
