@@ -5,6 +5,8 @@ files of docs/ alone. Here every file that a page links to joins the site, pages
 are rewritten from places in the repository to places in the site.
 """
 
+# mkdocs is in the extra `docs` alone
+# pyright: reportMissingImports=false
 from __future__ import annotations
 
 import os

@@ -1,0 +1,58 @@
+"""What every origin of teachers does, whatever it loads. A new origin needs an example here."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from kickstarting.spaces import make_distribution
+from kickstarting.teachers.origins import ORIGINS, digest, load_teacher
+from kickstarting.teachers.protocol import Kind, Teacher
+from kickstarting.types import Inputs
+
+T, B = 4, 2
+
+
+@pytest.fixture(params=sorted(ORIGINS))
+def ref(request, make_policy) -> str:
+    examples = {"run": lambda: f"run:{make_policy()}", "zoo": lambda: "zoo:grid-8-small"}
+    return examples[request.param]()
+
+
+def blank(teacher: Teacher) -> Inputs:
+    """Inputs that every teacher of discrete actions can read; the second column begins an episode in the middle."""
+    is_first = torch.zeros(T, B, dtype=torch.bool)
+    is_first[0], is_first[2, 1] = True, True
+    spaces = teacher.observation_space.items()
+    observations = {name: torch.as_tensor(space.sample() * 0).expand(T, B, *(space.shape or ())) for name, space in spaces}
+    return Inputs(observations, torch.full((T, B), -1), torch.zeros(T, B), is_first)
+
+
+def test_a_teacher_labels_an_unroll_as_it_would_step_by_step(ref) -> None:
+    teacher = load_teacher(ref)
+    assert isinstance(teacher, Teacher)
+    assert teacher.ref == ref
+    inputs = blank(teacher)
+    label, state = teacher.label(inputs, teacher.initial_state(B))
+    if label.kind == Kind.PARAMETERS:
+        assert label.policy.shape == (T, B, make_distribution(teacher.action_space).size)
+    assert not label.policy.requires_grad
+    stepwise, parts = teacher.initial_state(B), []
+    for t in range(T):
+        part, stepwise = teacher.label(inputs[t : t + 1], stepwise)
+        parts.append(part.policy)
+    torch.testing.assert_close(label.policy, torch.cat(parts))
+    torch.testing.assert_close(state, stepwise)
+    torch.testing.assert_close(label.policy[2, 1], label.policy[0, 1])  # its state was reset there
+
+
+def test_a_digest_is_that_of_what_was_loaded(ref, make_policy) -> None:
+    assert len(digest(ref)) == 64
+    assert digest(ref) == digest(ref)
+    assert digest(ref) != digest(make_policy(seed=7))
+
+
+@pytest.mark.parametrize("prefix", sorted(ORIGINS))
+def test_what_is_not_there_is_named(prefix) -> None:
+    with pytest.raises((ValueError, OSError), match="nowhere"):
+        load_teacher(f"{prefix}:nowhere")
