@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from kickstarting import Config, Output
-from kickstarting.machine import check_device, mixed_precision, resolve_precision, run_network, use_machine
+from kickstarting.machine import MachineConfig, mixed_precision, resolve_precision, run_network, use_machine
 from kickstarting.types import Inputs
 
 
@@ -74,7 +74,7 @@ def test_a_run_keeps_what_auto_meant_where_it_began(tiny, monkeypatch):
         for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
             monkeypatch.setattr(torch.cpu, name, bool, raising=False)
         began = tiny(precision="auto").on_this_machine()
-        assert (began.device, began.precision) == (device, precision)
+        assert (began.machine.device, began.machine.precision) == (device, precision)
         monkeypatch.setattr(torch.cuda, "is_available", lambda has=has: not has)
         assert began.on_this_machine() == began
 
@@ -91,4 +91,4 @@ def test_unknown_precision_and_device(changes, message):
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_a_gpu_that_is_not_there():
     with pytest.raises(ValueError, match="no GPU here"):
-        check_device("cuda")
+        MachineConfig(device="cuda").check()

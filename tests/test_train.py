@@ -19,7 +19,7 @@ from gymnasium import spaces
 from kickstarting import Config, Update, load_teacher, train
 from kickstarting.actor import Actor
 from kickstarting.algo.distributions import Categorical
-from kickstarting.config import config_from_json
+from kickstarting.config import config_from_json, flat
 from kickstarting.hyperparameters import HyperparameterSchedules, Scheduled
 from kickstarting.learner import LearnerConfig
 from kickstarting.networks import build_network
@@ -178,7 +178,7 @@ def config_arguments(config: Config, out: Path) -> list[str]:
     for teacher in config.teaching.teachers:
         arguments += ["--teacher", teacher]
     for name in ("schedule", "checkpoint_every", "envs_per_task", "unroll_length", "learning_rate", "torch_threads", "precision"):
-        arguments += [f"--{name.replace('_', '-')}", getattr(config, name)]
+        arguments += [f"--{name.replace('_', '-')}", flat(config)[name]]
     return [sys.executable, "-m", "kickstarting", "train", *map(str, arguments)]
 
 

@@ -76,7 +76,7 @@ def test_another_teacher_behind_the_path_is_refused(tiny, suite, make_policy, tm
     teacher, out = tmp_path / "teacher", tmp_path / "run"
     shutil.copytree(make_policy(), teacher)
     run(tiny(teachers=(f"obj*={teacher}",), checkpoint_every="50%"), out)
-    saved = json.loads((out / "config.json").read_text())["teachers"]
+    saved = json.loads((out / "config.json").read_text())["teaching"]["teachers"]
     assert saved == [{"ref": str(teacher), "pattern": "obj*", "adapters": [], "sha256": digest(str(teacher))}]
     (out / "finished.json").unlink()
     shutil.rmtree(out / "checkpoints" / "00000002")
