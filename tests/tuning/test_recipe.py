@@ -144,7 +144,7 @@ def test_train_and_population_take_a_recipe_but_not_to_resume(suite, tmp_path, m
     kickstart("train", suite, "--frames", 64, "--out", tmp_path / "run", *quick)
     assert json.loads((tmp_path / "run" / "config.json").read_text())["learning"]["entropy_cost"] == "0.5"
     kickstart("population", suite, "--frames", 64, "--members", 2, "--slice", "100%", "--out", tmp_path / "population", *quick)
-    assert json.loads((tmp_path / "population" / "population.json").read_text())["config"]["unroll_length"] == 8
+    assert json.loads((tmp_path / "population" / "population.json").read_text())["config"]["learning"]["unroll_length"] == 8
     for arguments, pattern in (
         (("train", "--resume", tmp_path / "run", "--recipe", path), "leave out recipe"),
         (("population", "--resume", tmp_path / "population", "--recipe", path), "leave out recipe"),
