@@ -10,10 +10,11 @@ import numpy as np
 import torch
 
 from kickstarting.actor import Actor, Episode
+from kickstarting.config import Config
 from kickstarting.envs import MultiTaskEnv
 from kickstarting.networks import Network
 from kickstarting.suites import Suite, load_suite
-from kickstarting.teachers import Teachers, check_spaces, load_policy
+from kickstarting.teachers import Teachers, build_teachers, check_spaces, load_policy
 from kickstarting.types import Inputs, Output
 
 UNROLL_LENGTH = 16
@@ -108,6 +109,18 @@ def measure_teachers(teachers: Teachers, suite: Suite, task_of_column: np.ndarra
             "episodes": TEACHER_EPISODES,
         }
     return scores
+
+
+def teachers_alone(config: Config) -> dict[str, dict[str, Any]]:
+    """The scores of a configuration's teachers, as `measure_teachers` gives them: what a run keeps and hands to `train`.
+
+    Raises ValueError if there is no such suite, or a teacher does not fit it.
+    """
+    suite = load_suite(config.suite)
+    env = MultiTaskEnv(suite.tasks, config.envs_per_task, seed=0)  # for its spaces, and who teaches which column
+    env.close()
+    teachers = build_teachers(config.teachers, [task.name for task in suite.tasks], env)
+    return measure_teachers(teachers, suite, env.task_of_column, config.seed)
 
 
 def evaluate_ref(ref: str, suite_name: str, **options) -> list[TaskResult]:

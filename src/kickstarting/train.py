@@ -14,7 +14,7 @@ import torch
 from kickstarting.actor import Actor
 from kickstarting.config import Config
 from kickstarting.envs import MultiTaskEnv
-from kickstarting.evaluate import measure_teachers
+from kickstarting.evaluate import teachers_alone
 from kickstarting.hyperparameters import HyperparameterSchedules
 from kickstarting.learner import Learner
 from kickstarting.machine import resolve_device, use_machine
@@ -43,7 +43,7 @@ def train(
 ) -> Iterator[Update]:
     """Train the student of a configuration, from the start or from a snapshot of the same configuration.
 
-    teacher_scores: as `measure_teachers` gives them; measured here if lambda follows scores and none are given.
+    teacher_scores: as `teachers_alone` gives them; measured here if lambda follows scores and none are given.
 
     Every checkpoint is a seam: the environments restart with seeds derived from (seed, checkpoint number), in the
     interrupted and in the uninterrupted run alike, which makes resuming exact for any environment.
@@ -55,7 +55,7 @@ def train(
     scores = ScoreTracker(suite, window=config.score_window, warm_up=config.envs_per_task)
     env.close()  # it was made for its spaces
     if teacher_scores is None and any(alpha.uses_progress for alpha in config.teacher_schedules()):
-        teacher_scores = measure_teachers(teachers, suite, env.task_of_column, config.seed)
+        teacher_scores = teachers_alone(config)
     schedules = HyperparameterSchedules(config, teachers, suite, env.task_of_column, teacher_scores)
     frames_per_update = config.unroll_length * config.envs_per_task * sum(task.action_repeat for task in suite.tasks)
     frames, seam = restore(snapshot, learner, scores, schedules) if snapshot else (0, 0)

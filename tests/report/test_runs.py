@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kickstarting.report.groups import group_runs
-from kickstarting.report.runs import load_run, load_runs
+from kickstarting.report.runs import TeacherEntry, load_run, load_runs
 
 from .conftest import line_curve
 
@@ -23,7 +23,7 @@ def test_a_run_is_read_with_its_gaps(write_run):
         total_frames=40,
     )
     run = load_run(directory)
-    assert (run.name, run.seed, run.suite, run.total_frames, run.teachers) == ("a", 3, "toy", 40, ("*=ref",))
+    assert (run.name, run.seed, run.suite, run.total_frames, run.teachers) == ("a", 3, "toy", 40, (TeacherEntry("*", "ref"),))
     np.testing.assert_array_equal(run.frames, [10, 20, 30])
     np.testing.assert_array_equal(run.curve("score"), [[20, 30], [5.0, 7.0]])
     np.testing.assert_array_equal(run.curve("task_score/t"), [[20, 30], [6.0, 8.0]])

@@ -13,7 +13,7 @@ from kickstarting.report.comparison import TeacherResult
 from kickstarting.report.figures import curves_figure, tasks_figure, teachers_figure
 from kickstarting.report.figures.teachers import SHADES, voices
 from kickstarting.report.provenance import short_reference
-from kickstarting.report.runs import load_runs
+from kickstarting.report.runs import load_runs, teacher_entry
 from kickstarting.report.tables import experts_table, final_table
 from kickstarting.report.teachers import name_teachers, yardsticks
 
@@ -31,6 +31,8 @@ compare = partial(compare_runs, out=None, bootstrap=50)
         (["runs/one/best", "runs/two/best"], ["runs/one/best", "runs/two/best"], ["one/best", "two/best"]),
         (["a=runs/x", "a=runs/y"], ["runs/x", "runs/y"], ["a=x", "a=y"]),
         (["runs/lr=3/old"], ["runs/lr=3/old"], ["old"]),
+        ([{"pattern": "*", "ref": "runs/lr=3/old", "sha256": "0", "adapters": []}], ["runs/lr=3/old"], ["old"]),
+        ([{"pattern": "a/*", "ref": "zoo:x"}, {"pattern": "b", "ref": "zoo:x"}], ["a/*=zoo:x", "b=zoo:x"], ["a/*", "b"]),
     ],
 )
 def test_a_teachers_name_is_its_pattern_or_the_end_of_its_path(write_run, entries, logged, names):
@@ -41,8 +43,9 @@ def test_a_teachers_name_is_its_pattern_or_the_end_of_its_path(write_run, entrie
 
 
 def test_a_short_reference_has_no_folders():
-    assert short_reference("door_*=/home/me/runs/expert/") == "door_*=expert"
-    assert short_reference("/home/me/lr=3/expert") == "expert"
+    assert short_reference(teacher_entry("door_*=/home/me/runs/expert/")) == "door_*=expert"
+    assert short_reference(teacher_entry("/home/me/lr=3/expert")) == "expert"
+    assert short_reference(teacher_entry({"pattern": "a/b_*", "ref": "/home/me/lr=3/expert", "sha256": "0"})) == "a/b_*=expert"
 
 
 def test_many_experts_are_one_yardstick(experts):

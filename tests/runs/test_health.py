@@ -19,11 +19,11 @@ from rich.console import Console
 
 from kickstarting import Config
 from kickstarting.display import Display, ailing, panel
-from kickstarting.runs.health import BY_NAME, DIAGNOSES, HEALTH, Facts, Health, longer
 from kickstarting.learner import PAPER
 from kickstarting.runs import symptoms
-from kickstarting.runs.metrics import read_metrics
-from kickstarting.runs.run import facts_of, resume, run, summarise
+from kickstarting.runs.health import BY_NAME, DIAGNOSES, HEALTH, Facts, Health, longer
+from kickstarting.runs.metrics import read_metrics, summarise
+from kickstarting.runs.run import facts_of, resume, run
 from resuming import without_times
 
 Line = dict[str, Any]
@@ -322,7 +322,7 @@ def test_metrics_are_ones_and_zeros():
 
 
 def test_every_diagnosis_and_metric_is_documented():
-    docs = Path(__file__).parent.parent / "docs"
+    docs = Path(__file__).parents[2] / "docs"
     for name in BY_NAME:
         assert f"## {name}\n" in (docs / "health.md").read_text()
         assert f"`health/{name}`" in (docs / "metrics.md").read_text()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from html import escape
+from pathlib import Path
 
 from kickstarting.report.comparison import Comparison, Lineage, RunResult
 from kickstarting.report.figures import TOGETHER, lineage_stem
@@ -14,6 +15,7 @@ from kickstarting.report.look import PALETTE
 from kickstarting.report.tables import to_html
 from kickstarting.report.teachers import NAMED
 from kickstarting.report.wording import NEVER, frames_text, headline, score_text
+from kickstarting.runs.layout import ReportDirectory
 
 STYLE = """
 :root { color-scheme: light dark; %(light)s }
@@ -71,7 +73,7 @@ def to_page(comparison: Comparison, figures: Mapping[str, str]) -> str:
         _runs_table(comparison.runs),
         *_health_section(comparison.runs),
         f"<footer><p>Percentile bootstrap, {comparison.bootstrap} resamples, seed {comparison.bootstrap_seed}. "
-        "Written by kickstarting; comparison.json beside this page holds all numbers.</p></footer>",
+        f"Written by kickstarting; {ReportDirectory(Path()).numbers} beside this page holds all numbers.</p></footer>",
     ]
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'

@@ -9,19 +9,22 @@ import numpy as np
 from kickstarting.report.comparison import Lineage, RunResult
 from kickstarting.report.groups import Group
 from kickstarting.report.health import spells
-from kickstarting.report.runs import Run
-from kickstarting.report.teachers import split_reference
+from kickstarting.report.runs import Run, TeacherEntry
 from kickstarting.report.wording import frames_text
 
 ENOUGH_SEEDS = 5
 FINISHED = 0.98  # of total_frames: scores are logged every few updates, not at the very last frame
 
 
-def short_reference(reference: str) -> str:
-    """'PATTERN=REF' or 'REF' with the last part of the path only: a report must not carry its writer's folders."""
-    pattern, path = split_reference(reference)
-    short = path.rstrip("/").rpartition("/")[2]
-    return short if path == reference else f"{pattern}={short}"
+def short_path(path: str) -> str:
+    """Its last part only: a report must not carry its writer's folders."""
+    return path.rstrip("/").rpartition("/")[2]
+
+
+def short_reference(teacher: TeacherEntry) -> str:
+    """PATTERN=REF, or REF for a teacher of all tasks, without folders."""
+    short = short_path(teacher.reference)
+    return short if teacher.pattern == "*" else f"{teacher.pattern}={short}"
 
 
 def _place(run: Run) -> str:
@@ -88,8 +91,8 @@ def _differing_teachers(groups: Sequence[Group]) -> list[str]:
     references: dict[str, set[str]] = {}
     for group in groups:
         for run in group.runs:
-            for name, entry in zip(run.teacher_names, run.teachers, strict=False):
-                references.setdefault(name, set()).add(split_reference(entry)[1])
+            for name, teacher in zip(run.teacher_names, run.teachers, strict=False):
+                references.setdefault(name, set()).add(teacher.reference)
     return [name for name, several in references.items() if len(several) > 1]
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from kickstarting.report.comparison import Passing, TeacherResult
 from kickstarting.report.groups import Group
 from kickstarting.report.resampled import Sample, estimate, frames_to_reach
-from kickstarting.report.runs import LAMBDA, Run, TeacherScore
+from kickstarting.report.runs import LAMBDA, Run, TeacherEntry, TeacherScore, teacher_entry
 
 NAMED = 4  # teachers with a marker, a line, a column of their own; what is more is drawn together
 
@@ -23,7 +23,7 @@ def name_teachers(runs: Sequence[Run]) -> tuple[Run, ...]:
     where each seed has its own. Another is called by the end of its path, as much as tells it from the others: a report
     must not carry its writer's folders. Where a pattern alone would be taken for another teacher, both stand together.
     """
-    tails = _tails(split_reference(entry)[1] for run in runs for entry in (*run.teachers, *_logged(run)))
+    tails = _tails(teacher.reference for run in runs for teacher in (*run.teachers, *map(teacher_entry, _logged(run))))
     ambiguous = _ambiguous_patterns(runs)
     return tuple(_renamed(run, tails, ambiguous) for run in runs)
 
@@ -33,11 +33,10 @@ def _ambiguous_patterns(runs: Sequence[Run]) -> set[str]:
     references: dict[str, dict[str, set[str]]] = {}
     ambiguous = set()
     for run in runs:
-        pairs = [split_reference(entry) for entry in run.teachers]
-        patterns = [pattern for pattern, _ in pairs]
+        patterns = [teacher.pattern for teacher in run.teachers]
         ambiguous |= {pattern for pattern in patterns if patterns.count(pattern) > 1}
-        for pattern, reference in pairs:
-            references.setdefault(pattern, {}).setdefault(run.name, set()).add(reference)
+        for teacher in run.teachers:
+            references.setdefault(teacher.pattern, {}).setdefault(run.name, set()).add(teacher.reference)
     for pattern, groups in references.items():
         if any(one.isdisjoint(other) for one, other in combinations(groups.values(), 2)):
             ambiguous.add(pattern)
@@ -45,24 +44,17 @@ def _ambiguous_patterns(runs: Sequence[Run]) -> set[str]:
 
 
 def _renamed(run: Run, tails: Mapping[str, str], ambiguous: set[str]) -> Run:
-    def name(entry: str) -> str:
-        pattern, reference = split_reference(entry)
-        if pattern == "*":
-            return tails[reference]
-        return f"{pattern}={tails[reference]}" if pattern in ambiguous else pattern
+    def name(teacher: TeacherEntry) -> str:
+        if teacher.pattern == "*":
+            return tails[teacher.reference]
+        return f"{teacher.pattern}={tails[teacher.reference]}" if teacher.pattern in ambiguous else teacher.pattern
 
-    names = {logged: name(logged) for logged in _logged(run)}
-    for entry in run.teachers:  # a run logs the whole entry, or the reference alone where that is given once
-        names[entry] = names[split_reference(entry)[1]] = name(entry)
+    names = {logged: name(teacher_entry(logged)) for logged in _logged(run)}
+    for teacher in run.teachers:  # a run logs PATTERN=REF, or the reference alone where that is given once
+        names[f"{teacher.pattern}={teacher.reference}"] = names[teacher.reference] = name(teacher)
     columns = {f"{LAMBDA}{names[c.removeprefix(LAMBDA)]}" if c.startswith(LAMBDA) else c: v for c, v in run.columns.items()}
     scores = {names[logged]: score for logged, score in run.teacher_scores.items()}
     return replace(run, teacher_names=tuple(map(name, run.teachers)), columns=columns, teacher_scores=scores)
-
-
-def split_reference(entry: str) -> tuple[str, str]:
-    """Pattern and reference of `[PATTERN=]REF`; a '=' behind a '/' belongs to a path."""
-    pattern, equals, reference = entry.partition("=")
-    return (pattern, reference) if equals and "/" not in pattern else ("*", entry)
 
 
 def _logged(run: Run) -> tuple[str, ...]:

@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kickstarting.runs import symptoms
 from kickstarting.algo.schedules import parse_schedule
+from kickstarting.runs import symptoms
 from kickstarting.runs.symptoms import LINES, Facts, Past
 
 HEALTH = "health/"

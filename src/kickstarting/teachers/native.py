@@ -13,6 +13,7 @@ from kickstarting.algo.schedules import nearest
 from kickstarting.envs.multitask import make_distribution
 from kickstarting.networks.spec import NetworkSpec
 from kickstarting.runs.checkpoint import CheckpointError, Snapshot, latest_checkpoint, load_checkpoint
+from kickstarting.runs.layout import STATE
 
 ZOO = Path(__file__).parent.parent / "zoo"
 
@@ -32,7 +33,7 @@ class Policy:
 
 def zoo_names() -> list[str]:
     """The teachers that the package ships."""
-    return sorted(path.name for path in ZOO.iterdir() if (path / "state.json").is_file()) if ZOO.is_dir() else []
+    return sorted(path.name for path in ZOO.iterdir() if (path / STATE).is_file()) if ZOO.is_dir() else []
 
 
 def load_policy(ref: str) -> Policy:
@@ -58,7 +59,7 @@ def find_checkpoint(ref: str) -> Path:
             raise ValueError(f"the zoo has no {name!r}; {nearest(name, zoo_names())}")
         return ZOO / name
     path = Path(ref)
-    return path if (path / "state.json").is_file() else latest_checkpoint(path)
+    return path if (path / STATE).is_file() else latest_checkpoint(path)
 
 
 def load_weights(network: nn.Module, snapshot: Snapshot, ref: str) -> None:
