@@ -18,11 +18,12 @@ from typing import Any, Protocol
 from rich.console import Console
 
 from kickstarting.config import Config, config_from_json
-from kickstarting.display import Race, finished
+from kickstarting.display import Race
 from kickstarting.learner import TrainingError
 from kickstarting.population.evolve import PopulationConfig
 from kickstarting.population.run import resume_population, run_population
-from kickstarting.runs.checkpoint import checkpoints, read_signed, write_json
+from kickstarting.runs.checkpoint import read_signed, write_json
+from kickstarting.runs.layout import STATE, JobDirectory, PopulationDirectory, RunDirectory, finished
 from kickstarting.runs.run import resume, run
 from kickstarting.teachers.label import split_reference
 
@@ -92,9 +93,9 @@ def run_all(runs: Mapping[Path, Job], *, jobs: int = 0, console: Console | None 
                         del running[out]
                         _close(process)
                         if process.returncode:
-                            log = (out / "log.txt").read_text().strip().splitlines()
+                            log = JobDirectory(out).log.read_text().strip().splitlines()
                             raise SweepError(
-                                f"run {out} failed: {log[-1] if log else f'exit {process.returncode}'}; see {out}/log.txt"
+                                f"run {out} failed: {log[-1] if log else f'exit {process.returncode}'}; see {JobDirectory(out).log}"
                             )
     finally:
         for process in running.values():
@@ -108,10 +109,10 @@ def reached(out: Path, job: Job) -> bool:
     """Whether a job is done."""
     if finished(out) or not isinstance(job, Part):
         return finished(out)
-    if (out / "diverged.json").exists():
+    if JobDirectory(out).diverged.exists():
         return True
-    saved = checkpoints(out / "checkpoints")
-    return bool(saved) and read_signed(saved[-1] / "state.json")["record"]["frames"] >= job.until
+    newest = RunDirectory(out).newest_checkpoint
+    return newest is not None and read_signed(newest / STATE)["record"]["frames"] >= job.until
 
 
 def _config(job: Job) -> Config:
@@ -131,9 +132,9 @@ def _to_json(job: Job) -> dict[str, Any]:
 
 def _check_same(out: Path, job: Job) -> None:
     """Raise ValueError if `out` was begun as another job."""
-    if not (out / "job.json").exists():
+    if not JobDirectory(out).job.exists():
         return
-    began, wanted = json.loads((out / "job.json").read_text()), _to_json(job)
+    began, wanted = json.loads(JobDirectory(out).job.read_text()), _to_json(job)
     try:
         began["config"] = json.loads(json.dumps(config_from_json(began.get("config", {})).to_json()))  # with what is new since then
         began["population"] = asdict(PopulationConfig(**began["population"])) if began.get("population") else None
@@ -155,10 +156,10 @@ def _start(out: Path, job: Job, threads: int) -> subprocess.Popen:
     out.mkdir(parents=True, exist_ok=True)
     data = _to_json(job)
     data["config"]["torch_threads"] = data["config"]["torch_threads"] or threads
-    write_json(out / "job.json", data)
-    with (out / "log.txt").open("a") as log:
+    write_json(JobDirectory(out).job, data)
+    with JobDirectory(out).log.open("a") as log:
         return subprocess.Popen(
-            [sys.executable, "-m", "kickstarting.launch.sweep", str(out / "job.json")],
+            [sys.executable, "-m", "kickstarting.launch.sweep", str(JobDirectory(out).job)],
             stdout=log,
             stderr=subprocess.STDOUT,
             stdin=subprocess.PIPE,  # it closes when this process ends, and the run ends with it
@@ -185,7 +186,7 @@ def _advance(out: Path, until: int) -> None:
     try:
         resume(out, until=until)
     except TrainingError as error:
-        write_json(out / "diverged.json", {"reason": str(error)})
+        write_json(JobDirectory(out).diverged, {"reason": str(error)})
         print(f"diverged: {error}")
 
 
@@ -199,8 +200,8 @@ def main() -> None:
         if "until" in data:
             _advance(out, data["until"])
         elif data["population"] is None:
-            resume(out) if (out / "config.json").exists() else run(config, out)
-        elif (out / "population.json").exists():
+            resume(out) if RunDirectory(out).begun else run(config, out)
+        elif PopulationDirectory(out).begun:
             resume_population(out, console=Console())
         else:
             run_population(config, PopulationConfig(**data["population"]), out, console=Console())

@@ -37,7 +37,6 @@ from kickstarting.runs.checkpoint import (
     CheckpointError,
     Snapshot,
     atomic_directory,
-    checkpoints,
     load_checkpoint,
     read_signed,
     remedy,
@@ -45,8 +44,10 @@ from kickstarting.runs.checkpoint import (
     write_json,
     write_signed,
 )
-from kickstarting.runs.metrics import MetricsWriter, read_metrics
+from kickstarting.runs.layout import STATE, PopulationDirectory, checkpoints
+from kickstarting.runs.metrics import read_metrics
 from kickstarting.runs.run import logged, measure_teachers, versions
+from kickstarting.runs.writer import MetricsWriter
 from kickstarting.suites import load_suite
 from kickstarting.teachers import load_weights
 from kickstarting.train import build, train
@@ -59,21 +60,21 @@ def run_population(config: Config, population: PopulationConfig, out: Path, *, c
     population.check(config)
     config.check()
     config = replace(config.on_this_machine(), name=config.name or "population")
-    if (out / "population.json").exists():
+    if PopulationDirectory(out).begun:
         raise ValueError(f"{out} already holds a population; choose another --out, or continue it with --resume {out}")
     teacher_scores = measure_teachers(config)  # and with it every error that can be found before the work
     out.mkdir(parents=True, exist_ok=True)
     data = {"config": config.to_json(), "population": asdict(population), "teacher_scores": teacher_scores}
-    write_json(out / "population.json", {**data, "versions": versions()})
+    write_json(PopulationDirectory(out).population, {**data, "versions": versions()})
     _evolve(out, first_round(config, population), console)
 
 
 def resume_population(out: Path, *, console: Console) -> None:
     """Continue a killed population from its newest checkpoint."""
     config, population, _ = read_population(out)
-    if (out / "best" / "finished.json").exists():
+    if PopulationDirectory(out).finished:
         raise ValueError(f"{out} is finished; there is nothing to resume")
-    found = checkpoints(out / "checkpoints")
+    found = checkpoints(PopulationDirectory(out).checkpoints)
     state = load_population(found[-1]) if found else None
     if state:
         check_fits(state, config, population, out)
@@ -82,7 +83,7 @@ def resume_population(out: Path, *, console: Console) -> None:
 
 def read_population(out: Path) -> tuple[Config, PopulationConfig, dict]:
     """Configuration of members and population, and the teachers' scores. Raises ValueError if there are none that fit."""
-    path = out / "population.json"
+    path = PopulationDirectory(out).population
     try:
         data = json.loads(path.read_text())
         config, population = config_from_json(data["config"]), PopulationConfig(**data["population"])
@@ -104,7 +105,7 @@ def read_population(out: Path) -> tuple[Config, PopulationConfig, dict]:
 def check_fits(state: Population, config: Config, population: PopulationConfig, out: Path) -> None:
     """Raise CheckpointError if a checkpoint is of another population than population.json says: by its number of members,
     what they tune, their weights' shapes, or their metrics."""
-    ours = f"{out / 'population.json'} says"
+    ours = f"{PopulationDirectory(out).population} says"
     if len(state.values) != population.members:
         raise CheckpointError(f"the checkpoint has {len(state.values)} members, {ours} {population.members}; {REMEDY}")
     tuned, found = sorted(ranges_of(config, population)[0]), sorted(state.values[0])
@@ -115,7 +116,7 @@ def check_fits(state: Population, config: Config, population: PopulationConfig, 
     for i, snapshot in enumerate(state.snapshots):
         assert snapshot is not None
         load_weights(learner.network, snapshot, f"member {i} of the checkpoint")
-        lines = out / "members" / f"{i:02d}" / "metrics.jsonl"
+        lines = PopulationDirectory(out).member(i).metrics
         reached = max((line["frames"] for line in read_metrics(lines)), default=0) if lines.exists() else 0
         if reached < snapshot.record["frames"]:
             raise CheckpointError(f"{lines} ends at {reached} frames, the checkpoint is at {snapshot.record['frames']}; {REMEDY}")
@@ -125,15 +126,15 @@ def _evolve(out: Path, state: Population | None, console: Console) -> None:
     config, population, teacher_scores = read_population(out)
     state = state or first_round(config, population)
     suite = load_suite(config.suite)
-    directories = [out / "members" / f"{i:02d}" for i in range(population.members)]
+    runs = [PopulationDirectory(out).member(i) for i in range(population.members)]
     slice_frames = max(1, int(parse_frames(population.slice, config.total_frames)))
-    for i, directory in enumerate(directories):
-        directory.mkdir(parents=True, exist_ok=True)
-        write_json(directory / "config.json", {**config.to_json(), "name": f"member {i}", "seed": member_seed(config, i)})
-        write_json(directory / "teacher_scores.json", teacher_scores)
+    for i, run in enumerate(runs):
+        run.path.mkdir(parents=True, exist_ok=True)
+        write_json(run.config, {**config.to_json(), "name": f"member {i}", "seed": member_seed(config, i)})
+        write_json(run.teacher_scores, teacher_scores)
     frames = state.snapshots[0].record["frames"] if state.snapshots[0] else 0
-    writers = [MetricsWriter(directory, frames=frames, board=False) for directory in directories]
-    members = {d: replace(config, name=f"member {i}", seed=member_seed(config, i)) for i, d in enumerate(directories)}
+    writers = [MetricsWriter(run.path, frames=frames, board=False) for run in runs]
+    members = {run.path: replace(config, name=f"member {i}", seed=member_seed(config, i)) for i, run in enumerate(runs)}
     race = Race(members, console, turns=len(members))
     try:
         with race:
@@ -177,19 +178,19 @@ def member_config(config: Config, member: int, values: dict[str, float], slice_f
 
 
 def _save(out: Path, state: Population) -> None:
-    with atomic_directory(out / "checkpoints" / f"{state.round:08d}") as partial:
+    with atomic_directory(PopulationDirectory(out).checkpoints / f"{state.round:08d}") as partial:
         for i, snapshot in enumerate(state.snapshots):
             assert snapshot is not None
             save_checkpoint(partial / f"member-{i:02d}", snapshot)
-        write_signed(partial / "state.json", {"round": state.round, "values": state.values, "lineage": state.lineage})
-    for old in checkpoints(out / "checkpoints")[:-2]:
+        write_signed(partial / STATE, {"round": state.round, "values": state.values, "lineage": state.lineage})
+    for old in checkpoints(PopulationDirectory(out).checkpoints)[:-2]:
         shutil.rmtree(old, ignore_errors=True)
-    write_json(out / "lineage.json", state.lineage)
+    write_json(PopulationDirectory(out).lineage, state.lineage)
 
 
 def load_population(path: Path) -> Population:
     """Read and verify a population's checkpoint. Raises CheckpointError if anything in it is missing or altered."""
-    data = read_signed(path / "state.json")
+    data = read_signed(path / STATE)
     snapshots: list[Snapshot | None] = []
     for i in range(len(data["values"])):
         found = checkpoints(path / f"member-{i:02d}")
@@ -203,25 +204,26 @@ def _write_best(out: Path, state: Population, config: Config, teacher_scores: di
     last = [entry for entry in state.lineage if entry["round"] == state.round - 1]
     best = max(last, key=lambda entry: -np.inf if entry["score"] is None else entry["score"])["member"]
     path = ancestry(state.lineage, best)
-    folder = out / "best"
-    folder.mkdir(exist_ok=True)
-    began_with = json.loads((out / "population.json").read_text())["versions"]  # the checkout may have moved on since
-    write_json(folder / "config.json", {**config.to_json(), "versions": began_with})
-    write_json(folder / "teacher_scores.json", teacher_scores)
+    directory = PopulationDirectory(out)
+    folder = directory.best
+    folder.path.mkdir(exist_ok=True)
+    began_with = json.loads(directory.population.read_text())["versions"]  # the checkout may have moved on since
+    write_json(folder.config, {**config.to_json(), "versions": began_with})
+    write_json(folder.teacher_scores, teacher_scores)
     began = [0, *(entry["frames"] for entry in path)]
     lines = [
         line
         for entry, start in zip(path, began[:-1], strict=True)
-        for line in read_metrics(out / "members" / f"{entry['member']:02d}" / "metrics.jsonl")
+        for line in read_metrics(directory.member(entry["member"]).metrics)
         if start < line["frames"] <= entry["frames"]
     ]
-    (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    folder.metrics.write_text("".join(json.dumps(line) + "\n" for line in lines))
     snapshot = state.snapshots[best]
     assert snapshot is not None
-    save_checkpoint(folder / "checkpoints", snapshot)
+    save_checkpoint(folder.checkpoints, snapshot)
     teachers = {ref: f"rho/{t}" for t, ref in enumerate(config.teachers)}
     write_json(
-        folder / "schedule.json",
+        folder.schedule,
         {
             "frames": began[:-1],
             "teachers": {
@@ -230,4 +232,4 @@ def _write_best(out: Path, state: Population, config: Config, teacher_scores: di
             },
         },
     )
-    write_json(folder / "finished.json", {"frames": path[-1]["frames"], "member": best})
+    write_json(folder.end, {"frames": path[-1]["frames"], "member": best})
