@@ -66,12 +66,12 @@ METRICS = (
     Metric("baseline_cost", "last", "weight of the critic's loss"),
     Metric("lambda/*", "last", "weight of a teacher"),
     Metric("teacher_acts", "mean", "share of the steps in which a teacher chose the action", "0 to 1"),
+    Metric("lag", "last", "age of the policy that acted", "updates"),
     Metric("seconds/act", "mean", "the student's network on every step", "seconds"),
     Metric("seconds/environment", "mean", "waiting for the environments", "seconds"),
     Metric("seconds/label", "mean", "the teachers", "seconds"),
     Metric("seconds/learn", "mean", "loss, gradient, optimiser", "seconds"),
     Metric("seconds/idle", "mean", "waiting for the actor", "seconds"),
-    Metric("lag", "last", "age of the policy that acted", "updates"),
     Metric("health/*", "last", "1 while the diagnosis stands, 0 otherwise", "0 or 1"),
 )
 _BY_NAME = {metric.name: metric for metric in METRICS}
