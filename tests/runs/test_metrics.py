@@ -52,7 +52,7 @@ def test_what_a_resumed_run_logs_replaces_what_it_had_logged(path):
 
 
 def test_a_file_that_is_missing_or_empty(path):
-    with pytest.raises(ValueError, match="is missing; .* is not a complete run directory"):
+    with pytest.raises(ValueError, match=r"is missing; .* is not a complete run directory"):
         read_metrics(path)
     assert last_metrics(path) == {}
     written(path)
@@ -73,8 +73,12 @@ def test_a_line_is_a_mean_or_the_last_as_the_registry_says():
         {"loss": 6.0, "score": 3.0, "success": None, "task_score/x_loss": 3.0, "lambda/rho": 0.0, "seconds/act": 3.0},
     ]
     assert summarise(updates) == {
-        **{"loss": 3.0, "score": 3.0, "success": None},
-        **{"task_score/x_loss": 3.0, "lambda/rho": 0.0, "seconds/act": 2.0},  # names end as they like
+        "loss": 3.0,
+        "score": 3.0,
+        "success": None,
+        "task_score/x_loss": 3.0,
+        "lambda/rho": 0.0,
+        "seconds/act": 2.0,  # names end as they like
     }
 
 
