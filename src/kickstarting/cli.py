@@ -20,6 +20,7 @@ from kickstarting.config import Config, Frames
 from kickstarting.launch.sweep import SweepError
 from kickstarting.learner import TrainingError
 from kickstarting.population.config import PopulationConfig
+from kickstarting.runs.layout import PopulationDirectory, ReportDirectory
 from kickstarting.tuning.recipe import apply, read_recipe
 
 console = Console()
@@ -80,7 +81,8 @@ def population(
         config = _complete(config, recipe)
         out = out or _default_out(config, "population")
         run_population(config, pbt, out, console=console)
-    console.print(f"finished; the best member is the run {out / 'best'}: its lambda over time is {out / 'best' / 'schedule.json'}")
+    best = PopulationDirectory(out).best
+    console.print(f"finished; the best member is the run {best.path}: its lambda over time is {best.schedule}")
 
 
 def tune(
@@ -180,7 +182,7 @@ def compare(
 
     comparison = compare_runs(directories, out=out, baseline=baseline)
     console.print(to_rich(comparison))
-    console.print(f"open {(out / 'report.html').resolve()}")
+    console.print(f"open {ReportDirectory(out).page.resolve()}")
 
 
 def suites() -> None:

@@ -10,6 +10,7 @@ from rich.console import Console
 from kickstarting.config import Config
 from kickstarting.launch.sweep import run_all
 from kickstarting.report import compare_runs, to_rich
+from kickstarting.runs.layout import ReportDirectory
 from kickstarting.teachers.origins import zoo
 
 SUITE = "grid-8"
@@ -48,4 +49,4 @@ def run_demo(out: Path, *, full: bool, frames: int | None, console: Console) -> 
     run_all(students, console=console)
     comparison = compare_runs(list(students), out=out / "report", baseline="scratch")
     console.print(to_rich(comparison))
-    console.print(f"took {(time.perf_counter() - started) / 60:.1f} minutes; open {(out / 'report' / 'report.html').resolve()}")
+    console.print(f"took {(time.perf_counter() - started) / 60:.1f} minutes; open {ReportDirectory(out / 'report').page.resolve()}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +15,8 @@ from rich.text import Text
 
 from kickstarting.config import Config
 from kickstarting.runs.health import HEALTH, Notice
+from kickstarting.runs.layout import PopulationDirectory, RunDirectory, finished
+from kickstarting.runs.metrics import last_metrics
 
 PLAIN_EVERY = 10.0
 """Seconds between plain lines."""
@@ -175,35 +176,13 @@ def ailing(metrics: dict[str, float | None]) -> list[str]:
 
 def _state(out: Path) -> dict:
     """The last metrics of a run; of a population its best member's, with the frames and speed of all."""
-    members = sorted(out.glob("members/*"))
-    lines = [line for path in members if (line := _last_line(path))]
+    members = PopulationDirectory(out).members()
+    lines = [line for member in members if (line := last_metrics(member.metrics))]
     if not lines:
-        return _last_line(out)
+        return last_metrics(RunDirectory(out).metrics)
     best = max(lines, key=lambda line: line.get("score") or -1e9)
     return _slowed({**best, "frames": sum(line["frames"] for line in lines) / len(members)}, len(members))
 
 
 def _slowed(metrics: dict, turns: int) -> dict:
     return {**metrics, "frames_per_second": (metrics.get("frames_per_second") or 0) / turns} if metrics else metrics
-
-
-def _last_line(out: Path) -> dict:
-    path = out / "metrics.jsonl"
-    if not path.exists():
-        return {}
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - 20_000))
-        tail = file.read().decode(errors="replace")
-    for line in reversed(tail.splitlines()):
-        try:
-            data = json.loads(line)
-        except json.JSONDecodeError:
-            continue
-        if isinstance(data, dict):
-            return data
-    return {}
-
-
-def finished(out: Path) -> bool:
-    """Whether the run or population in this directory came to its end."""
-    return (out / "finished.json").exists() or (out / "best" / "finished.json").exists()

@@ -116,6 +116,23 @@ def experts(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return paths
 
 
+NAMES = ("scratch", "kickstarted", "progress", "two-teachers-evolved", "entropy", "short", "linear-decay", "alpha-alone")
+
+
+def many_groups(root: Path, number: int) -> list[Path]:
+    """Up to eight groups of three seeds over a million frames, with two teachers of all four tasks but for the first."""
+    write_run, tasks = writer(root), {f"task_{k}": k - 1.5 for k in range(4)}
+    paths = []
+    for group, name in enumerate(NAMES[:number]):
+        teachers = ["/somewhere/private/runs/teacher-large", "zoo:grid-8-small"] if group else []
+        scores = {teacher: {"score": 45.0, "tasks": dict.fromkeys(tasks, 45.0)} for teacher in teachers}
+        options: dict[str, Any] = {"tasks": tasks, "teachers": teachers, "teacher_scores": scores or None}
+        for seed in range(3):
+            curve = line_curve(1_000_000, 20_000, slope=0.4 + 0.08 * group + 0.03 * seed)
+            paths.append(write_run(name, seed, curve, lambdas=dict.fromkeys(teachers, lambda x: max(0.0, 1 - x / 4e5)), **options))
+    return paths
+
+
 @pytest.fixture(scope="session")
 def population(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three members, four rounds of 250 frames: 0 goes on as 1 after the first, 2 as 0 after the third; 2 is the best.

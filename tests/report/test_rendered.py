@@ -16,6 +16,8 @@ from matplotlib.image import imread
 
 from kickstarting.report import compare_runs
 
+from .conftest import many_groups
+
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = [
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
@@ -29,10 +31,12 @@ frame.addEventListener("load", () => {
   page.querySelectorAll("details").forEach(details => { details.open = true; });
   const { scrollWidth, scrollHeight } = page.documentElement;
   frame.style.height = `${scrollHeight}px`;
-  const box = svg => { const r = svg.getBoundingClientRect(); return [r.left, r.top, r.right, r.bottom].map(Math.round); };
-  const figures = [...page.querySelectorAll("figure > svg")].map(box);
+  const edges = item => { const r = item.getBoundingClientRect(); return [r.left, r.top, r.right, r.bottom].map(Math.round); };
+  const figures = [...page.querySelectorAll("figure > svg")].map(edges);
+  const size = box => ({ held: box.clientWidth, whole: box.scrollWidth, at: edges(box) });
+  const tables = [...page.querySelectorAll(".scroll")].map(size);
   const requests = frame.contentWindow.performance.getEntriesByType("resource").map(entry => entry.name);
-  const found = JSON.stringify({ scrollWidth, scrollHeight, figures, requests });
+  const found = JSON.stringify({ scrollWidth, scrollHeight, figures, tables, requests });
   document.body.append(Object.assign(document.createElement("pre"), { id: "found", textContent: found }));
 });
 </script></body>"""
@@ -114,3 +118,21 @@ def test_on_a_wide_screen_in_the_dark(lineage_page):
         assert 0.02 < drawn(figure) < 0.9
         assert (figure.min(axis=2) > 0.95).mean() < 0.001  # no white that the dark forgot
         assert figure.max() > 0.8  # and text that can be read
+
+
+def test_tables_are_whole_on_a_wide_screen_and_a_shadow_says_that_there_is_more_on_a_phone(tmp_path):
+    compare_runs(many_groups(tmp_path, 5), out=tmp_path / "report", bootstrap=50)
+    wide = find(framed(tmp_path / "report" / "report.html", 1200))
+    assert wide["scrollWidth"] == 1200
+    assert len(wide["tables"]) == 3  # how fast, how far, runs
+    assert all(table["whole"] <= table["held"] for table in wide["tables"])
+    phone = framed(tmp_path / "report" / "report.html", 400)
+    found = find(phone)
+    image = screenshot(phone, found["scrollHeight"])
+    assert found["scrollWidth"] == 400
+    for table in found["tables"]:
+        left, top, right, bottom = table["at"]
+        assert 0 <= left < right <= 400
+        assert table["whole"] > table["held"]
+        edge, before = (np.median(image[top:bottom, column], axis=0).max() for column in (right - 2, right - 40))
+        assert edge < 0.85 < before  # paper is 1

@@ -10,10 +10,10 @@ from rich.console import Console
 
 from kickstarting.report import compare_runs, headline, to_markdown, to_rich
 from kickstarting.report.comparison import Estimate
-from kickstarting.report.tables import progress_table, to_html
+from kickstarting.report.tables import final_table, progress_table, to_html
 from kickstarting.report.wording import frames_text, interval_text, percent_text, score_text, speedup_text, value_text
 
-from .conftest import line_curve
+from .conftest import line_curve, many_groups
 
 compare = partial(compare_runs, out=None, bootstrap=300)
 
@@ -95,6 +95,22 @@ def test_the_terminal_shows_every_number_of_the_table(two_groups):
         for cell in row.cells:
             assert cell.text in text
             assert cell.interval in text
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 4, 6, 8])
+def test_a_terminal_of_80_characters_breaks_no_word(tmp_path, number):
+    result = compare(many_groups(tmp_path, number), bootstrap=20)
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(to_rich(result))
+    text = console.export_text()
+    assert max(map(len, text.splitlines())) <= 80
+    words = set(re.findall(r"[^\s┃│]+", text))
+    for table in (progress_table(result), final_table(result)):
+        shown = [row for row in table.rows if row.kind != "teacher"]
+        assert words >= {word for column in table.columns for word in f"{column.heading} {column.title}".split()}
+        assert words >= {word for row in shown for cell in (row.label, *(c.text for c in row.cells)) for word in cell.split()}
+    in_rows = re.search(r"^ two-teachers-evolved +│ +3\.3 │ +6\.7 │ +16\.8 │ +67\.0 $", text, flags=re.MULTILINE)
+    assert bool(in_rows) == (number > 3)
 
 
 def test_headline_states_speed_and_height(write_run):

@@ -32,6 +32,8 @@ compare = partial(compare_runs, out=None, bootstrap=50)
         (["runs/one/best", "runs/two/best"], ["runs/one/best", "runs/two/best"], ["one/best", "two/best"]),
         (["a=runs/x", "a=runs/y"], ["runs/x", "runs/y"], ["a=x", "a=y"]),
         (["runs/lr=3/old"], ["runs/lr=3/old"], ["old"]),
+        ([{"pattern": "*", "ref": "runs/lr=3/old", "sha256": "0", "adapters": []}], ["runs/lr=3/old"], ["old"]),
+        ([{"pattern": "a/*", "ref": "zoo:x"}, {"pattern": "b", "ref": "zoo:x"}], ["a/*=zoo:x", "b=zoo:x"], ["a/*", "b"]),
     ],
 )
 def test_a_teachers_name_is_its_pattern_or_the_end_of_its_path(write_run, entries, logged, names):

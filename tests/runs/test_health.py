@@ -22,8 +22,8 @@ from kickstarting.display import Display, ailing, panel
 from kickstarting.learner import PAPER
 from kickstarting.runs import symptoms
 from kickstarting.runs.health import BY_NAME, DIAGNOSES, HEALTH, Facts, Health, longer
-from kickstarting.runs.metrics import read_metrics
-from kickstarting.runs.run import facts_of, resume, run, summarise
+from kickstarting.runs.metrics import read_metrics, summarise
+from kickstarting.runs.run import facts_of, resume, run
 from resuming import without_times
 
 Line = dict[str, Any]

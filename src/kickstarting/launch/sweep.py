@@ -13,13 +13,14 @@ from typing import Any, Protocol
 from rich.console import Console
 
 from kickstarting.config import Config, config_from_json
-from kickstarting.display import Race, finished
+from kickstarting.display import Race
 from kickstarting.launch.jobs import Backend, JobError, Line, carried_out
 from kickstarting.launch.local import Processes
 from kickstarting.learner import TrainingError
 from kickstarting.population.config import PopulationConfig
 from kickstarting.population.run import resume_population, run_population
-from kickstarting.runs.checkpoint import checkpoints, read_signed, write_json
+from kickstarting.runs.checkpoint import read_signed, write_json
+from kickstarting.runs.layout import STATE, JobDirectory, PopulationDirectory, RunDirectory, finished
 from kickstarting.runs.run import resume, run
 
 
@@ -60,18 +61,18 @@ class Run:
 
     @property
     def log(self) -> Path:
-        return self.out / "log.txt"
+        return JobDirectory(self.out).log
 
     def work(self) -> Generator[Line, None, None]:
         """Says nothing: its metrics are in its directory."""
         yield from ()
         self.out.mkdir(parents=True, exist_ok=True)
-        write_json(self.out / "job.json", _to_json(self.what))
+        write_json(JobDirectory(self.out).job, _to_json(self.what))
         if isinstance(self.what, Part):
             advance(self.out, self.what.until)
         elif isinstance(self.what, Config):
-            resume(self.out) if (self.out / "config.json").exists() else run(self.what, self.out)
-        elif (self.out / "population.json").exists():
+            resume(self.out) if RunDirectory(self.out).begun else run(self.what, self.out)
+        elif PopulationDirectory(self.out).begun:
             resume_population(self.out, console=Console())
         else:
             run_population(self.what.config, self.what.population, self.out, console=Console())
@@ -119,10 +120,10 @@ def reached(out: Path, job: What) -> bool:
     """Whether a job is done."""
     if finished(out) or not isinstance(job, Part):
         return finished(out)
-    if (out / "diverged.json").exists():
+    if JobDirectory(out).diverged.exists():
         return True
-    saved = checkpoints(out / "checkpoints")
-    return bool(saved) and read_signed(saved[-1] / "state.json")["record"]["frames"] >= job.until
+    newest = RunDirectory(out).newest_checkpoint
+    return newest is not None and read_signed(newest / STATE)["record"]["frames"] >= job.until
 
 
 def _config(job: What) -> Config:
@@ -142,9 +143,9 @@ def _to_json(job: What) -> dict[str, Any]:
 
 def _check_same(out: Path, job: What) -> None:
     """Raise ValueError if `out` was begun as another job."""
-    if not (out / "job.json").exists():
+    if not JobDirectory(out).job.exists():
         return
-    began, wanted = json.loads((out / "job.json").read_text()), _to_json(job)
+    began, wanted = json.loads(JobDirectory(out).job.read_text()), _to_json(job)
     try:
         began["config"] = json.loads(json.dumps(config_from_json(began.get("config", {})).to_json()))  # with what is new since then
         began["population"] = asdict(PopulationConfig(**began["population"])) if began.get("population") else None
@@ -173,5 +174,5 @@ def advance(out: Path, until: int) -> None:
     try:
         resume(out, until=until)
     except TrainingError as error:
-        write_json(out / "diverged.json", {"reason": str(error)})
+        write_json(JobDirectory(out).diverged, {"reason": str(error)})
         print(f"diverged: {error}")

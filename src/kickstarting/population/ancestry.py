@@ -12,6 +12,7 @@ from kickstarting.config import Config
 from kickstarting.population.evolve import evolved_schedule
 from kickstarting.population.state import Population
 from kickstarting.runs.checkpoint import save_checkpoint, write_json
+from kickstarting.runs.layout import PopulationDirectory
 from kickstarting.runs.metrics import read_metrics
 
 
@@ -30,25 +31,26 @@ def write_best(out: Path, state: Population, config: Config, teacher_scores: dic
     last = [entry for entry in state.lineage if entry["round"] == state.round - 1]
     best = max(last, key=lambda entry: -np.inf if entry["score"] is None else entry["score"])["member"]
     path = ancestry(state.lineage, best)
-    folder = out / "best"
-    folder.mkdir(exist_ok=True)
-    began_with = json.loads((out / "population.json").read_text())["versions"]  # the checkout may have moved on since
-    write_json(folder / "config.json", {**config.to_json(), "versions": began_with})
-    write_json(folder / "teacher_scores.json", teacher_scores)
+    population = PopulationDirectory(out)
+    run = population.best
+    run.path.mkdir(exist_ok=True)
+    began_with = json.loads(population.population.read_text())["versions"]  # the checkout may have moved on since
+    write_json(run.config, {**config.to_json(), "versions": began_with})
+    write_json(run.teacher_scores, teacher_scores)
     began = [0, *(entry["frames"] for entry in path)]
     lines = [
         line
         for entry, start in zip(path, began[:-1], strict=True)
-        for line in read_metrics(out / "members" / f"{entry['member']:02d}" / "metrics.jsonl")
+        for line in read_metrics(population.member(entry["member"]).metrics)
         if start < line["frames"] <= entry["frames"]
     ]
-    (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    run.metrics.write_text("".join(json.dumps(line) + "\n" for line in lines))
     snapshot = state.snapshots[best]
     assert snapshot is not None
-    save_checkpoint(folder / "checkpoints", snapshot)
+    save_checkpoint(run.checkpoints, snapshot)
     teachers = {ref: f"rho/{t}" for t, ref in enumerate(map(str, config.teaching.references))}
     write_json(
-        folder / "schedule.json",
+        run.schedule,
         {
             "frames": began[:-1],
             "teachers": {
@@ -57,4 +59,4 @@ def write_best(out: Path, state: Population, config: Config, teacher_scores: dic
             },
         },
     )
-    write_json(folder / "finished.json", {"frames": path[-1]["frames"], "member": best})
+    write_json(run.end, {"frames": path[-1]["frames"], "member": best})

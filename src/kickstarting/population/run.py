@@ -35,9 +35,10 @@ from kickstarting.population.state import (
     save_population,
     write_population,
 )
-from kickstarting.runs.checkpoint import Snapshot, checkpoints, write_json
-from kickstarting.runs.metrics import MetricsWriter
+from kickstarting.runs.checkpoint import Snapshot, write_json
+from kickstarting.runs.layout import PopulationDirectory, RunDirectory, checkpoints
 from kickstarting.runs.run import measure_teachers
+from kickstarting.runs.writer import MetricsWriter
 from kickstarting.suites import load_suite
 
 
@@ -51,7 +52,7 @@ def run_population(
     population.check(config)
     config.check()
     config = replace(config.on_this_machine(), name=config.name or "population")
-    if (out / "population.json").exists():
+    if PopulationDirectory(out).begun:
         raise ValueError(f"{out} already holds a population; choose another --out, or continue it with --resume {out}")
     teacher_scores = measure_teachers(config)  # and with it every error that can be found before the work
     out.mkdir(parents=True, exist_ok=True)
@@ -62,9 +63,9 @@ def run_population(
 def resume_population(out: Path, *, console: Console, backend: Backend | None = None) -> None:
     """Continue a killed population from its newest checkpoint."""
     config, population, _ = read_population(out)
-    if (out / "best" / "finished.json").exists():
+    if PopulationDirectory(out).finished:
         raise ValueError(f"{out} is finished; there is nothing to resume")
-    found = checkpoints(out / "checkpoints")
+    found = checkpoints(PopulationDirectory(out).checkpoints)
     state = load_population(found[-1]) if found else first_round(config, population)
     if found:
         check_fits(state, config, population, out)
@@ -75,7 +76,7 @@ def _evolve(out: Path, state: Population, console: Console, backend: Backend | N
     backend = backend or InProcess()
     config, population, teacher_scores = read_population(out)
     suite = load_suite(config.suite)
-    members = {out / "members" / f"{i:02d}": member_config(config, i) for i in range(population.members)}
+    members = {PopulationDirectory(out).member(i).path: member_config(config, i) for i in range(population.members)}
     _begin(members, teacher_scores)
     with ExitStack() as stack:
         writers = [MetricsWriter(directory, frames=_frames(state), board=False) for directory in members]
@@ -93,8 +94,8 @@ def _evolve(out: Path, state: Population, console: Console, backend: Backend | N
 def _begin(members: dict[Path, Config], teacher_scores: dict[str, Any]) -> None:
     for directory, member in members.items():
         directory.mkdir(parents=True, exist_ok=True)
-        write_json(directory / "config.json", member.to_json())
-        write_json(directory / "teacher_scores.json", teacher_scores)
+        write_json(RunDirectory(directory).config, member.to_json())
+        write_json(RunDirectory(directory).teacher_scores, teacher_scores)
 
 
 def _frames(state: Population) -> int:

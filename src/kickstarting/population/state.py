@@ -14,7 +14,6 @@ from kickstarting.runs.checkpoint import (
     CheckpointError,
     Snapshot,
     atomic_directory,
-    checkpoints,
     load_checkpoint,
     load_weights,
     read_signed,
@@ -23,6 +22,7 @@ from kickstarting.runs.checkpoint import (
     write_json,
     write_signed,
 )
+from kickstarting.runs.layout import STATE, PopulationDirectory, checkpoints
 from kickstarting.runs.metrics import read_metrics
 from kickstarting.runs.run import versions
 from kickstarting.train import build
@@ -45,12 +45,12 @@ class Population:
 def write_population(out: Path, config: Config, population: PopulationConfig, teacher_scores: dict[str, Any]) -> None:
     """What `read_population` reads."""
     data = {"config": config.to_json(), "population": asdict(population), "teacher_scores": teacher_scores}
-    write_json(out / "population.json", {**data, "versions": versions()})
+    write_json(PopulationDirectory(out).population, {**data, "versions": versions()})
 
 
 def read_population(out: Path) -> tuple[Config, PopulationConfig, dict]:
     """Configuration of members and population, and the teachers' scores. Raises ValueError if there are none that fit."""
-    path = out / "population.json"
+    path = PopulationDirectory(out).population
     try:
         data = json.loads(path.read_text())
         config, population = config_from_json(data["config"]), PopulationConfig(**data["population"])
@@ -71,19 +71,20 @@ def read_population(out: Path) -> tuple[Config, PopulationConfig, dict]:
 
 def save_population(out: Path, state: Population) -> None:
     """Write a checkpoint, all or nothing, and lineage.json; the last two checkpoints are kept."""
-    with atomic_directory(out / "checkpoints" / f"{state.round:08d}") as partial:
+    directory = PopulationDirectory(out)
+    with atomic_directory(directory.checkpoints / f"{state.round:08d}") as partial:
         for i, snapshot in enumerate(state.snapshots):
             assert snapshot is not None
             save_checkpoint(partial / f"member-{i:02d}", snapshot)
-        write_signed(partial / "state.json", {"round": state.round, "values": state.values, "lineage": state.lineage})
-    for old in checkpoints(out / "checkpoints")[:-2]:
+        write_signed(partial / STATE, {"round": state.round, "values": state.values, "lineage": state.lineage})
+    for old in checkpoints(directory.checkpoints)[:-2]:
         shutil.rmtree(old, ignore_errors=True)
-    write_json(out / "lineage.json", state.lineage)
+    write_json(directory.lineage, state.lineage)
 
 
 def load_population(path: Path) -> Population:
     """Read and verify a population's checkpoint. Raises CheckpointError if anything in it is missing or altered."""
-    data = read_signed(path / "state.json")
+    data = read_signed(path / STATE)
     snapshots: list[Snapshot | None] = []
     for i in range(len(data["values"])):
         found = checkpoints(path / f"member-{i:02d}")
@@ -96,7 +97,7 @@ def load_population(path: Path) -> Population:
 def check_fits(state: Population, config: Config, population: PopulationConfig, out: Path) -> None:
     """Raise CheckpointError if a checkpoint is of another population than population.json says: by its number of members,
     what they tune, their weights' shapes, or their metrics."""
-    ours = f"{out / 'population.json'} says"
+    ours = f"{PopulationDirectory(out).population} says"
     if len(state.values) != population.members:
         raise CheckpointError(f"the checkpoint has {len(state.values)} members, {ours} {population.members}; {REMEDY}")
     tuned, found = sorted(ranges_of(config, population)[0]), sorted(state.values[0])
@@ -106,7 +107,7 @@ def check_fits(state: Population, config: Config, population: PopulationConfig, 
     for i, snapshot in enumerate(state.snapshots):
         assert snapshot is not None
         load_weights(learner.network, snapshot, f"member {i} of the checkpoint")
-        lines = out / "members" / f"{i:02d}" / "metrics.jsonl"
+        lines = PopulationDirectory(out).member(i).metrics
         reached = max((line["frames"] for line in read_metrics(lines)), default=0) if lines.exists() else 0
         if reached < snapshot.record["frames"]:
             raise CheckpointError(f"{lines} ends at {reached} frames, the checkpoint is at {snapshot.record['frames']}; {REMEDY}")

@@ -1,4 +1,4 @@
-"""Compare runs: tables, figures and one self-contained page. Reads run directories only, no other part of the package."""
+"""Compare runs: tables, figures and one self-contained page. Reads run directories, and imports nothing that trains."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from kickstarting.report.runs import load_runs
 from kickstarting.report.tables import to_markdown, to_rich
 from kickstarting.report.teachers import name_teachers
 from kickstarting.report.wording import headline
+from kickstarting.runs.layout import ReportDirectory
 
 __all__ = ["Comparison", "compare_runs", "headline", "to_markdown", "to_rich"]
 
@@ -52,6 +53,7 @@ def _write(comparison: Comparison, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     figures = {stem: save(figure, out / stem) for stem, figure in draw(comparison).items()}
     numbers = json.dumps(comparison.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
-    (out / "comparison.json").write_text(numbers + "\n", encoding="utf-8")
-    (out / "table.md").write_text(to_markdown(comparison), encoding="utf-8")
-    (out / "report.html").write_text(to_page(comparison, figures), encoding="utf-8")
+    report = ReportDirectory(out)
+    report.numbers.write_text(numbers + "\n", encoding="utf-8")
+    report.table.write_text(to_markdown(comparison), encoding="utf-8")
+    report.page.write_text(to_page(comparison, figures), encoding="utf-8")

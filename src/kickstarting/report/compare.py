@@ -20,7 +20,7 @@ from kickstarting.report.comparison import (
 from kickstarting.report.defaults import default_frames, default_levels
 from kickstarting.report.groups import Group
 from kickstarting.report.lineage import read_lineage
-from kickstarting.report.provenance import last_part, notes, run_results
+from kickstarting.report.provenance import notes, run_results, short_path
 from kickstarting.report.resampled import Sample, estimate, improvement, over_tasks, ratio
 from kickstarting.report.runs import LAMBDA
 from kickstarting.report.teachers import measured_teachers, passing, yardsticks
@@ -58,7 +58,7 @@ def compare(
     lineages = tuple(filter(None, (read_lineage(run) for sample in samples for run in sample.group.runs)))
     compared = yardsticks(teachers, groups)
     return Comparison(
-        suite=last_part(groups[0].runs[0].suite),
+        suite=short_path(groups[0].runs[0].suite),
         baseline=baseline,
         at_frames=points,
         levels=all_levels,

@@ -42,7 +42,7 @@ def health_table(runs: Sequence[RunResult]) -> str:
     rows = [_row(run, spell) for run in watched for spell in sorted(run.health or (), key=lambda spell: spell.until is not None)]
     head = "".join(f'<th scope="col">{title}</th>' for title in ("run", "seed", "diagnosis", "frames", "what to try"))
     table = f'<table class="runs"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
-    parts = [f'<div class="scroll" role="region" aria-label="table" tabindex="0">{table}</div>'] if rows else []
+    parts = [f'<div class="scroll wide" role="region" aria-label="table" tabindex="0">{table}</div>'] if rows else []
     sentences = [
         _sentence("Nothing was wrong with", [run for run in watched if not run.health]),
         _sentence("Nobody watched", [run for run in runs if run.health is None]),

@@ -6,6 +6,7 @@ import json
 
 from kickstarting.report.comparison import Lineage
 from kickstarting.report.runs import Run
+from kickstarting.runs.layout import PopulationDirectory, RunDirectory
 
 FIRST = ("alpha", "horizon", "learning_rate", "entropy_cost")
 
@@ -17,10 +18,10 @@ def read_lineage(run: Run) -> Lineage | None:
     """
     if run.population is None:
         return None
-    path = run.population / "lineage.json"
+    path = PopulationDirectory(run.population).lineage
     try:
         entries = json.loads(path.read_text(encoding="utf-8"))
-        finished = json.loads((run.directory / "finished.json").read_text(encoding="utf-8"))
+        finished = json.loads(RunDirectory(run.directory).end.read_text(encoding="utf-8"))
         table = {(entry["member"], entry["round"]): entry for entry in entries}
         members, rounds = (range(1 + max(key[i] for key in table)) for i in (0, 1))
         rows = [[table[member, turn] for turn in rounds] for member in members]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from html import escape
+from pathlib import Path
 
 from kickstarting.report.comparison import Comparison, Lineage, RunResult
 from kickstarting.report.figures import TOGETHER, lineage_stem
@@ -14,27 +15,35 @@ from kickstarting.report.look import PALETTE
 from kickstarting.report.tables import to_html
 from kickstarting.report.teachers import NAMED
 from kickstarting.report.wording import NEVER, frames_text, headline, score_text
+from kickstarting.runs.layout import ReportDirectory
 
 STYLE = """
 :root { color-scheme: light dark; %(light)s }
 @media (prefers-color-scheme: dark) { :root { %(dark)s } }
 * { box-sizing: border-box; }
-body { margin: 0 auto; padding: 1.5rem 1rem 3rem; max-width: 46rem; background: var(--paper); color: var(--ink);
+body { margin: 0; padding: 1.5rem 1rem 3rem; background: var(--paper); color: var(--ink);
   font: 1rem/1.5 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; overflow-wrap: break-word; }
-h1 { font-size: 1.5rem; line-height: 1.25; margin: 0 0 .75rem; }
-h2 { font-size: 1.1rem; margin: 2.5rem 0 .5rem; }
-.headline { font-size: 1.1rem; margin: 0 0 .75rem; }
+body > * { max-width: 46rem; margin-inline: auto; }
+body > .wide { width: fit-content; min-width: min(46rem, 100%%); max-width: 100%%; }
+h1 { font-size: 1.5rem; line-height: 1.25; margin-block: 0 .75rem; }
+h2 { font-size: 1.1rem; margin-block: 2.5rem .5rem; }
+.headline { font-size: 1.1rem; margin-block: 0 .75rem; }
 figure { margin: 1rem 0; }
+body > figure { margin-inline: auto; }
 figure svg { display: block; width: 100%%; max-width: 40rem; height: auto; }
 figcaption, .notes, footer { color: var(--faint); font-size: .875rem; }
-figcaption { margin-top: .5rem; }
+figcaption { margin-top: .5rem; max-width: 46rem; }
 .notes { padding-left: 1.1rem; }
-.scroll { overflow-x: auto; -webkit-overflow-scrolling: touch; }
+/* a shadow at the right edge as long as there is more behind it: the paper, which scrolls, covers it at the end */
+.scroll { overflow-x: auto; scrollbar-width: thin; scrollbar-color: var(--faint) transparent;
+  background: linear-gradient(to left, var(--paper) 50%%, transparent) right / 4rem 100%% no-repeat local,
+    linear-gradient(to left, rgb(110 118 129 / .5), transparent) right / 1.25rem 100%% no-repeat scroll; }
 table { border-collapse: collapse; font-size: .875rem; font-variant-numeric: tabular-nums; min-width: 100%%; }
-th, td { padding: .35rem .6rem; text-align: right; vertical-align: top; }
+th, td { padding: .35rem .5rem; text-align: right; vertical-align: top; }
 td { white-space: nowrap; }
 thead th { font-weight: 600; vertical-align: bottom; }
 thead tr:first-child th { text-align: left; color: var(--faint); font-weight: 500; padding-bottom: 0; }
+thead tr:last-child th { max-width: 7.5rem; }
 thead tr:last-child { border-bottom: 1px solid var(--faint); }
 tbody th { text-align: left; font-weight: 600; position: sticky; left: 0; background: var(--paper); max-width: 10rem; }
 thead td:first-child { position: sticky; left: 0; background: var(--paper); }
@@ -46,7 +55,7 @@ table.runs td, table.runs th { text-align: left; }
 table.runs td.number { text-align: right; }
 table.runs td.words { white-space: normal; min-width: 8rem; }
 summary { cursor: pointer; }
-small { display: block; color: var(--faint); font-size: .75rem; }
+small { display: block; white-space: normal; color: var(--faint); font-size: .75rem; }
 """
 
 
@@ -71,7 +80,7 @@ def to_page(comparison: Comparison, figures: Mapping[str, str]) -> str:
         _runs_table(comparison.runs),
         *_health_section(comparison.runs),
         f"<footer><p>Percentile bootstrap, {comparison.bootstrap} resamples, seed {comparison.bootstrap_seed}. "
-        "Written by kickstarting; comparison.json beside this page holds all numbers.</p></footer>",
+        f"Written by kickstarting; {ReportDirectory(Path()).numbers} beside this page holds all numbers.</p></footer>",
     ]
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -173,4 +182,4 @@ def _runs_table(runs: tuple[RunResult, ...]) -> str:
         rows.append(f'<tr class="group"><th scope="row">{escape(run.name)}</th>{numbers}{words}</tr>')
     head = "".join(f'<th scope="col">{title}</th>' for title in titles)
     table = f'<table class="runs"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
-    return f'<div class="scroll" role="region" aria-label="table" tabindex="0">{table}</div>'
+    return f'<div class="scroll wide" role="region" aria-label="table" tabindex="0">{table}</div>'

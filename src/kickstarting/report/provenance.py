@@ -18,13 +18,14 @@ ENOUGH_SEEDS = 5
 FINISHED = 0.98  # of total_frames: scores are logged every few updates, not at the very last frame
 
 
-def short_reference(reference: Reference) -> str:
-    """'PATTERN=REF' or 'REF' with the last part of the path only: a report must not carry its writer's folders."""
-    return str(replace(reference, ref=last_part(reference.ref)))
-
-
-def last_part(path: str) -> str:
+def short_path(path: str) -> str:
+    """Its last part only: a report must not carry its writer's folders."""
     return path.rstrip("/").rpartition("/")[2]
+
+
+def short_reference(reference: Reference) -> str:
+    """PATTERN=REF, or REF for a teacher of all tasks, without folders."""
+    return str(replace(reference, ref=short_path(reference.ref)))
 
 
 def _place(run: Run) -> str:

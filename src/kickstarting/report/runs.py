@@ -1,4 +1,4 @@
-"""Read run directories: config.json, metrics.jsonl and, where there is one, teacher_scores.json.
+"""Read run directories: configuration, metrics and, where they are there, the teachers' scores.
 
 A population is the run in its `best/`, whose metrics follow the ancestry of its best member; its lineage is read elsewhere.
 """
@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from kickstarting.runs.layout import PopulationDirectory, RunDirectory
+from kickstarting.runs.metrics import read_metrics
 from kickstarting.teachers.references import Reference, parse_reference
 
 TASK_SCORE = "task_score/"
@@ -32,7 +34,7 @@ class TeacherScore:
 class Run:
     """One run of one seed. frames: [N], rising; columns: every number of metrics.jsonl as [N], nan where a line has none.
 
-    teachers: as they were given; teacher_names: the short name of each, once they are named.
+    teachers: in the order given; teacher_names: the short name of each, once they are named.
     population: the directory of the population whose best member this is.
     """
 
@@ -86,34 +88,38 @@ def load_runs(directories: Sequence[Path]) -> tuple[Run, ...]:
 
 
 def _find(directory: Path) -> list[Path]:
-    """Directories with a config.json at or below this one; of a population the best member only.
+    """Run directories at or below this one; of a population the best member only.
 
     A run's own folders (checkpoints) are not searched.
     """
     if not directory.is_dir():
         raise ValueError(f"there is no directory {directory}; name a run directory or a folder that holds some")
     found = []
-    for folder, below, files in os.walk(directory):
+    for folder, below, _ in os.walk(directory):
+        run, population = RunDirectory(Path(folder)), PopulationDirectory(Path(folder))
         below.sort()
-        if "population.json" in files:
-            if "best" not in below:
+        if population.begun:
+            if not population.best.path.is_dir():
                 raise ValueError(f"the population in {folder} has no best member yet; let it finish, or leave it out")
-            below[:] = ["best"]
-        if "config.json" in files:
-            found.append(Path(folder))
+            below[:] = [population.best.path.name]
+        if run.begun:
+            found.append(run.path)
             below.clear()
     if not found:
-        raise ValueError(f"{directory} holds no config.json at any depth; name a run directory or a folder that holds some")
+        name = RunDirectory(directory).config.name
+        raise ValueError(f"{directory} holds no {name} at any depth; name a run directory or a folder that holds some")
     return found
 
 
 def load_run(directory: Path) -> Run:
     """Read one run directory."""
-    config = _read_object(directory / "config.json")
+    files, population = RunDirectory(directory), PopulationDirectory(directory.parent)
+    config = _read_object(files.config)
     for key in ("name", "seed", "suite", "total_frames"):
         if key not in config:
-            raise ValueError(f"{directory / 'config.json'} has no {key!r}; add it, a report cannot place the run without it")
-    lines = _read_lines(directory / "metrics.jsonl")
+            raise ValueError(f"{files.config} has no {key!r}; add it, a report cannot place the run without it")
+    teaching = config.get("teaching", config)  # of earlier versions all settings stood side by side
+    lines = read_metrics(files.metrics)
     frames = np.array([line["frames"] for line in lines], dtype=np.int64)
     run = Run(
         directory=directory,
@@ -121,16 +127,16 @@ def load_run(directory: Path) -> Run:
         seed=int(config["seed"]),
         suite=str(config["suite"]),
         total_frames=int(config["total_frames"]),
-        teachers=tuple(parse_reference(teacher) for teacher in config.get("teachers") or ()),
+        teachers=tuple(parse_reference(teacher) for teacher in teaching.get("teachers") or ()),
         frames=frames,
         columns=_columns(lines),
-        teacher_scores=_read_teacher_scores(directory / "teacher_scores.json"),
-        population=directory.parent if (directory.parent / "population.json").is_file() else None,
-        schedule=str(config.get("schedule", "linear:1:0:20%")),
+        teacher_scores=_read_teacher_scores(files.teacher_scores),
+        population=population.path if population.begun else None,
+        schedule=str(teaching.get("schedule", "linear:1:0:20%")),
     )
     if not len(run.curve("score")[0]):
         raise ValueError(
-            f"{directory / 'metrics.jsonl'} has {len(lines)} lines but none with a score; let the run go on until every task has "
+            f"{files.metrics} has {len(lines)} lines but none with a score; let the run go on until every task has "
             "finished an episode, or leave it out"
         )
     return run
@@ -143,34 +149,6 @@ def _read_object(path: Path) -> dict[str, Any]:
         return json.loads(path.read_text(encoding="utf-8"))
     except json.JSONDecodeError as error:
         raise ValueError(f"{path} is not JSON ({error}); repair it or leave the run out") from error
-
-
-def _read_lines(path: Path) -> list[dict[str, Any]]:
-    """The lines of metrics.jsonl with rising frames.
-
-    A last line that is torn (a killed run) is skipped. Where frames fall back, a run was resumed from an earlier checkpoint:
-    what it logs from there on replaces what it had logged.
-    """
-    if not path.is_file():
-        raise ValueError(f"{path} is missing; {path.parent} is not a complete run directory, leave it out or run it again")
-    texts = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    lines: list[dict[str, Any]] = []
-    for number, text in enumerate(texts, start=1):
-        if not text.strip():
-            continue
-        try:
-            line = json.loads(text)
-            line["frames"] = int(line["frames"])
-        except (ValueError, KeyError, TypeError) as error:
-            if number == len(texts):
-                break
-            raise ValueError(
-                f"line {number} of {path} is not a JSON object with 'frames' ({error}); remove or repair it"
-            ) from error
-        while lines and lines[-1]["frames"] >= line["frames"]:
-            lines.pop()
-        lines.append(line)
-    return lines
 
 
 def _columns(lines: list[dict[str, Any]]) -> dict[str, np.ndarray]:

@@ -14,6 +14,7 @@ from kickstarting.launch.sweep import run_all
 from kickstarting.report import Comparison, compare_runs, to_rich
 from kickstarting.reproduce.lab import SCALES, Lab
 from kickstarting.runs.checkpoint import write_json
+from kickstarting.runs.layout import ReportDirectory
 from kickstarting.runs.run import versions
 
 __all__ = ["experiments", "reproduce"]
@@ -52,18 +53,19 @@ def reproduce(
         raise ValueError(f"seeds is {seeds}; it must be at least 1")
     experiment, out = known[name], out or Path("runs/reproduce") / scale
     report, wanted = out / name, {"scale": scale, "seeds": seeds or SCALES[scale].seeds}
-    if (report / "experiment.json").exists() and not resume:
+    directory = ReportDirectory(report)
+    if directory.experiment.exists() and not resume:
         raise ValueError(f"{report} was begun already; add --resume to go on with it, or choose another --out")
     lab = Lab(SCALES[scale], out, wanted["seeds"])
     experiment.sweep(lab)
     report.mkdir(parents=True, exist_ok=True)
-    write_json(report / "experiment.json", {**wanted, "versions": versions()})
+    write_json(directory.experiment, {**wanted, "versions": versions()})
     console.print(f"[bold]{name}[/]: {' '.join((experiment.__doc__ or '').split())}", highlight=False)
     console.print(f"{len(lab.runs)} runs in {out}, of which {len(lab.compared)} are compared", highlight=False)
     run_all(dict(sorted(lab.runs.items(), key=lambda item: _seed_of(item[0]))), jobs=jobs, console=console)
     comparison = compare_runs(lab.compared, out=report, baseline=experiment.BASELINE)
     console.print(to_rich(comparison))
-    console.print(f"open {(report / 'report.html').resolve()}")
+    console.print(f"open {directory.page.resolve()}")
     return comparison
 
 

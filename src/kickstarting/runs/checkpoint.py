@@ -18,6 +18,8 @@ from typing import Any
 import safetensors.torch
 from torch import Tensor, nn
 
+from kickstarting.runs.layout import STATE, RunDirectory, checkpoints
+
 Tensors = dict[str, Tensor]
 FORMAT = 1
 
@@ -70,20 +72,15 @@ def save_checkpoint(directory: Path, snapshot: Snapshot, *, keep: int = 2) -> Pa
             hashes[f"{name}.safetensors"] = hashlib.sha256(data).hexdigest()
             _write(partial / f"{name}.safetensors", data)
         state = {"format": FORMAT, "number": snapshot.number, "sha256": hashes, "record": snapshot.record}
-        write_signed(partial / "state.json", state)
+        write_signed(partial / STATE, state)
     for old in checkpoints(directory)[:-keep]:
         shutil.rmtree(old, ignore_errors=True)
     return final
 
 
-def checkpoints(directory: Path) -> list[Path]:
-    """The complete checkpoints below a `checkpoints` directory, oldest first."""
-    return sorted(p for p in directory.glob("[0-9]*") if p.is_dir()) if directory.is_dir() else []
-
-
 def load_checkpoint(path: Path, *, with_optimiser: bool = True) -> Snapshot:
     """Read and verify one checkpoint. Raises CheckpointError if a file is missing, truncated or altered."""
-    state = read_signed(path / "state.json")
+    state = read_signed(path / STATE)
     hashes = state.get("sha256", {})
     if state.get("format") != FORMAT:
         raise CheckpointError(
@@ -96,11 +93,11 @@ def load_checkpoint(path: Path, *, with_optimiser: bool = True) -> Snapshot:
 
 def latest_checkpoint(run: Path) -> Path:
     """The newest checkpoint of a run directory. Raises CheckpointError if it has none."""
-    found = checkpoints(run / "checkpoints")
-    if not found:
+    newest = RunDirectory(run).newest_checkpoint
+    if newest is None:
         what = "holds no checkpoint yet" if run.is_dir() else "does not exist"
         raise CheckpointError(f"{run} {what}; give a run directory, or zoo:NAME")
-    return found[-1]
+    return newest
 
 
 def load_weights(network: nn.Module, snapshot: Snapshot, ref: str) -> None:
@@ -123,7 +120,7 @@ def _load(path: Path, name: str, hashes: dict[str, str]) -> Tensors:
     except OSError as error:
         raise CheckpointError(f"{path / name} cannot be read: {error.strerror}; {remedy(path)}") from error
     if hashlib.sha256(data).hexdigest() != hashes.get(name):
-        raise CheckpointError(f"{path / name} is truncated or was altered (its SHA-256 differs from state.json); {remedy(path)}")
+        raise CheckpointError(f"{path / name} is truncated or was altered (its SHA-256 differs from {STATE}); {remedy(path)}")
     return safetensors.torch.load(data)
 
 

@@ -1,16 +1,155 @@
-"""Metrics: where they are written (JSON lines and TensorBoard) and read again, and where the time of an update goes."""
+"""Metrics: what each is and how it is averaged, the one reader of metrics.jsonl, and where the time of an update goes.
+
+`METRICS` names every number that a run logs; docs/metrics.md has a row for each, which a test holds against it. Nothing here
+imports torch: reports and displays read runs, too. `writer.py` writes.
+"""
 
 from __future__ import annotations
 
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Literal, ParamSpec, TypeVar
+
+import numpy as np
 
 P = ParamSpec("P")
 R = TypeVar("R")
+TAIL = 20_000
+"""Bytes that `last_metrics` reads at first: some lines of a suite of fifty tasks."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One number of a line, or a family of them.
+
+    name: `loss`; of a family `lambda/*`, where the star stands for a teacher, a task, a phase.
+    kept: of the updates since the line before: their "mean", over those that have the number; the "last" one's; or a "rate",
+        a count over the wall-clock time since then.
+    """
+
+    name: str
+    kept: Literal["mean", "last", "rate"]
+    meaning: str
+    unit: str = ""
+
+
+METRICS = (
+    Metric("frames", "last", "simulator frames so far", "frames"),
+    Metric("episodes", "last", "episodes that ended so far", "episodes"),
+    Metric("seconds", "last", "wall-clock time of training up to this line", "seconds"),
+    Metric("frames_per_second", "rate", "frames since the line before it", "frames/s"),
+    Metric("task_return/*", "last", "mean over the window of the undiscounted sum of unclipped rewards", "reward"),
+    Metric("task_success/*", "last", "share of the window's episodes that were successes", "0 to 1"),
+    Metric("task_score/*", "last", "the task's score", "score"),
+    Metric("score", "last", "mean of the task scores", "score"),
+    Metric("score_median", "last", "median of the task scores", "score"),
+    Metric("score_iqm", "last", "interquartile mean of the task scores", "score"),
+    Metric("success", "last", "mean of the tasks' successes", "0 to 1"),
+    Metric("policy_gradient_loss", "mean", "the policy gradient's loss"),
+    Metric("baseline_loss", "mean", "the critic's loss", "unit²"),
+    Metric("explained_variance", "mean", "share of the variance of the targets that the critic explains"),
+    Metric("entropy_loss", "mean", "minus the entropy of the policy", "nats"),
+    Metric("distillation_loss", "mean", "cross-entropy of the student to its teachers, before lambda", "nats"),
+    Metric("value_distillation_loss", "mean", "half the squared distance to the teachers' values", "squared discounted reward"),
+    Metric("loss", "mean", "the sum that is minimised"),
+    Metric("rho", "mean", "mean importance weight, unclipped", "ratio"),
+    Metric("rho_clipped", "mean", "share of the transitions whose importance weight is clipped", "0 to 1"),
+    Metric("grad_norm", "mean", "global norm of the gradient before clipping"),
+    Metric("grad_clipped", "mean", "share of the gradient steps whose norm was clipped", "0 to 1"),
+    Metric("learning_rate", "last", "of the optimiser"),
+    Metric("entropy_cost", "last", "weight of the entropy"),
+    Metric("policy_cost", "last", "weight of policy gradient and entropy"),
+    Metric("baseline_cost", "last", "weight of the critic's loss"),
+    Metric("lambda/*", "last", "weight of a teacher"),
+    Metric("teacher_acts", "mean", "share of the steps in which a teacher chose the action", "0 to 1"),
+    Metric("lag", "last", "age of the policy that acted", "updates"),
+    Metric("seconds/act", "mean", "the student's network on every step", "seconds"),
+    Metric("seconds/environment", "mean", "waiting for the environments", "seconds"),
+    Metric("seconds/label", "mean", "the teachers", "seconds"),
+    Metric("seconds/learn", "mean", "loss, gradient, optimiser", "seconds"),
+    Metric("seconds/idle", "mean", "waiting for the actor", "seconds"),
+    Metric("health/*", "last", "1 while the diagnosis stands, 0 otherwise", "0 or 1"),
+)
+_BY_NAME = {metric.name: metric for metric in METRICS}
+
+
+def metric_of(name: str) -> Metric | None:
+    """What a logged name is; None if no metric of this version is called so."""
+    return _BY_NAME.get(name) or _BY_NAME.get(f"{name.partition('/')[0]}/*")
+
+
+def summarise(updates: Sequence[Mapping[str, float | None]]) -> dict[str, float | None]:
+    """One line for the metrics of the updates since the line before, each as `METRICS` says, one that is not known as it was last.
+
+    Names are those of the last update. A rate is not of one update: whoever writes lines adds it.
+    """
+    line = dict(updates[-1])
+    for name, last in line.items():
+        metric = metric_of(name)
+        if metric and metric.kept == "mean" and last is not None:
+            known = [value for update in updates if (value := update.get(name)) is not None]
+            line[name] = float(np.mean(known))
+    return line
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """The lines of a metrics.jsonl with rising frames.
+
+    - The last line, if it is torn (a run was killed, or is writing at this moment), is left out.
+    - Where frames fall back or repeat, a run was resumed from an earlier checkpoint: what was logged from there on replaces what
+      had been logged.
+    - Any other line that is not a JSON object with `frames` is damage that no run does: ValueError, with its number.
+
+    Raises ValueError if the file is missing.
+    """
+    if not path.is_file():
+        raise ValueError(f"{path} is missing; {path.parent} is not a complete run directory, leave it out or run it again")
+    texts = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    lines: list[dict[str, Any]] = []
+    for number, text in enumerate(texts, start=1):
+        if not text.strip():
+            continue
+        try:
+            line = _parse(text)
+        except (ValueError, KeyError, TypeError) as error:
+            if number == len(texts):
+                break
+            raise ValueError(
+                f"line {number} of {path} is not a JSON object with 'frames' ({error}); remove or repair it"
+            ) from error
+        while lines and lines[-1]["frames"] >= line["frames"]:
+            lines.pop()
+        lines.append(line)
+    return lines
+
+
+def last_metrics(path: Path) -> dict[str, Any]:
+    """The last whole line of a metrics.jsonl, {} if there is none yet; reads the end of the file only, since displays ask often."""
+    if not path.is_file():
+        return {}
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        tail = TAIL
+        while True:
+            file.seek(max(0, size - tail))
+            for text in reversed(file.read().decode(errors="replace").splitlines()):
+                try:
+                    return _parse(text)
+                except (ValueError, KeyError, TypeError):  # torn at its end, or where the tail begins
+                    continue
+            if tail >= size:
+                return {}
+            tail *= 8
+
+
+def _parse(text: str) -> dict[str, Any]:
+    line = json.loads(text)
+    line["frames"] = int(line["frames"])
+    return line
 
 
 class Clock:
@@ -28,44 +167,3 @@ class Clock:
 
     def metrics(self) -> dict[str, float | None]:
         return {f"seconds/{phase}": seconds for phase, seconds in self.seconds.items()}
-
-
-class MetricsWriter:
-    """metrics.jsonl and TensorBoard events of a run directory. Resuming drops what was written after `frames`."""
-
-    def __init__(self, directory: Path, *, frames: int = 0, board: bool = True) -> None:
-        self._path = directory / "metrics.jsonl"
-        if self._path.exists():
-            lines = [line for line in read_metrics(self._path) if line["frames"] <= frames]
-            temporary = self._path.with_suffix(".partial")
-            temporary.write_text("".join(json.dumps(line) + "\n" for line in lines))
-            os.replace(temporary, self._path)
-        self._file = self._path.open("a")
-        self._board = None
-        if board:
-            from torch.utils.tensorboard import SummaryWriter
-
-            self._board = SummaryWriter(str(directory / "tensorboard"), purge_step=frames + 1 if frames else None)
-
-    def write(self, frames: int, metrics: dict[str, float | None]) -> None:
-        self._file.write(json.dumps({"frames": frames, **metrics}) + "\n")
-        self._file.flush()
-        for name, value in metrics.items():
-            if value is not None and self._board:
-                self._board.add_scalar(name, value, frames)
-
-    def close(self) -> None:
-        self._file.close()
-        if self._board:
-            self._board.close()
-
-
-def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """The complete lines of a metrics.jsonl; a line torn by a kill is left out."""
-    lines = []
-    for line in path.read_text().splitlines():
-        try:
-            lines.append(json.loads(line))
-        except json.JSONDecodeError:
-            continue
-    return lines

@@ -1,7 +1,4 @@
-"""A run directory: consumes the training loop and keeps what it yields.
-
-config.json  metrics.jsonl  tensorboard/  checkpoints/  teacher_scores.json  finished.json
-"""
+"""A run: consumes the training loop and keeps what it yields in a directory (`layout.RunDirectory`)."""
 
 from __future__ import annotations
 
@@ -14,7 +11,6 @@ import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import numpy as np
 import torch
 from rich.console import Console
 
@@ -24,16 +20,17 @@ from kickstarting.config import Config, read_config
 from kickstarting.display import Display
 from kickstarting.envs import describe
 from kickstarting.evaluate import measure_teachers as evaluate_teachers
-from kickstarting.runs.checkpoint import Snapshot, latest_checkpoint, load_checkpoint, save_checkpoint, write_json
+from kickstarting.runs.checkpoint import Snapshot, load_checkpoint, save_checkpoint, write_json
 from kickstarting.runs.health import Facts, Health
-from kickstarting.runs.metrics import MetricsWriter, read_metrics
+from kickstarting.runs.layout import RunDirectory
+from kickstarting.runs.metrics import read_metrics, summarise
 from kickstarting.runs.profile import profiled
+from kickstarting.runs.writer import MetricsWriter
 from kickstarting.suites import load_suite
 from kickstarting.teachers import build_teachers
 from kickstarting.train import Update, build, train
 
 LOGS_PER_RUN = 200
-AVERAGED = ("loss", "rho", "rho_clipped", "explained_variance", "grad_norm", "grad_clipped", "teacher_acts")
 
 
 def run(config: Config, out: Path, *, display: Display | None = None, profile: bool = False) -> None:
@@ -41,46 +38,47 @@ def run(config: Config, out: Path, *, display: Display | None = None, profile: b
 
     Raises ValueError if the directory holds a run already.
     """
-    if (out / "config.json").exists():
+    directory = RunDirectory(out)
+    if directory.begun:
         raise ValueError(f"{out} already holds a run; choose another --out, or continue it with --resume {out}")
     config.check()
     config = config.on_this_machine()
     teacher_scores = measure_teachers(config)  # and with it every error that can be found before the work
     out.mkdir(parents=True, exist_ok=True)
-    write_json(out / "teacher_scores.json", teacher_scores)
-    write_json(out / "config.json", {**config.to_json(), "versions": versions()})
-    _consume(config, out, None, display, profile)
+    write_json(directory.teacher_scores, teacher_scores)
+    write_json(directory.config, {**config.to_json(), "versions": versions()})
+    _consume(config, directory, None, display, profile)
 
 
 def resume(out: Path, *, display: Display | None = None, until: int | None = None) -> None:
     """Continue a killed run from its newest checkpoint (or from the start, if it has none yet); until: stop at the first
     checkpoint at or after so many frames, from where the run goes on another time."""
-    config = read_config(out / "config.json")
-    if (out / "finished.json").exists():
+    directory = RunDirectory(out)
+    config = read_config(directory.config)
+    if directory.finished:
         raise ValueError(f"{out} is finished ({config.total_frames} frames); there is nothing to resume")
-    has_checkpoint = (out / "checkpoints").is_dir() and any((out / "checkpoints").glob("[0-9]*"))
-    snapshot = load_checkpoint(latest_checkpoint(out)) if has_checkpoint else None
-    _consume(config, out, snapshot, display, until=until)
+    newest = directory.newest_checkpoint
+    _consume(config, directory, load_checkpoint(newest) if newest else None, display, until=until)
 
 
 def _consume(
     config: Config,
-    out: Path,
+    directory: RunDirectory,
     snapshot: Snapshot | None,
     display: Display | None,
     profile: bool = False,
     until: int | None = None,
 ) -> None:
     start = snapshot.record["frames"] if snapshot else 0
-    lines = [line for line in read_metrics(out / "metrics.jsonl") if line["frames"] <= start] if snapshot else []
+    lines = [line for line in read_metrics(directory.metrics) if line["frames"] <= start] if snapshot else []
     spent = max((line["seconds"] for line in lines), default=0.0)
-    health = Health(facts_of(config, out), lines)
-    writer = MetricsWriter(out, frames=start)
+    health = Health(facts_of(config, directory.path), lines)
+    writer = MetricsWriter(directory.path, frames=start)
     started, frames = time.perf_counter(), start
     try:
         with display or Display(config) as show:
-            updates = train(config, snapshot, _teacher_scores(out))
-            updates = profiled(updates, out / "trace.json", show.console) if profile else updates
+            updates = train(config, snapshot, _teacher_scores(directory))
+            updates = profiled(updates, directory.trace, show.console) if profile else updates
             for update, metrics in logged(updates, config.total_frames, start):
                 frames, metrics["seconds"] = update.frames, spent + time.perf_counter() - started
                 notices = health.see({"frames": frames, **metrics})
@@ -89,10 +87,10 @@ def _consume(
                 show(frames, metrics, tuple(health.standing.values()))
                 show.say(notices)
                 if update.snapshot:
-                    save_checkpoint(out / "checkpoints", update.snapshot)
+                    save_checkpoint(directory.checkpoints, update.snapshot)
                     if until is not None and until <= frames < config.total_frames:
                         return
-        write_json(out / "finished.json", {"frames": frames, "seconds": spent + time.perf_counter() - started})
+        write_json(directory.end, {"frames": frames, "seconds": spent + time.perf_counter() - started})
     finally:
         writer.close()
 
@@ -106,16 +104,6 @@ def logged(updates: Iterable[Update], total_frames: int, start: int) -> Iterator
             now = time.perf_counter()
             yield update, {**summarise(kept), "frames_per_second": (update.frames - last) / (now - logged_at)}
             last, logged_at, kept = update.frames, now, []
-
-
-def summarise(updates: list[dict[str, float | None]]) -> dict[str, float | None]:
-    """Losses, times and shares of transitions and steps are means over the updates; scores and hyperparameters are the last."""
-    last = dict(updates[-1])
-    for name, value in last.items():
-        averaged = name.endswith(AVERAGED) or name.startswith("seconds/")
-        if averaged and value is not None:
-            last[name] = float(np.mean([value for u in updates if (value := u.get(name)) is not None]))
-    return last
 
 
 def measure_teachers(config: Config) -> dict[str, dict]:
@@ -135,8 +123,8 @@ def measure_teachers(config: Config) -> dict[str, dict]:
     return scores
 
 
-def _teacher_scores(out: Path) -> dict[str, dict] | None:
-    path = out / "teacher_scores.json"
+def _teacher_scores(directory: RunDirectory) -> dict[str, dict] | None:
+    path = directory.teacher_scores
     return json.loads(path.read_text()) if path.exists() else None
 
 
@@ -155,7 +143,7 @@ def facts_of(config: Config, out: Path) -> Facts:
         most_entropy=most,
         max_grad_norm=config.learning.learner.max_grad_norm,
         schedule=config.teaching.schedule,
-        teacher_scores={name: entry["tasks"] for name, entry in (_teacher_scores(out) or {}).items()},
+        teacher_scores={name: entry["tasks"] for name, entry in (_teacher_scores(RunDirectory(out)) or {}).items()},
     )
 
 

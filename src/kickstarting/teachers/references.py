@@ -49,7 +49,7 @@ def parse_reference(entry: str | Reference | dict[str, Any]) -> Reference:
     if isinstance(entry, Reference):
         return entry
     if isinstance(entry, dict):
-        return Reference(**{**entry, "adapters": tuple(entry["adapters"])})
+        return Reference(**{**entry, "adapters": tuple(entry.get("adapters", ()))})
     pattern, equals, ref = entry.partition("=")
     if not equals or _is_there(entry) or ("/" in pattern and not _is_there(ref)):
         return Reference(entry)

@@ -15,7 +15,8 @@ from rich.table import Table
 from kickstarting.algo.parsing import written
 from kickstarting.config import Config
 from kickstarting.display import left, number, short
-from kickstarting.runs.metrics import read_metrics
+from kickstarting.runs.layout import JobDirectory, RunDirectory
+from kickstarting.runs.metrics import last_metrics
 from kickstarting.tuning.halving import Rung, Setting, cost, ranked, space, stretched
 from kickstarting.tuning.recipe import settings
 
@@ -125,7 +126,7 @@ class RungProgress:
     def line(self) -> str:
         each = self._frames()
         done, ended = self._before + sum(each), sum(frames >= self._rung.frames - self._since for frames in each)
-        ended += sum((run / "diverged.json").exists() for run in self._runs)
+        ended += sum(JobDirectory(run).diverged.exists() for run in self._runs)
         speed = (sum(each) - self._began_with) / max(1e-9, time.monotonic() - self._began)
         return "  ".join(
             (
@@ -139,6 +140,5 @@ class RungProgress:
 
     def _frames(self) -> list[int]:
         """Of each run, since the rung before."""
-        paths = [run / "metrics.jsonl" for run in self._runs]
-        reached = [read_metrics(path)[-1:] if path.exists() else [] for path in paths]
-        return [min(max(0, lines[0]["frames"] - self._since), self._rung.frames - self._since) if lines else 0 for lines in reached]
+        reached = [last_metrics(RunDirectory(run).metrics).get("frames", 0) for run in self._runs]
+        return [min(max(0, frames - self._since), self._rung.frames - self._since) for frames in reached]

@@ -19,6 +19,7 @@ from rich.console import Console
 from kickstarting.config import Config, config_from_json, flat
 from kickstarting.launch.sweep import Part, SweepError, run_all
 from kickstarting.runs.checkpoint import write_json
+from kickstarting.runs.layout import JobDirectory, RunDirectory, TuneDirectory
 from kickstarting.runs.metrics import read_metrics
 from kickstarting.runs.run import measure_teachers, versions
 from kickstarting.tuning.display import RungProgress, plan_table, results_table, said_score, searched
@@ -53,7 +54,7 @@ class Tuning:
         return [replace(config, name=f"configuration {i}" if i else "default") for i, config in enumerate(drawn)]
 
     def run(self, number: int) -> Path:
-        return self.out / "runs" / f"{number:02d}"
+        return TuneDirectory(self.out).run(number).path
 
 
 def run_tune(config: Config, budget: int, out: Path, *, jobs: int = 0, console: Console) -> None:
@@ -64,7 +65,7 @@ def run_tune(config: Config, budget: int, out: Path, *, jobs: int = 0, console: 
         )
     config.check()
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        more = f", or continue it with --resume {out}" if (out / "tune.json").exists() else ""
+        more = f", or continue it with --resume {out}" if TuneDirectory(out).begun else ""
         raise ValueError(f"{out} is in use already; choose another --out{more}")
     plan(budget, config.total_frames)
     threads = config.machine.torch_threads or max(1, (os.cpu_count() or 1) // (jobs or os.cpu_count() or 1))
@@ -81,21 +82,21 @@ def run_tune(config: Config, budget: int, out: Path, *, jobs: int = 0, console: 
         "versions": versions(),
     }
     out.mkdir(parents=True, exist_ok=True)
-    write_json(out / "tune.json", data)
+    write_json(TuneDirectory(out).tune, data)
     _tune(read_tune(out), jobs, console)
 
 
 def resume_tune(out: Path, *, jobs: int = 0, console: Console) -> None:
     """Continue a killed tune; what it finished is not trained again, and it ends with the same recipe."""
     tuning = read_tune(out)
-    if (out / "recipe.toml").exists():
-        raise ValueError(f"{out} is finished; there is nothing to resume: its recipe is {out / 'recipe.toml'}")
+    if TuneDirectory(out).finished:
+        raise ValueError(f"{out} is finished; there is nothing to resume: its recipe is {TuneDirectory(out).recipe}")
     _tune(tuning, jobs, console)
 
 
 def read_tune(out: Path) -> Tuning:
     """Raises ValueError if there is no tune.json, or it is not of this version."""
-    path = out / "tune.json"
+    path = TuneDirectory(out).tune
     try:
         data = json.loads(path.read_text())
         return Tuning(out, **{**data, "config": config_from_json(data["config"])})
@@ -132,18 +133,18 @@ def _tune(tuning: Tuning, jobs: int, console: Console) -> None:
 
 def _begin(out: Path, config: Config, tuning: Tuning) -> None:
     """A run's directory, from which it is resumed even for its first frame: teachers are measured once for all."""
-    if not (out / "config.json").exists():
+    if not RunDirectory(out).begun:
         out.mkdir(parents=True, exist_ok=True)
-        write_json(out / "teacher_scores.json", tuning.teacher_scores)
-        write_json(out / "config.json", {**config.to_json(), "versions": tuning.versions})
+        write_json(RunDirectory(out).teacher_scores, tuning.teacher_scores)
+        write_json(RunDirectory(out).config, {**config.to_json(), "versions": tuning.versions})
 
 
 def _score(out: Path, frames: int) -> float | None:
-    return None if (out / "diverged.json").exists() else rung_score(read_metrics(out / "metrics.jsonl"), frames)
+    return None if JobDirectory(out).diverged.exists() else rung_score(read_metrics(RunDirectory(out).metrics), frames)
 
 
 def _why_no_score(tuning: Tuning, running: list[int], rung: Rung) -> str:
-    diverged = [path for i in running if (path := tuning.run(i) / "diverged.json").exists()]
+    diverged = [path for i in running if (path := JobDirectory(tuning.run(i)).diverged).exists()]
     if len(diverged) == len(running):
         return f"all {len(running)} configurations diverged, see {diverged[0]}; begin anew with a lower --learning-rate"
     return (
@@ -159,7 +160,7 @@ def _finish(tuning: Tuning, configs: list[Config], results: list[Scores], consol
         {"configuration": i, "options": differing(config), "scores": [scores[i] for scores in results if i in scores]}
         for i, config in enumerate(configs)
     ]
-    write_json(out / "results.json", {"rungs": [asdict(rung) for rung in tuning.rungs], "configurations": entries})
+    write_json(TuneDirectory(out).results, {"rungs": [asdict(rung) for rung in tuning.rungs], "configurations": entries})
     scores = {"score": results[-1][winner], "default_score": results[-1][0]}
     found = {
         "suite": tuning.config.suite,
@@ -172,10 +173,12 @@ def _finish(tuning: Tuning, configs: list[Config], results: list[Scores], consol
         "command": tuning.command,
         "versions": tuning.versions,
     }
-    write_recipe(out / "recipe.toml", differing(configs[winner]), found)
+    write_recipe(TuneDirectory(out).recipe, differing(configs[winner]), found)
     console.print(results_table(configs, results, tuning.rungs, winner))
     said = "the default won: its recipe changes nothing" if winner == 0 else f"configuration {winner} won"
     console.print(f"{said}; {said_score(results[-1])}, of one seed", highlight=False)
     console.print(
-        f"next, with another seed: {tuning.train} --recipe {shlex.quote(str(out / 'recipe.toml'))}", soft_wrap=True, highlight=False
+        f"next, with another seed: {tuning.train} --recipe {shlex.quote(str(TuneDirectory(out).recipe))}",
+        soft_wrap=True,
+        highlight=False,
     )

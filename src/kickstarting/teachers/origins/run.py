@@ -12,6 +12,7 @@ from kickstarting.algo.distributions import Distribution
 from kickstarting.envs.multitask import make_distribution
 from kickstarting.networks.spec import NetworkSpec
 from kickstarting.runs.checkpoint import Snapshot, latest_checkpoint, load_checkpoint, load_weights
+from kickstarting.runs.layout import STATE, RunDirectory
 from kickstarting.teachers.network import NetworkTeacher
 
 
@@ -42,7 +43,7 @@ def digest(name: str) -> str:
 
 
 def recognises(path: Path) -> bool:
-    return (path / "state.json").is_file() or (path / "checkpoints").is_dir()
+    return (path / STATE).is_file() or RunDirectory(path).checkpoints.is_dir()
 
 
 def read_policy(path: Path, ref: str) -> Policy:
@@ -60,4 +61,4 @@ def read_policy(path: Path, ref: str) -> Policy:
 
 def read_snapshot(path: Path) -> Snapshot:
     """The newest checkpoint, without the optimiser."""
-    return load_checkpoint(path if (path / "state.json").is_file() else latest_checkpoint(path), with_optimiser=False)
+    return load_checkpoint(path if (path / STATE).is_file() else latest_checkpoint(path), with_optimiser=False)

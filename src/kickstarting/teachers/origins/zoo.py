@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from kickstarting.algo.parsing import nearest
+from kickstarting.runs.layout import STATE
 from kickstarting.teachers.network import NetworkTeacher
 from kickstarting.teachers.origins import run
 
@@ -13,7 +14,7 @@ ZOO = Path(__file__).parents[2] / "zoo"
 
 def names() -> list[str]:
     """What the zoo has."""
-    return sorted(path.name for path in ZOO.iterdir() if (path / "state.json").is_file()) if ZOO.is_dir() else []
+    return sorted(path.name for path in ZOO.iterdir() if (path / STATE).is_file()) if ZOO.is_dir() else []
 
 
 def load(name: str, ref: str, device: str = "cpu") -> NetworkTeacher:
