@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
 
 import tyro
 
-from kickstarting.algo.parsing import nearest, parse_frames, parse_schedule
+from kickstarting.algo.parsing import nearest, parse_frames, parse_rate, parse_schedule
 from kickstarting.algo.schedules import Schedule
 from kickstarting.learner import LearnerConfig
 from kickstarting.machine import MachineConfig
@@ -65,12 +65,7 @@ class LearningConfig:
         for name in ("envs_per_task", "unroll_length"):
             _at_least_1(name, getattr(self, name))
         for name in SCHEDULED:
-            text = getattr(self, name)
-            schedule = parse_schedule(text, total_frames)
-            if schedule.lowest < 0:
-                raise ValueError(f"{name} {text!r} falls below 0; weights, rates and costs are never negative")
-            if schedule.uses_progress:
-                raise ValueError(f"{name} {text!r} follows progress; only the teachers' weight can")
+            parse_rate(name, getattr(self, name), total_frames)
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,7 @@ def test_every_number_that_a_run_logs_is_registered_and_none_that_no_run_logs(ti
         "scratch": tiny(learner=LearnerConfig(), score_window=1),
         "teachers": tiny(teachers=(f"object={teachers[0]}", f"obstacles={teachers[0]}"), schedule="linear:1:0:90%"),
         "acts": tiny(teachers=teachers, teacher_acts="0.5", learner=LearnerConfig(epochs=2), schedule="progress:1"),
-        "overlap": tiny(teachers=teachers, overlap=True, learner=LearnerConfig(value_distillation_cost=0.5)),
+        "overlap": tiny(teachers=teachers, overlap=True, value_distillation_cost=0.5),
     }
     logged = set()
     for name, config in kinds.items():

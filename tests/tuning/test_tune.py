@@ -324,7 +324,7 @@ def test_bad_input_to_tune(tuned, suite, tmp_path, monkeypatch):
 
     out = ("--out", tmp_path / "tune")
     assert "name a suite" in error(*out)
-    assert "give --budget FRAMES for all runs together, 2000 at least" in error(suite, "--frames", 1000, *out)
+    assert "give --budget FRAMES for all runs together, at least twice --frames: 2000" in error(suite, "--frames", 1000, *out)
     assert "give at least --budget 2000" in error(suite, "--frames", 1000, "--budget", 1999, *out)
     assert "did you mean MiniGrid-Empty-5x5-v0" in error("MiniGrid-Emty-5x5-v0", "--budget", "9M", *out)
     assert "which no factor changes" in error(suite, "--schedule", "best/schedule.json", "--budget", "9M", *out)

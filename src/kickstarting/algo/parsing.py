@@ -83,6 +83,16 @@ def _parse_pieces(text: str, total_frames: int) -> Schedule:
         raise ValueError(f"schedule {text!r}: {error}; write it as in {_EXAMPLES[Piecewise]}") from None
 
 
+def parse_rate(name: str, text: str, total_frames: int) -> Schedule:
+    """A schedule of frames alone that is nowhere negative. Raises ValueError, with the name of the setting, if it is none."""
+    schedule = parse_schedule(text, total_frames)
+    if schedule.lowest < 0:
+        raise ValueError(f"{name} {text!r} falls below 0; weights, rates and costs are never negative")
+    if schedule.uses_progress:
+        raise ValueError(f"{name} {text!r} follows progress; only the teachers' weight can")
+    return schedule
+
+
 def parse_frames(text: str, total_frames: int) -> float:
     """Frames from `250000`, `2.5e5`, `250k`, `1.5M`, `10B` or a share of total_frames, `20%`. Raises ValueError unless > 0."""
     units = {"k": 1e3, "m": 1e6, "b": 1e9, "%": total_frames / 100}

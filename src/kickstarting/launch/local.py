@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pickle
 import subprocess
 import sys
 import threading
@@ -98,7 +99,7 @@ class Child(Generic[R]):
                 pass_fds=(theirs.fileno(),),
             )
         with contextlib.suppress(OSError):  # it died at once, as `poll` will say
-            self.connection.send(job)
+            _send(self.connection, job)
 
     def poll(self) -> list[Line]:
         ended = self._process.poll() is not None  # asked first: what it said is then all there
@@ -128,7 +129,7 @@ class Child(Generic[R]):
         lines = []
         try:
             while not self.silent and self.connection.poll():
-                kind, value = self.connection.recv()
+                kind, value = _receive(self.connection)
                 if kind == "line":
                     lines.append(value)
                 else:
@@ -144,6 +145,15 @@ class Child(Generic[R]):
         return f"{self._job.name} failed: {said}" + (f"; see {log}" if log else "")
 
 
+def _send(to: Connection, what: object) -> None:
+    """By value. A connection's own `send` shares tensors by handles, which only a child of multiprocessing may open."""
+    to.send_bytes(pickle.dumps(what))
+
+
+def _receive(sender: Connection) -> Any:
+    return pickle.loads(sender.recv_bytes())
+
+
 @contextlib.contextmanager
 def _appending(log: Path | None) -> Iterator[IO[str] | None]:
     if log is None:
@@ -157,21 +167,21 @@ def _appending(log: Path | None) -> Iterator[IO[str] | None]:
 def main() -> None:
     """One job, in a process that `Child` started."""
     starter = Connection(int(sys.argv[1]))
-    job = cast(Job[Any], starter.recv())
+    job = cast(Job[Any], _receive(starter))
 
     def end_with_starter() -> None:
         """A job that outlived its starter would write over the one that takes its place."""
         with contextlib.suppress(EOFError, OSError):
-            starter.recv()
+            starter.recv_bytes()
         os._exit(1)
 
     threading.Thread(target=end_with_starter, daemon=True).start()
     work = job.work()
     try:
         while True:
-            starter.send(("line", next(work)))
+            _send(starter, ("line", next(work)))
     except StopIteration as ended:
-        starter.send(("result", ended.value))
+        _send(starter, ("result", ended.value))
     except (ValueError, RuntimeError) as error:
         sys.exit(f"error: {error}")
 

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from rich.console import Console
 
-from kickstarting.config import Config, config_from_json
+from kickstarting.config import Config, config_from_json, flat
 from kickstarting.display import Race
 from kickstarting.launch.jobs import Backend, JobError, Line, carried_out
 from kickstarting.launch.local import Processes
@@ -145,22 +145,26 @@ def _check_same(out: Path, job: What) -> None:
     """Raise ValueError if `out` was begun as another job."""
     if not JobDirectory(out).job.exists():
         return
-    began, wanted = json.loads(JobDirectory(out).job.read_text()), _to_json(job)
-    try:
-        began["config"] = json.loads(json.dumps(config_from_json(began.get("config", {})).to_json()))  # with what is new since then
-        began["population"] = asdict(PopulationConfig(**began["population"])) if began.get("population") else None
+    began = json.loads(JobDirectory(out).job.read_text())
+    try:  # read, so that it has what is new since then
+        old = _settings(config_from_json(began.get("config", {})))
+        old |= asdict(PopulationConfig(**began["population"])) if began.get("population") else {}
     except (ValueError, TypeError) as error:
         raise ValueError(
             f"{out} was begun by another version ({error}); choose another directory, or move that run away"
         ) from error
-    for part in ("config", "population"):
-        old, new = began.get(part) or {}, wanted[part] or {}
-        for name in sorted(old.keys() | new.keys()):
-            if name != "torch_threads" and old.get(name) != new.get(name):
-                raise ValueError(
-                    f"{out} was begun with {name} {old.get(name)!r}, now it is {new.get(name)!r}; "
-                    "choose another directory, or move that run away"
-                )
+    new = _settings(_config(job)) | (asdict(job.population) if isinstance(job, Evolution) else {})
+    for name in sorted(old.keys() | new.keys()):
+        if name != "torch_threads" and old.get(name) != new.get(name):
+            raise ValueError(
+                f"{out} was begun with {name} {old.get(name)!r}, now it is {new.get(name)!r}; "
+                "choose another directory, or move that run away"
+            )
+
+
+def _settings(config: Config) -> dict[str, Any]:
+    """All of a configuration, by the names of its settings, teachers as they are written."""
+    return {**flat(config), "name": config.group, "teachers": [str(reference) for reference in config.teaching.references]}
 
 
 def _with_threads(what: What, threads: int) -> What:

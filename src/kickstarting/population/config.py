@@ -58,7 +58,7 @@ class PopulationConfig:
             )
         for name in ("learning_rate", "entropy_cost"):
             if config.parsed(name).start == 0:
-                raise ValueError(f"{name} {getattr(config, name)!r} starts at 0, which no factor changes; start above 0")
+                raise ValueError(f"{name} {getattr(config.learning, name)!r} starts at 0, which no factor changes; start above 0")
         for name in ("slice", "burn_in"):
             try:
                 parse_frames(getattr(self, name), config.total_frames)

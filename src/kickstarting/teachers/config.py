@@ -9,7 +9,7 @@ from typing import Annotated
 
 import tyro
 
-from kickstarting.algo.parsing import parse_schedule
+from kickstarting.algo.parsing import parse_rate, parse_schedule
 from kickstarting.algo.schedules import Piecewise, Schedule
 from kickstarting.teachers.adapters import parse_adapters
 from kickstarting.teachers.references import Reference, parse_reference
@@ -59,7 +59,7 @@ class TeachingConfig:
             if alpha.lowest < 0:
                 whose = f"schedule of teacher {i}" if self.teachers else "schedule"
                 raise ValueError(f"{whose} {self.schedule!r} falls below 0; weights, rates and costs are never negative")
-        highest = parse_schedule(self.teacher_acts, total_frames).highest
+        highest = parse_rate("teacher_acts", self.teacher_acts, total_frames).highest
         if highest > 1:
             raise ValueError(f"teacher_acts {self.teacher_acts!r} rises to {highest:g}; it is a probability, at most 1")
         if highest > 0 and not self.teachers:
