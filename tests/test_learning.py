@@ -61,8 +61,9 @@ class Patience(gymnasium.Env):
         return np.eye(4, dtype=np.float32)[min(self._steps, 3)], reward, arrived or not action, False, {}
 
 
-gymnasium.register("Bandit-v0", Bandit)
-gymnasium.register("Patience-v0", Patience)
+ENVIRONMENTS: dict[str, Any] = {"Bandit-v0": Bandit, "Patience-v0": Patience}
+for name, environment in ENVIRONMENTS.items():
+    gymnasium.register(name, environment)
 
 
 def test_the_best_arm_of_a_bandit_is_found() -> None:

@@ -16,7 +16,7 @@ from kickstarting.algo.vtrace import vtrace
 from kickstarting.types import Inputs, Labels, Output, Trajectory
 
 T, B, A = 7, 3, 5
-EXACT = {"rtol": 1e-10, "atol": 1e-10}
+EXACT: dict[str, Any] = {"rtol": 1e-10, "atol": 1e-10}
 COSTS = Costs(baseline_cost=0.7, entropy_cost=0.03)
 CONFIG = LossConfig(discount=0.9, vtrace_lambda=0.95, reward_clip="abs_one", policy_clip=0.0)
 

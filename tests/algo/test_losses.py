@@ -25,7 +25,7 @@ from kickstarting.algo.losses import (
 )
 
 T, B, A = 7, 3, 5
-EXACT = {"rtol": 1e-10, "atol": 1e-10}
+EXACT: dict[str, Any] = {"rtol": 1e-10, "atol": 1e-10}
 VALID = torch.ones(T, B, dtype=torch.bool)
 VALID[3, 1] = VALID[2, 2] = VALID[6, 2] = False
 

@@ -17,7 +17,7 @@ from hypothesis.extra.numpy import arrays
 from kickstarting.algo.vtrace import VTraceReturns, vtrace
 
 GOLDEN = json.loads((Path(__file__).parent / "vtrace_golden.json").read_text())["cases"]
-EXACT = {"rtol": 1e-10, "atol": 1e-10}
+EXACT: dict[str, Any] = {"rtol": 1e-10, "atol": 1e-10}
 
 
 def definition(
