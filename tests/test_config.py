@@ -1,0 +1,56 @@
+"""Settings have names of their own in all groups, and configurations are read whatever groups they were written in."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import pytest
+
+from kickstarting.config import GROUPS, Config, changed, config_from_json, flat, types_of
+from kickstarting.learner import PAPER, LearnerConfig
+
+
+def names_of(config: object) -> list[str]:
+    assert dataclasses.is_dataclass(config)
+    fields = dataclasses.fields(config)
+    return [name for f in fields for name in (names_of(getattr(config, f.name)) if f.name in GROUPS else [f.name])]
+
+
+def test_every_setting_has_a_name_of_its_own() -> None:
+    names = names_of(Config())
+    assert len(names) == len(set(names)) > 30
+    assert set(names) == set(flat(Config())) == set(types_of(Config))
+
+
+def test_settings_are_changed_by_name_in_whichever_group() -> None:
+    config = Config.of("x", seed=3, device="cpu", policy_clip=0.5, schedule="constant:1", score_window=7)
+    assert (config.suite, config.seed, config.machine.device) == ("x", 3, "cpu")
+    assert (config.learning.learner.loss.policy_clip, config.teaching.schedule, config.run.score_window) == (0.5, "constant:1", 7)
+    assert config.changed(device="auto", policy_clip=0.2, schedule="evidence:1", score_window=50, seed=0) == Config("x")
+    assert changed(LearnerConfig(), {"discount": 0.5}).loss.discount == 0.5
+
+
+def test_a_group_is_changed_as_a_whole_and_settings_in_it_too() -> None:
+    learner = Config.of("x", learner=PAPER, discount=0.5).learning.learner
+    assert dataclasses.replace(learner, loss=PAPER.loss) == PAPER
+    assert dataclasses.replace(learner.loss, discount=PAPER.loss.discount) == PAPER.loss
+
+
+def test_an_unknown_setting_names_the_nearest() -> None:
+    with pytest.raises(ValueError, match=r"no setting 'learnig_rate'; did you mean learning_rate"):
+        Config.of("x", learnig_rate="1e-3")
+
+
+def test_a_configuration_is_read_in_groups_and_without() -> None:
+    config = Config.of("x", teachers=("a", "b*=zoo:c"), teacher_shares=(1.0, 2.0), teacher_adapters=("mask", ""), envs_per_task=3)
+    grouped = json.loads(json.dumps(config.to_json()))
+    ungrouped = {**flat(config), "teachers": ["a", "b*=zoo:c"]}
+    for data in (grouped, json.loads(json.dumps(ungrouped))):
+        read = config_from_json(data)
+        assert read.teaching.references == config.teaching.references
+        assert {**flat(read), "teachers": (), "name": ""} == {**flat(config), "teachers": ()}
+    with pytest.raises(ValueError, match=r"no configuration that this version reads: there is no setting 'sede'"):
+        config_from_json({**grouped, "sede": 3})
+    with pytest.raises(ValueError, match="does not say how to learn"):
+        config_from_json({"suite": "x"})
