@@ -69,9 +69,7 @@ def train(
     if teacher_scores is None and any(alpha.uses_progress for alpha in scheduled.alphas):
         teacher_scores = measure_teachers(teachers, suite, tasks, config.seed)
     schedules = HyperparameterSchedules(scheduled, teachers, suite, tasks, teacher_scores)
-    frames_per_update = (
-        config.learning.unroll_length * config.learning.envs_per_task * sum(task.action_repeat for task in suite.tasks)
-    )
+    frames_per_update = learning.unroll_length * learning.envs_per_task * sum(task.action_repeat for task in suite.tasks)
     frames, seam = restore(snapshot, learner, scores, schedules) if snapshot else (0, 0)
 
     while frames < config.total_frames:
