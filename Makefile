@@ -58,7 +58,7 @@ check: install ## Format, lint, types, import order, spelling; changes nothing
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/pyright
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-cache
 	$(BIN)/codespell
 
 format: install ## Format, and mend what the linter can mend
