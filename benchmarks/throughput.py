@@ -138,6 +138,7 @@ def measure(row: Row, seconds: float) -> dict[str, float]:
     hyperparameters = Hyperparameters(learning_rate=1e-4, entropy_cost=0.01)
     updates: list[dict[str, float]] = []
     ceilings: list[float] = []
+    trajectory = None
     deadline = time.perf_counter() + seconds
     while time.perf_counter() < deadline or len(updates) < 10:
         for _ in range(5):
@@ -148,6 +149,7 @@ def measure(row: Row, seconds: float) -> dict[str, float]:
             losses["loss"].item()
             phases = {name.removeprefix("seconds/"): value or 0.0 for name, value in actor.metrics().items()}
             updates.append({"idle": 0.0, **phases, **clock.seconds, "total": time.perf_counter() - began})
+        assert trajectory is not None
         if not row.overlap:  # its actor never rests
             ceilings.append(network_seconds(learner, trajectory))
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

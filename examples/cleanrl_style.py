@@ -56,7 +56,7 @@ def train(
     envs = gym.make_vec("CartPole-v1", NUM_ENVS)  # resets itself on the step after an episode's last
     agent = Agent(hidden)
     optimiser = torch.optim.Adam(agent.parameters(), LEARNING_RATE, eps=1e-5, fused=True)
-    weight = parse_schedule(schedule, total_frames)  # teacher
+    weight, teacher_logits = parse_schedule(schedule, total_frames), None  # teacher
 
     observation, _ = envs.reset(seed=seed)
     done = np.zeros(NUM_ENVS, bool)
@@ -108,7 +108,7 @@ def train(
                 policy_loss = -torch.min(ratio * advantage, ratio.clamp(1 - CLIP, 1 + CLIP) * advantage).mean()
                 baseline_loss = 0.5 * (vs[batch] - values).square().mean()
                 loss = policy_loss + BASELINE_COST * baseline_loss - ENTROPY_COST * policy.entropy().mean()
-                if teacher is not None:  # teacher
+                if teacher_logits is not None:  # teacher
                     weights = torch.full([len(batch)], float(weight.at(frames)))  # teacher
                     loss += distillation_loss(logits, teacher_logits[batch], weights)  # teacher
                 optimiser.zero_grad()

@@ -38,9 +38,10 @@ def install_and_run() -> None:
 
 
 def ask_rlax() -> list[dict[str, Any]]:
-    import jax
+    # jax and rlax are in the environment that `install_and_run` makes, and nowhere else
+    import jax  # pyright: ignore[reportMissingImports]
     import numpy as np
-    import rlax
+    import rlax  # pyright: ignore[reportMissingImports]
 
     jax.config.update("jax_enable_x64", True)
     rng = np.random.default_rng(SEED)

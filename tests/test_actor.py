@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ TASKS = (
     Task("obstacles", "MiniGrid-Dynamic-Obstacles-5x5-v0", metric="success"),
 )
 CONTINUOUS = (Task("pendulum", "Pendulum-v1", options={"max_episode_steps": 7}),)
-EXACT = {"rtol": 1e-4, "atol": 1e-5}  # one pass over an unroll adds up in another order than steps do
+EXACT: dict[str, Any] = {"rtol": 1e-4, "atol": 1e-5}  # one pass over an unroll adds up in another order than steps do
 
 
 def make_actor(tasks=TASKS, seed: int = 0, groups: int = 1) -> Actor:

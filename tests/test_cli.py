@@ -197,10 +197,12 @@ def test_evaluate_looks_for_the_json_files_directory_first(error, tmp_path):
     assert "no directory" in error("evaluate", "nowhere", "CartPole-v1", "--json", tmp_path / "missing" / "x.json")
 
 
-@pytest.mark.parametrize(("ref", "suite_name"), [("nowhere", "CartPole-v1"), ("random", "CartPol-v1")])
-def test_bad_input_to_evaluate(error, ref, suite_name):
-    message = error("evaluate", ref, suite_name)
-    assert "does not exist" in message or "did you mean CartPole-v1" in message
+@pytest.mark.parametrize(
+    ("ref", "suite_name", "message"),
+    [("nowhere", "CartPole-v1", "does not exist"), ("random", "CartPol-v1", "did you mean CartPole-v1")],
+)
+def test_bad_input_to_evaluate(error, ref, suite_name, message):
+    assert message in error("evaluate", ref, suite_name)
 
 
 def test_a_loss_that_is_not_finite_keeps_the_last_checkpoint(error, kickstart, tiny, tmp_path, monkeypatch):

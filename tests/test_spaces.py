@@ -62,8 +62,8 @@ def test_spaces_of_one_shape_and_different_kinds_differ_in_every_direction() -> 
 
 def test_a_flat_vector_is_described_as_any_flat_box() -> None:
     """Else a teacher from elsewhere, whose space is a plain Box, would not fit."""
-    assert describe_space(Vector(-1, 1, (4,))) == describe_space(spaces.Box(-9, 9, (4,)))
-    flat = {"mission": describe_space(Vector(-1, 1, (4,)))}
+    assert describe_space(Vector(-1, 1, (4,), np.float32)) == describe_space(spaces.Box(-9, 9, (4,), np.float32))
+    flat = {"mission": describe_space(Vector(-1, 1, (4,), np.float32))}
     assert kinds(read_observations(flat)) == {"mission": "vector"}
 
 

@@ -133,7 +133,7 @@ def table() -> None:
     }
     for row in found:
         frames, scores = curve(row.pop("out"))
-        row["frames_to_scratch"] = float(frames_to_reach(frames, scores[None], baseline[row["suite"], row["frames"]])[0])
+        row["frames_to_scratch"] = float(frames_to_reach(frames, scores[None], float(baseline[row["suite"], row["frames"]]))[0])
     with (HERE / "results.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, list(found[0]))
         writer.writeheader()

@@ -68,7 +68,8 @@ def loss_and_gradients(
     output: Output, trajectory: Trajectory, costs: Costs = COSTS, config: LossConfig = CONFIG
 ) -> tuple[Tensor, Tensor, Tensor]:
     loss, _ = kickstarting_loss(output, trajectory, Categorical(output.logits.shape[-1]), config, costs)
-    return loss, *torch.autograd.grad(loss, [output.logits, output.values])
+    d_logits, d_values = torch.autograd.grad(loss, [output.logits, output.values])
+    return loss, d_logits, d_values
 
 
 def log_softmax(logits: np.ndarray) -> np.ndarray:
@@ -87,6 +88,7 @@ def test_whole_loss_is_the_weighted_sum_of_its_terms() -> None:
     config = replace(CONFIG, value_distillation_cost=0.8, clip_rho_threshold=2.0, clip_pg_rho_threshold=1.5)
     trajectory = teach(experience(), [[0.5, 0.0, 1.5], [0.2, 0.0, 0.0]])
     labels = labels_of(trajectory)
+    assert labels.values is not None
     weights = labels.weights[:, 0].numpy()
     valid, actions = trajectory.valid.numpy(), trajectory.actions.numpy()
     log_probs, values = log_softmax(output.logits.detach().numpy()), output.values.detach()
@@ -141,6 +143,7 @@ def test_on_policy_gradient_is_that_of_the_a3c_kickstarting_loss() -> None:
     d_logits, d_values = torch.zeros_like(logits), torch.zeros_like(values)
     n = int(trajectory.valid.sum())
     for b in range(B):
+        returns = torch.tensor(torch.nan)  # set at the end of every episode
         for t in reversed(range(T)):
             if not trajectory.valid[t, b]:
                 continue

@@ -68,7 +68,8 @@ def example(T: int = 6, B: int = 3, seed: int = 0) -> dict[str, Any]:
 
 
 def ours(**inputs: Any) -> VTraceReturns:
-    return vtrace(**{name: torch.from_numpy(x) if isinstance(x, np.ndarray) else x for name, x in inputs.items()})
+    converted: dict[str, Any] = {name: torch.from_numpy(x) if isinstance(x, np.ndarray) else x for name, x in inputs.items()}
+    return vtrace(**converted)
 
 
 @st.composite
@@ -180,7 +181,7 @@ def test_an_action_that_the_policy_would_never_take_teaches_nothing() -> None:
 
 
 def test_no_input_receives_a_gradient() -> None:
-    inputs = {name: torch.from_numpy(x) for name, x in example().items()}
+    inputs: dict[str, Any] = {name: torch.from_numpy(x) for name, x in example().items()}
     for name in inputs.keys() - {"valid"}:
         inputs[name].requires_grad_()
     returns = vtrace(**inputs)

@@ -15,6 +15,7 @@ from test_contract import CASES
 from kickstarting.envs import BACKENDS, MultiTaskEnv, describe, make_task_env
 from kickstarting.envs.gym import GymnasiumVectorEnv
 from kickstarting.suites import Task, load_suite
+from known import register
 
 BREAKOUT = '[[task]]\nenv_id = "Breakout-v5"\n'
 
@@ -43,10 +44,10 @@ def inside(**options):
 
 
 SKIP = WrapperSpec("MaxAndSkipObservation", "gymnasium.wrappers:MaxAndSkipObservation", {"skip": 3})
-gymnasium.register("kickstarting-test/Silent-v0", Frames)
-gymnasium.register("kickstarting-test/Frames-v0", Frames, kwargs={"frameskip": 2})
-gymnasium.register("kickstarting-test/Skips-v0", Frames, kwargs={"frameskip": 2}, additional_wrappers=(SKIP,))
-gymnasium.register("kickstarting-test/Inside-v0", inside)
+register("kickstarting-test/Silent-v0", Frames)
+register("kickstarting-test/Frames-v0", Frames, kwargs={"frameskip": 2})
+register("kickstarting-test/Skips-v0", Frames, kwargs={"frameskip": 2}, additional_wrappers=(SKIP,))
+register("kickstarting-test/Inside-v0", inside)
 
 
 @pytest.mark.parametrize(

@@ -119,7 +119,8 @@ def test_shapes_and_types_are_those_of_the_spaces(name):
         assert step.observations.keys() == space.keys()
         for key, part in space.items():
             x = step.observations[key]
-            assert (x.shape, x.dtype) == ((*leading, *part.shape), part.dtype)
+            assert (x.shape, x.dtype) == ((*leading, *(part.shape or ())), part.dtype)
+            assert isinstance(part, spaces.Discrete | spaces.Box)
             low, high = (0, part.n - 1) if isinstance(part, spaces.Discrete) else (part.low.min(), part.high.max())
             assert x.min() >= low
             assert x.max() <= high

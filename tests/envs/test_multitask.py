@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from gymnasium import spaces
 
 from kickstarting.envs import MultiTaskEnv, describe, make_task_env, multitask
 from kickstarting.spaces import tokenise
 from kickstarting.suites import Task
+from known import known
 
 EMPTY = Task("empty", "MiniGrid-Empty-5x5-v0", metric="success")
 OBSTACLES = Task("obstacles", "MiniGrid-Dynamic-Obstacles-5x5-v0", metric="success")
@@ -56,7 +58,7 @@ def test_the_same_task_twice_has_different_levels():
 
 def test_actions_that_a_task_does_not_have_are_masked():
     env = MultiTaskEnv([EMPTY, OBSTACLES], 2, seed=0)
-    assert env.action_space.n == 7
+    assert env.action_space == spaces.Discrete(7)
     assert env.action_mask is not None
     assert env.action_mask.tolist() == [[True] * 7] * 2 + [[True] * 3 + [False] * 4] * 2
     env.close()
@@ -105,13 +107,6 @@ def test_a_mission_changes_only_with_the_episode():
     assert changes > 4
 
 
-def test_a_policy_of_the_joint_space_fits_every_task():
-    env = MultiTaskEnv([EMPTY, OBSTACLES], 2, seed=0)
-    env.close()
-    logits = torch.zeros(4, env.distribution.size)
-    assert env.distribution.log_prob(logits, torch.full((4,), 6)).shape == (4,)
-
-
 @pytest.mark.parametrize("tasks", [[EMPTY, OBSTACLES], [OBSTACLES], [PENDULUM, PENDULUM]])
 @pytest.mark.parametrize("num_actions", [0, 9])
 def test_a_description_is_that_of_the_environments(tasks, num_actions):
@@ -126,7 +121,7 @@ def test_a_description_is_that_of_the_environments(tasks, num_actions):
     mask = described.action_mask(4, groups=2)
     assert (mask is None) == (env.action_mask is None)
     if mask is not None:
-        assert torch.equal(mask, env.action_mask)
+        assert torch.equal(mask, known(env.action_mask))
 
 
 def test_a_description_opens_each_environment_once_and_leaves_none_open(monkeypatch):
@@ -143,7 +138,7 @@ def test_a_description_opens_each_environment_once_and_leaves_none_open(monkeypa
     monkeypatch.setattr(multitask, "make_task_env", make)
     shorter = Task("shorter", EMPTY.env_id, options={"max_episode_steps": 9})
     assert describe([EMPTY, OBSTACLES, EMPTY, shorter]).num_actions == (7, 3, 7, 7)
-    assert describe([OBSTACLES]).action_space.n == 3
+    assert describe([OBSTACLES]).action_space == spaces.Discrete(3)
     assert opened == closed == ["empty", "obstacles", "shorter"]
 
 

@@ -13,6 +13,7 @@ from kickstarting.envs.observations import Observations
 from kickstarting.envs.pool import EnvPoolEnv
 from kickstarting.networks import build_network
 from kickstarting.spaces import Grid, Pixels, Text, Vector, kind_of, tokenise, tokens
+from known import register
 
 PHOTO = spaces.Box(0, 255, (12, 12, 3), np.uint8)
 GRID = {"image": "grid", "direction": "one-hot", "mission": "text"}
@@ -57,7 +58,7 @@ WRAPPED = {
     "photo": (("RGBImgPartialObsWrapper",), {**GRID, "image": "pixels"}),
 }
 for _name, (_wrappers, _) in WRAPPED.items():
-    gymnasium.register(f"kickstarting-test/{_name}-v0", wrapped(*_wrappers))
+    register(f"kickstarting-test/{_name}-v0", wrapped(*_wrappers))
 
 
 @pytest.mark.parametrize("name", WRAPPED)
@@ -104,7 +105,7 @@ class Mixed(gymnasium.Env):
         return {"photo": view, "map": view, "goal": "go home", "hint": hint, "ids": tokenise("stay"), "cube": cube}
 
 
-gymnasium.register("kickstarting-test/Mixed-v0", Mixed)
+register("kickstarting-test/Mixed-v0", Mixed)
 
 
 def test_kinds_that_an_environment_declares_and_texts_of_any_name():

@@ -15,7 +15,7 @@ TO_THE_GOAL = [2, 2, 1, 2, 2]  # of Empty-5x5: two ahead, turn right, two ahead
 def walk(env: VectorEnv, actions) -> list[TimeStep]:
     result = [env.reset()]
     for action in actions:
-        env.send(np.full((env.num_envs, *env.action_space.shape), action, env.action_space.dtype))
+        env.send(np.full((env.num_envs, *(env.action_space.shape or ())), action, env.action_space.dtype))
         result.append(env.recv())
     env.close()
     return result

@@ -77,9 +77,11 @@ def test_whoever_stops_looking_stops_the_jobs(backend, tmp_path):
     job = Counting("never", 1, "never", log=tmp_path / "log.txt")
     with closing(carried_out(backend, {"never": job})) as turns:
         said: list[Any] = []
+        handle = None
         while len(said) < 3:
             ((_, lines, handle),) = next(turns)
             said += lines
+        assert handle is not None
         assert not handle.done
     if backend.slots > 1:
         with pytest.raises(ProcessLookupError):

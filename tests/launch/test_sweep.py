@@ -67,9 +67,9 @@ def test_members_that_take_turns_are_as_many_times_slower(tiny, tmp_path) -> Non
         (member / "metrics.jsonl").write_text(json.dumps({"frames": frames, "score": 1.0, "frames_per_second": 10.0}) + "\n")
 
     def shown(runs: list, **turns) -> str:
-        console = Console(file=io.StringIO(), width=200)
-        Race(dict.fromkeys(runs, config), console, **turns).refresh(last=True)
-        return console.file.getvalue()
+        file = io.StringIO()
+        Race(dict.fromkeys(runs, config), Console(file=file, width=200), **turns).refresh(last=True)
+        return file.getvalue()
 
     outside = shown([tmp_path])
     assert "400/1k frames" in outside

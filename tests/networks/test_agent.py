@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from kickstarting.algo.distributions import Categorical, DiagonalGaussian, Distribution, MultiCategorical
 from kickstarting.networks import PRESETS, build_network, count_parameters
+from kickstarting.networks.agent import Agent
 from kickstarting.spaces import Grid, Pixels, tokens
 from kickstarting.types import Inputs, Output
 
@@ -37,7 +38,7 @@ T, B = 5, 3
 
 
 @pytest.fixture(params=[(name, size) for name in CASES for size in ("small", "large")], ids="-".join)
-def built(request: pytest.FixtureRequest) -> tuple[nn.Module, Inputs]:
+def built(request: pytest.FixtureRequest) -> tuple[Agent, Inputs]:
     name, size = request.param
     torch.manual_seed(0)
     case = CASES[name]
@@ -51,6 +52,7 @@ def sample_inputs(case: Case) -> Inputs:
     def observe(space: spaces.Space) -> Tensor:
         if isinstance(space, spaces.Discrete):
             return torch.from_numpy(rng.integers(space.n, size=(T, B)))
+        assert isinstance(space, spaces.Box)
         if space.dtype == np.float32:
             return torch.from_numpy(rng.normal(size=(T, B, *space.shape)).astype(np.float32))
         low, high = space.low.min(), space.high.max()
@@ -76,7 +78,7 @@ def test_only_trained_parameters_are_counted() -> None:
     assert count_parameters(module) == 6
 
 
-def test_shapes(built: tuple[nn.Module, Inputs]) -> None:
+def test_shapes(built: tuple[Agent, Inputs]) -> None:
     network, inputs = built
     state = network.initial_state(B)
     output, last = network(inputs, state)
@@ -86,12 +88,12 @@ def test_shapes(built: tuple[nn.Module, Inputs]) -> None:
     assert all(x.shape[0] == B and not x.any() for x in state)
 
 
-def test_a_new_policy_is_nearly_uniform(built: tuple[nn.Module, Inputs]) -> None:
+def test_a_new_policy_is_nearly_uniform(built: tuple[Agent, Inputs]) -> None:
     network, inputs = built
     assert network(inputs, network.initial_state(B))[0].logits.abs().max() < 0.1
 
 
-def test_every_trained_parameter_receives_a_gradient(built: tuple[nn.Module, Inputs]) -> None:
+def test_every_trained_parameter_receives_a_gradient(built: tuple[Agent, Inputs]) -> None:
     network, inputs = built
     output, _ = network(inputs, network.initial_state(B))
     (output.logits.square().sum() + output.values.sum()).backward()
@@ -99,7 +101,7 @@ def test_every_trained_parameter_receives_a_gradient(built: tuple[nn.Module, Inp
     assert [name for name, p in trained.items() if p.grad is None or not p.grad.any()] == []
 
 
-def test_one_unroll_equals_many_of_one_step(built: tuple[nn.Module, Inputs]) -> None:
+def test_one_unroll_equals_many_of_one_step(built: tuple[Agent, Inputs]) -> None:
     network, inputs = built
     output, last = network(inputs, network.initial_state(B))
     state, steps = network.initial_state(B), []
@@ -110,7 +112,7 @@ def test_one_unroll_equals_many_of_one_step(built: tuple[nn.Module, Inputs]) -> 
     torch.testing.assert_close(last, state)
 
 
-def test_an_episode_that_starts_in_mid_unroll_knows_nothing_of_the_last(built: tuple[nn.Module, Inputs]) -> None:
+def test_an_episode_that_starts_in_mid_unroll_knows_nothing_of_the_last(built: tuple[Agent, Inputs]) -> None:
     network, inputs = built
     state = tuple(torch.ones_like(x) for x in network.initial_state(B))
     output, _ = network(inputs, state)
@@ -121,14 +123,14 @@ def test_an_episode_that_starts_in_mid_unroll_knows_nothing_of_the_last(built: t
         assert not torch.allclose(output.values[3:, 2:3], continued.values, atol=1e-4)
 
 
-def test_columns_are_independent(built: tuple[nn.Module, Inputs]) -> None:
+def test_columns_are_independent(built: tuple[Agent, Inputs]) -> None:
     network, inputs = built
     output, _ = network(inputs, network.initial_state(B))
     alone, _ = network(inputs[:, 1:2], network.initial_state(1))
     torch.testing.assert_close(Output(*(x[:, 1:2] for x in output)), alone)
 
 
-def test_acting_gives_what_learning_gives(built: tuple[nn.Module, Inputs]) -> None:
+def test_acting_gives_what_learning_gives(built: tuple[Agent, Inputs]) -> None:
     network, inputs = built
     learned, _ = network(inputs, network.initial_state(B))
     with torch.no_grad():

@@ -7,7 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
 
 WriteRun = Callable[..., Path]
 
@@ -15,6 +19,25 @@ WriteRun = Callable[..., Path]
 def line_curve(total: int = 1000, step: int = 10, *, slope: float = 1.0) -> dict[int, float]:
     """Score at frames: a straight line from 0 at 0 to 100 * slope at the end."""
     return {frames: 100.0 * slope * frames / total for frames in range(0, total + 1, step)}
+
+
+def xs(line: Line2D) -> np.ndarray:
+    return np.asarray(line.get_xdata())
+
+
+def ys(line: Line2D) -> np.ndarray:
+    return np.asarray(line.get_ydata())
+
+
+def points(line: Line2D) -> list[list[float]]:
+    return np.asarray(line.get_xydata()).tolist()
+
+
+def bars(axes: Axes) -> list[Rectangle]:
+    """All its patches."""
+    found = [patch for patch in axes.patches if isinstance(patch, Rectangle)]
+    assert len(found) == len(axes.patches)
+    return found
 
 
 def writer(root: Path) -> WriteRun:

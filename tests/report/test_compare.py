@@ -10,6 +10,7 @@ from kickstarting.report import compare_runs
 from kickstarting.report.defaults import default_frames, default_levels
 from kickstarting.report.resampled import frames_to_reach, seed_weights, value_at
 from kickstarting.report.wording import interval_text, percent_text, value_text
+from known import known
 
 from .conftest import line_curve
 
@@ -24,7 +25,7 @@ def test_the_papers_table_1_comes_out_of_its_own_numbers(write_run):
     result = compare(paths, at_frames=[500, 1000, 2000, 10000], levels=[30, 40, 50])
     assert [s.value for s in result.groups[1].scores] == pytest.approx([37.4, 39.4, 42.4, 56.9], abs=0.1)
     assert [s.value for s in result.groups[0].frames_to][:3] == pytest.approx([990, 3260, 8140], rel=0.01)
-    versus = result.groups[1].versus
+    versus = known(result.groups[1].versus)
     # the paper divides by unrounded frames: 0.99/0.13 is 7.6, it prints 6.92
     assert [s.value for s in versus.speedups][:3] == pytest.approx([7.6, 2.35, 1.53], rel=0.01)
     assert [s.value for s in versus.improvements] == pytest.approx([55.2, 26.7, 13.1, 9.6], abs=0.5)
@@ -41,10 +42,11 @@ def test_straight_lines_by_hand(two_groups):
     assert [f.value for f in scratch.frames_to] == pytest.approx([600.0, 975.0])
     assert [f.value for f in student.frames_to] == pytest.approx([300.0, 487.5])
     assert scratch.versus is None
-    assert [s.value for s in student.versus.speedups] == pytest.approx([2.0, 2.0])
-    assert [s.value for s in student.versus.improvements] == pytest.approx([100.0, 100.0])
-    assert student.versus.final_improvement.value == pytest.approx(100.0)
-    assert student.versus.probability_of_improvement.value == 1.0
+    versus = known(student.versus)
+    assert [s.value for s in versus.speedups] == pytest.approx([2.0, 2.0])
+    assert [s.value for s in versus.improvements] == pytest.approx([100.0, 100.0])
+    assert versus.final_improvement.value == pytest.approx(100.0)
+    assert known(versus.probability_of_improvement).value == 1.0
     assert {task: e.value for task, e in student.tasks.items()} == pytest.approx({"easy": 107.5, "hard": 87.5})
 
 
@@ -53,8 +55,8 @@ def test_intervals_span_what_the_seeds_can_give(two_groups):
     score = result.groups[0].scores[0]
     # 27 equally likely draws: the extremes (1/27 = 3.7 % each) are within a 95 % interval
     assert (score.low, score.high) == pytest.approx((40.0, 60.0))
-    speedup = result.groups[1].versus.speedups[0]
-    assert 0.9 / 0.6 <= speedup.low < 1.7 < 2.0 < 2.4 < speedup.high <= 1.1 / 0.4
+    speedup = known(result.groups[1].versus).speedups[0]
+    assert 0.9 / 0.6 <= known(speedup.low) < 1.7 < 2.0 < 2.4 < known(speedup.high) <= 1.1 / 0.4
 
 
 def test_the_same_seed_gives_the_same_intervals_whatever_else_is_compared(write_run, tmp_path):
@@ -75,7 +77,7 @@ def test_interval_over_seeds_covers_the_true_score(write_run):
     for trial in range(20):
         paths = [write_run(f"g{trial}", seed, {0: 0.0, 100: rng.normal(50.0, 5.0)}) for seed in range(10)]
         score = compare(paths, bootstrap=300, at_frames=[100], levels=[]).groups[0].scores[0]
-        covered += score.low <= 50.0 <= score.high
+        covered += known(score.low) <= 50.0 <= known(score.high)
     assert 16 <= covered <= 20
 
 
@@ -86,14 +88,14 @@ def test_a_level_that_is_never_reached_has_no_value(write_run):
     low, high = result.groups
     assert [f.value is None for f in low.frames_to] == [False, True, False]
     assert high.frames_to[1].value == pytest.approx(666.7, abs=0.1)
-    assert high.versus.speedups[1].value is None
+    assert known(high.versus).speedups[1].value is None
 
 
 def test_resamples_that_never_reach_leave_the_interval_open(write_run):
     paths = [write_run("a", seed, line_curve(slope=slope)) for seed, slope in enumerate((0.2, 0.5, 0.9))]
     reached = compare(paths, levels=[45.0]).groups[0].frames_to[0]
     assert reached.value == pytest.approx(45.0 / 160.0 * 3 * 1000, rel=1e-3)
-    assert reached.low < reached.value
+    assert known(reached.low) < known(reached.value)
     assert reached.high == np.inf
 
 
@@ -108,21 +110,22 @@ def test_the_baselines_final_score_is_drawn_with_the_baseline(write_run):
 def test_a_group_against_its_twin_is_no_faster(write_run):
     slopes = (0.4, 0.5, 0.7)
     paths = [write_run(name, seed, line_curve(slope=s)) for name in ("a", "b") for seed, s in enumerate(slopes)]
-    versus = compare(paths, levels=[30.0]).groups[1].versus
+    versus = known(compare(paths, levels=[30.0]).groups[1].versus)
     assert versus.speedups[0].value == pytest.approx(1.0)
-    assert versus.speedups[0].low < 1.0 < versus.speedups[0].high  # not paired by seed, so not exactly 1
-    assert versus.final_improvement.low < 0.0 < versus.final_improvement.high
+    assert known(versus.speedups[0].low) < 1.0 < known(versus.speedups[0].high)  # not paired by seed, so not exactly 1
+    assert known(versus.final_improvement.low) < 0.0 < known(versus.final_improvement.high)
 
 
 def test_one_seed_has_no_interval_and_neither_has_a_ratio_to_it(write_run):
     paths = [write_run("one", 0, line_curve(slope=0.5), tasks={"t": 0.0})]
     paths += [write_run("three", s, line_curve(slope=0.6 + 0.1 * s), tasks={"t": 0.0}) for s in range(3)]
     one, three = compare(paths).groups
-    assert {e.low for e in (*one.scores, *one.frames_to, one.final, one.iqm)} == {None}
+    assert {e.low for e in (*one.scores, *one.frames_to, one.final, known(one.iqm))} == {None}
     assert three.final.low is not None
-    assert three.versus.final_improvement.low is None
-    assert three.versus.probability_of_improvement.low is None
-    assert three.versus.speedups[-1].value == pytest.approx(1.4)
+    versus = known(three.versus)
+    assert versus.final_improvement.low is None
+    assert known(versus.probability_of_improvement).low is None
+    assert versus.speedups[-1].value == pytest.approx(1.4)
     three, one = compare(paths, baseline="three").groups
     assert one.frames_to[-1].low is None
     assert one.frames_to[-1].value is None  # 35 at its end, the baseline's final score 68.25
@@ -132,21 +135,22 @@ def test_a_curve_that_starts_above_a_level_gives_a_bound(write_run):
     paths = [write_run("slow", 0, line_curve()), write_run("ready", 0, {100: 40.0, 1000: 100.0})]
     slow, ready = compare(paths, levels=[30.0]).groups
     assert (ready.frames_to[0].value, ready.frames_to[0].bound, slow.frames_to[0].bound) == (100.0, "≤", "")
-    assert (ready.versus.speedups[0].value, ready.versus.speedups[0].bound) == (pytest.approx(3.0), "≥")
-    turned = compare(paths, levels=[30.0], baseline="ready").groups[1].versus
+    faster = known(ready.versus).speedups[0]
+    assert (faster.value, faster.bound) == (pytest.approx(3.0), "≥")
+    turned = known(compare(paths, levels=[30.0], baseline="ready").groups[1].versus)
     assert (turned.speedups[0].value, turned.speedups[0].bound) == (pytest.approx(1 / 3), "≤")
 
 
 def test_no_percentage_of_a_baseline_without_score(write_run):
     paths = [write_run("zero", 0, {0: 0.0, 100: 0.0}), write_run("b", 0, line_curve(100))]
-    versus = compare(paths).groups[1].versus
+    versus = known(compare(paths).groups[1].versus)
     assert versus.final_improvement.value is None
 
 
 def test_no_percentage_of_a_baseline_around_zero(write_run):
     paths = [write_run("zero", seed, {0: 0.0, 100: score}) for seed, score in enumerate((-1.0, -0.5, 1.6))]
     paths += [write_run("b", seed, line_curve(100)) for seed in range(3)]
-    improvement = compare(paths).groups[1].versus.final_improvement
+    improvement = known(compare(paths).groups[1].versus).final_improvement
     assert improvement.value is None
     assert value_text(improvement, percent_text) == "-"
     assert interval_text(improvement, percent_text) == ""
@@ -155,7 +159,7 @@ def test_no_percentage_of_a_baseline_around_zero(write_run):
 def test_the_baseline_comes_first_and_must_exist(two_groups):
     result = compare(two_groups, baseline="student")
     assert [group.name for group in result.groups] == ["student", "scratch"]
-    assert result.groups[1].versus.speedups[-1].value is None  # scratch never gets there
+    assert known(result.groups[1].versus).speedups[-1].value is None  # scratch never gets there
     with pytest.raises(ValueError, match="baseline 'nobody' is not among the compared groups 'scratch', 'student'"):
         compare(two_groups, baseline="nobody")
 

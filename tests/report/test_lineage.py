@@ -7,11 +7,15 @@ import shutil
 from functools import partial
 
 import pytest
+from matplotlib.patches import StepPatch
 
 from kickstarting.report import compare_runs
 from kickstarting.report.figures import draw, lineage_figure
 from kickstarting.report.figures.lineage import BEST, COPY
 from kickstarting.report.runs import load_runs
+from known import known
+
+from .conftest import points, xs, ys
 
 compare = partial(compare_runs, out=None, bootstrap=50)
 
@@ -19,7 +23,7 @@ compare = partial(compare_runs, out=None, bootstrap=50)
 def test_of_a_population_the_best_member_is_compared(population):
     for directories in ([population], [population / "best"], [population.parent], [population, population / "best"]):
         (run,) = load_runs(directories)
-        assert (run.name, run.directory.name, run.population.name) == ("evolved", "best", "evolved-0")
+        assert (run.name, run.directory.name, known(run.population).name) == ("evolved", "best", "evolved-0")
     (member,) = load_runs([population / "members"])
     assert (member.name, member.population) == ("member 0", None)
 
@@ -46,23 +50,25 @@ def test_the_figure_follows_the_ancestry_through_the_copies(population):
     (lineage,) = compare([population]).lineages
     scores, members, *values = lineage_figure(lineage).axes
     (best,) = [line for line in scores.lines if line.get_color() == BEST]
-    assert best.get_xydata().tolist() == [[250, 20], [500, 20], [750, 30], [1000, 120]]
-    links = [line.get_xydata().tolist() for line in scores.lines if line.get_color() == COPY and len(line.get_xdata()) == 2]
+    assert points(best) == [[250, 20], [500, 20], [750, 30], [1000, 120]]
+    links = [points(line) for line in scores.lines if line.get_color() == COPY and len(xs(line)) == 2]
     assert links == [[[250, 20], [250, 10]], [[750, 30], [750, 90]]]
-    lanes = [tuple(line.get_ydata()) for line in members.lines if line.get_color() == BEST]
+    lanes = [tuple(ys(line)) for line in members.lines if line.get_color() == BEST]
     assert lanes == [(1, 1), (0, 0), (0, 0), (2, 2)]
     assert len(members.texts) == 2  # an arrow for each copy
     assert [axes.get_title(loc="left") for axes in values] == ["alpha", "learning rate"]
     assert {axes.get_yscale() for axes in values} == {"log"}
-    told = values[1].patches[-1].get_data()
-    assert told.values.tolist() == [2e-3, 1e-3, 1e-3, 3e-3]
-    assert told.edges.tolist() == [0, 250, 500, 750, 1000]
+    told = values[1].patches[-1]
+    assert isinstance(told, StepPatch)
+    heights, edges, _ = told.get_data()
+    assert heights.tolist() == [2e-3, 1e-3, 1e-3, 3e-3]
+    assert edges.tolist() == [0, 250, 500, 750, 1000]
 
 
 def test_a_member_goes_on_from_where_the_copied_one_was(population):
     (lineage,) = compare([population]).lineages
     scores = lineage_figure(lineage).axes[0]
-    lines = [line.get_xydata().tolist() for line in scores.lines if line.get_color() not in (BEST, COPY)]
+    lines = [points(line) for line in scores.lines if line.get_color() not in (BEST, COPY)]
     assert [[250, 20], [500, 20], [750, 30], [1000, 40]] in lines  # member 0, after its copy of 1
     assert [[500, 60], [750, 90]] in lines  # member 2 up to its copy of 0
     assert [[750, 30], [1000, 120]] in lines  # and from there on

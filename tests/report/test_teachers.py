@@ -17,8 +17,9 @@ from kickstarting.report.runs import load_runs
 from kickstarting.report.tables import experts_table, final_table
 from kickstarting.report.teachers import name_teachers, yardsticks
 from kickstarting.teachers.references import parse_reference
+from known import known
 
-from .conftest import line_curve
+from .conftest import bars, line_curve, xs
 
 compare = partial(compare_runs, out=None, bootstrap=50)
 
@@ -84,7 +85,7 @@ def test_groups_with_other_teachers_for_a_task_are_each_held_against_their_own_a
     assert [teacher.name for teacher in result.teachers] == ["x=expert-x", "y", "x=random"]
     assert [(t.name, t.score) for t in result.yardsticks] == [("2 experts of good", 70.0), ("2 experts of mixed", 30.0)]
     assert not any("Not every run" in note for note in result.notes)
-    labels = [text.get_text() for text in tasks_figure(result).legends[0].get_texts()]
+    labels = [text.get_text() for text in known(tasks_figure(result)).legends[0].get_texts()]
     assert labels[2:] == ["2 experts of good", "2 experts of mixed"]
 
 
@@ -92,7 +93,7 @@ def test_experts_have_one_column_together_and_a_table_of_their_own(experts, two_
     result = compare(experts)
     passes = [column.title for column in final_table(result).columns if column.heading == "Passes"]
     assert passes == ["6 experts (65.0)"]
-    table = experts_table(result)
+    table = known(experts_table(result))
     assert [column.title for column in table.columns] == ["alone", "scratch", "together", "progress"]
     assert [cell.text for cell in table.rows[5].cells] == ["90.0", "48.8", "97.5", "97.5"]
     assert "above on 1 of 6 tasks" in to_markdown(result)
@@ -107,9 +108,9 @@ def test_nothing_names_the_folders_of_teachers_and_their_difference_over_seeds_i
 
 
 def test_experts_have_one_marker_on_each_task_and_one_entry_in_the_legend(experts):
-    figure = tasks_figure(compare(experts))
+    figure = known(tasks_figure(compare(experts)))
     (axes,) = figure.axes
-    markers = [line.get_xdata()[0] for line in axes.lines if line.get_marker() == "D"]
+    markers = [xs(line)[0] for line in axes.lines if line.get_marker() == "D"]
     assert markers == [40.0, 50.0, 60.0, 70.0, 80.0, 90.0]
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
     assert labels == ["scratch (2 seeds)", "together (2 seeds)", "progress (2 seeds)", "the task's own teacher"]
@@ -125,12 +126,12 @@ def test_teachers_of_the_same_weight_are_one_voice(experts):
 
 def test_many_voices_are_a_map_and_a_band(experts):
     result = compare(experts)
-    _, axes = teachers_figure(result).axes
+    _, axes = known(teachers_figure(result)).axes
     assert axes.get_title(loc="left") == "progress"
     assert [label.get_text() for label in axes.get_yticklabels()] == [f"task_{k}" for k in range(6)]  # the first let go on top
-    ends = {round(bar.get_y() + bar.get_height() / 2): bar.get_x() + bar.get_width() for bar in axes.patches[::-1]}
+    ends = {round(bar.get_y() + bar.get_height() / 2): bar.get_x() + bar.get_width() for bar in bars(axes)[::-1]}
     assert [round(ends[k] / 100) for k in range(6)] == [1, 2, 3, 4, 5, 6]
-    faintest_to_full = {round(float(bar.get_alpha()), 4) for bar in axes.patches}
+    faintest_to_full = {round(known(bar.get_alpha()), 4) for bar in axes.patches}
     assert len(faintest_to_full) == SHADES
     bottom = curves_figure(result).axes[1]
     assert (len(bottom.lines), len(bottom.collections)) == (2, 1)  # one voice; the mean of many, and their range
@@ -144,6 +145,6 @@ def test_a_few_voices_are_lines_with_a_legend(write_run):
     lambdas = {name: lambda x, n=n: max(0.0, 1.0 - x / n) for name, n in (("a", 100), ("b", 100), ("c", 600))}
     result = compare([write_run("s", 0, line_curve(), lambdas=lambdas)])
     bottom = curves_figure(result).axes[1]
-    assert [text.get_text() for text in bottom.get_legend().get_texts()] == ["a, b", "c"]
+    assert [text.get_text() for text in known(bottom.get_legend()).get_texts()] == ["a, b", "c"]
     assert len({str(line.get_linestyle()) for line in bottom.lines}) == 2
     assert teachers_figure(result) is None

@@ -22,8 +22,8 @@ def test_every_shipped_suite_is_whole(name):
         assert task.random is not None
         assert task.reference is not None
         assert task.category
-        assert task.score(task.random) == 0
-        assert task.score(task.reference) == pytest.approx(100)
+        if task.metric == "success":  # of all episodes, between none and all
+            assert 0.0 <= task.random < task.reference <= 1.0
 
 
 def test_a_score_runs_from_random_to_reference_and_is_capped_above_only():

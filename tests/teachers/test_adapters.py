@@ -23,7 +23,7 @@ class Fixed:
     ref, observation_space, device = "fixed", SPACE, "cpu"
 
     def __init__(self, actions: int, policy: Any, kind: Kind = Kind.PARAMETERS) -> None:
-        self.action_space = spaces.Discrete(actions)
+        self.action_space: spaces.Space = spaces.Discrete(actions)
         self._label, self.heard = (torch.tensor(policy), kind), []
 
     def initial_state(self, batch: int) -> State:

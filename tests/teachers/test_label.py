@@ -37,7 +37,9 @@ class Foreign:
 @pytest.fixture
 def networks() -> list[Any]:
     torch.manual_seed(0)
-    made = [Foreign() if size is None else build_network("small", SPACE, Categorical(ACTIONS), {"lstm": size}) for size in LSTMS]
+    made: list[Any] = [
+        Foreign() if size is None else build_network("small", SPACE, Categorical(ACTIONS), {"lstm": size}) for size in LSTMS
+    ]
     for network in made[:-1]:
         torch.nn.init.normal_(network.requires_grad_(False).policy.weight)
     return made
@@ -146,7 +148,9 @@ class Says:
     def label(self, inputs: Inputs, state: State) -> tuple[Label, State]:
         self.heard.append(inputs)
         shape = inputs.is_first.shape
-        whole = {n: x if x is None or n == "kind" else x.expand(*shape, *x.shape) for n, x in self._label._asdict().items()}
+        whole: dict[str, Any] = {
+            n: x if x is None or n == "kind" else x.expand(*shape, *x.shape) for n, x in self._label._asdict().items()
+        }
         return Label(**whole), state
 
 

@@ -261,7 +261,7 @@ def test_runs_end_with_the_sweep_that_started_them(tiny, tmp_path):
         f"run_all({{Path({str(out)!r}): config_from_json({tiny(total_frames=10**9, checkpoint_every='64').to_json()!r})}})\n"
     )
     kill_when([sys.executable, str(job)], lambda: (out / "checkpoints" / "00000001").exists())
-    newest = None
+    before = newest = None
     for _ in range(100):
         before, newest = newest, latest_checkpoint(out)
         if before == newest:
@@ -287,14 +287,14 @@ def test_all_that_diverge_end_the_tune(tiny, tmp_path, here):
 
 
 def test_a_default_that_wins_is_an_empty_recipe(tuned, tmp_path):
-    console = Console(file=io.StringIO(), width=200)
+    file = io.StringIO()
     tuning = replace(read_tune(tuned[0]), out=tmp_path, config=Config("x", total_frames=576))
-    results = [{0: 1.0, 1: 5.0, 2: 0.0}, {0: 5.0, 1: 5.0}]
-    tune._finish(tuning, tuning.configurations(), results, console)
+    results: list[tune.Scores] = [{0: 1.0, 1: 5.0, 2: 0.0}, {0: 5.0, 1: 5.0}]
+    tune._finish(tuning, tuning.configurations(), results, Console(file=file, width=200))
     recipe = read_recipe(tmp_path / "recipe.toml")
     assert recipe.options == {}
     assert recipe.found["score"] == recipe.found["default_score"] == 5.0
-    assert "the default won: its recipe changes nothing" in console.file.getvalue()  # type: ignore[attr-defined]
+    assert "the default won: its recipe changes nothing" in file.getvalue()
 
 
 def test_teachers_are_measured_once_and_their_schedule_is_tuned(tiny, make_policy, tmp_path, here, monkeypatch):
