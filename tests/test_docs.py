@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import inspect
+import io
 import re
 import sys
 import unicodedata
@@ -136,12 +138,11 @@ def options() -> dict[str, set[str]]:
     found = {}
     with pytest.MonkeyPatch.context() as patch:
         for command in ("train", "population", "tune", "evaluate", "compare", "demo", "reproduce", "suites"):
-            written: list[str] = []
             patch.setattr(sys, "argv", ["kickstart", command, "--help"])
-            patch.setattr("builtins.print", lambda *words, written=written, **_: written.append(" ".join(map(str, words))))
-            with pytest.raises(SystemExit):
+            written = io.StringIO()
+            with contextlib.redirect_stdout(written), pytest.raises(SystemExit):
                 cli.main()
-            found[command] = set(re.findall(r"--[a-z][a-z-]*", "\n".join(written)))
+            found[command] = set(re.findall(r"--[a-z][a-z-]*", written.getvalue()))
     return found
 
 

