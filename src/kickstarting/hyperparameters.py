@@ -108,5 +108,5 @@ class HyperparameterSchedules:
         """Learning rate and costs, and each teacher's mean lambda over the columns that it teaches."""
         result: dict[str, float | None] = asdict(hyperparameters)
         for teacher, weight in zip(self._teachers.assignments, lambdas, strict=True):
-            result[f"lambda/{teacher.name}"] = float(weight[teacher.columns].mean())
+            result[f"lambda/{teacher.name}"] = float(weight[teacher.columns.numpy()].mean())
         return result

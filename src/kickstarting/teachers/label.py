@@ -72,8 +72,8 @@ class Teachers:
         weights = torch.zeros(self._num_labels, B)
         active = []
         for assignment, own in zip(self.assignments, lambdas, strict=True):
-            weights[assignment.slots, assignment.columns] = torch.from_numpy(own[assignment.columns]).float()
-            if np.any(own[assignment.columns]):
+            weights[assignment.slots, assignment.columns] = torch.from_numpy(own[assignment.columns.numpy()]).float()
+            if np.any(own[assignment.columns.numpy()]):
                 active.append(assignment)
             else:
                 assignment.forget()
