@@ -145,11 +145,11 @@ def base(tiny, **changes) -> Config:
 def tuned(tiny, tmp_path_factory) -> tuple[Path, str]:
     """A whole tune and what it said."""
     out = tmp_path_factory.mktemp("tune") / "whole"
-    console = Console(file=io.StringIO(), width=200)
+    file = io.StringIO()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tune, "run_all", run_here)
-        run_tune(base(tiny), BUDGET, out, console=console)
-    return out, console.file.getvalue()  # type: ignore[attr-defined]
+        run_tune(base(tiny), BUDGET, out, console=Console(file=file, width=200))
+    return out, file.getvalue()
 
 
 def test_a_tune_says_its_plan_and_writes_the_winner(tuned, tiny):
