@@ -5,18 +5,15 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import docstring_parser
 import tyro
 from rich.console import Console
-from rich.table import Table
 
 from kickstarting.config import Config, Frames
+from kickstarting.help import flowing_help
 from kickstarting.launch.sweep import SweepError
 from kickstarting.learner import TrainingError
 from kickstarting.population.config import PopulationConfig
@@ -226,44 +223,14 @@ def reproduce(
         resume: Continue an experiment that was begun.
         jobs: Runs at a time; one per core unless given.
     """
+    from kickstarting.listing import experiment_table
     from kickstarting.reproduce import experiments
     from kickstarting.reproduce import reproduce as run_experiment
 
     if name:
         run_experiment(name, scale=scale, seeds=seeds, out=out, resume=resume, jobs=jobs, console=console)
         return
-    table = Table("experiment", "question", show_lines=True)
-    for known, experiment in experiments().items():
-        table.add_row(known, " ".join((experiment.__doc__ or "").split()))
-    console.print(table)
-
-
-@contextmanager
-def _flowing_help() -> Iterator[None]:
-    """Let tyro wrap help texts to the terminal's width.
-
-    tyro keeps every line break of an indented docstring. Here the parser of docstrings that tyro calls gives it each
-    paragraph as one line.
-    """
-    parsers = {name: getattr(docstring_parser, name) for name in ("parse", "parse_from_object")}
-
-    def flowing(parse: Callable[..., docstring_parser.Docstring]) -> Callable[..., docstring_parser.Docstring]:
-        def parse_flowing(*arguments: Any, **options: Any) -> docstring_parser.Docstring:
-            docstring = parse(*arguments, **options)
-            for parameter in docstring.params:
-                paragraphs = re.split(r"\n\s*\n", parameter.description or "")
-                parameter.description = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs) or None
-            return docstring
-
-        return parse_flowing
-
-    for name, parse in parsers.items():
-        setattr(docstring_parser, name, flowing(parse))
-    try:
-        yield
-    finally:
-        for name, parse in parsers.items():
-            setattr(docstring_parser, name, parse)
+    console.print(experiment_table(experiments()))
 
 
 def main() -> None:
@@ -271,7 +238,7 @@ def main() -> None:
     commands = {"train": train, "population": population, "tune": tune, "evaluate": evaluate, "compare": compare}
     commands |= {"reproduce": reproduce, "demo": demo, "suites": suites}
     try:
-        with _flowing_help():
+        with flowing_help():
             tyro.extras.subcommand_cli_from_dict(commands, prog="kickstart", description=__doc__)
     except (ValueError, TrainingError, SweepError) as error:
         sys.exit(f"kickstart: error: {error}")

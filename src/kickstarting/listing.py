@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from rich.table import Table
@@ -31,4 +32,12 @@ def suite_table(suite: Suite) -> Table:
     for task in suite.tasks:
         random, reference = ("-" if x is None else f"{x:g}" for x in (task.random, task.reference))
         table.add_row(task.name, task.env_id, task.category, random, reference)
+    return table
+
+
+def experiment_table(experiments: Mapping[str, Any]) -> Table:
+    """Each experiment with the question that its module begins with."""
+    table = Table("experiment", "question", show_lines=True)
+    for name, experiment in experiments.items():
+        table.add_row(name, " ".join((experiment.__doc__ or "").split()))
     return table

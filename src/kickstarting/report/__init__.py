@@ -12,8 +12,9 @@ from kickstarting.report.figures import draw, save
 from kickstarting.report.groups import group_runs
 from kickstarting.report.page import to_page
 from kickstarting.report.runs import load_runs
-from kickstarting.report.tables import to_markdown, to_rich
+from kickstarting.report.tables import to_markdown
 from kickstarting.report.teachers import name_teachers
+from kickstarting.report.terminal import to_rich
 from kickstarting.report.wording import headline
 from kickstarting.runs.layout import ReportDirectory
 
