@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -120,18 +122,15 @@ def number(x: float | None, digits: int = 1) -> str:
     return "-" if x is None else f"{x:.{digits}f}"
 
 
-class Race:
-    """One line a run: bar, score, speed, time left; plain lines when not on a terminal. turns: of how many runs one trains at a
-    time, as a population's members do; each is so many times slower than it says."""
+class Refreshed(ABC):
+    """A display of many runs that is refreshed as they go, and once more at their end; live on a terminal."""
 
-    def __init__(self, runs: dict[Path, Config], console: Console, turns: int = 1) -> None:
-        self.runs = runs
-        self.turns = turns
+    def __init__(self, console: Console) -> None:
         self.console = console
         self._live = Live(console=console, refresh_per_second=2) if console.is_terminal else None
-        self._printed = 0.0
+        self._shown = 0.0
 
-    def __enter__(self) -> Race:
+    def __enter__(self) -> Self:
         if self._live:
             self._live.__enter__()
         return self
@@ -141,12 +140,25 @@ class Race:
         if self._live:
             self._live.__exit__(*error)
 
+    @abstractmethod
+    def refresh(self, last: bool = False) -> None: ...
+
+
+class Race(Refreshed):
+    """One line a run: bar, score, speed, time left; plain lines when not on a terminal. turns: of how many runs one trains at a
+    time, as a population's members do; each is so many times slower than it says."""
+
+    def __init__(self, runs: dict[Path, Config], console: Console, turns: int = 1) -> None:
+        super().__init__(console)
+        self.runs = runs
+        self.turns = turns
+
     def refresh(self, last: bool = False) -> None:
         states = {out: _slowed(_state(out), self.turns) for out in self.runs}
         if self._live:
             self._live.update(self._table(states))
-        elif last or time.monotonic() - self._printed > 15.0:
-            self._printed = time.monotonic()
+        elif last or time.monotonic() - self._shown > 15.0:
+            self._shown = time.monotonic()
             for out, metrics in states.items():
                 if metrics and (last or not finished(out)):
                     self.console.print(plain_line(self.runs[out], metrics["frames"], metrics), soft_wrap=True, highlight=False)

@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Generator, Mapping
-from contextlib import AbstractContextManager, closing
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from rich.console import Console
 
 from kickstarting.config import Config, config_from_json, flat
-from kickstarting.display import Race
+from kickstarting.display import Race, Refreshed
 from kickstarting.launch.jobs import Backend, JobError, Line, carried_out
 from kickstarting.launch.local import Processes
 from kickstarting.learner import TrainingError
@@ -78,18 +78,12 @@ class Run:
             run_population(self.what.config, self.what.population, self.out, console=Console())
 
 
-class Progress(AbstractContextManager, Protocol):
-    """Shows how far a sweep is."""
-
-    def refresh(self, last: bool = False) -> None: ...
-
-
 def run_all(
     runs: Mapping[Path, What],
     *,
     jobs: int = 0,
     console: Console | None = None,
-    progress: Progress | None = None,
+    progress: Refreshed | None = None,
     backend: Backend | None = None,
 ) -> None:
     """Bring every run to its end: start what is missing, resume what was killed, skip what is finished. A run whose teachers

@@ -9,12 +9,11 @@ from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.live import Live
 from rich.table import Table
 
 from kickstarting.algo.parsing import written
 from kickstarting.config import Config
-from kickstarting.display import left, number, short
+from kickstarting.display import Refreshed, left, number, short
 from kickstarting.runs.layout import JobDirectory, RunDirectory
 from kickstarting.runs.metrics import last_metrics
 from kickstarting.tuning.halving import Rung, Setting, cost, ranked, space, stretched
@@ -91,27 +90,17 @@ def results_table(
     return table
 
 
-class RungProgress:
+class RungProgress(Refreshed):
     """One line for the whole tune while a rung runs: its runs, frames of all, speed, and the time left to the end of the tune."""
 
     def __init__(self, runs: Mapping[Path, Config], rungs: Sequence[Rung], index: int, console: Console) -> None:
-        self._runs, self._rung, self._console = list(runs), rungs[index], console
+        super().__init__(console)
+        self._runs, self._rung = list(runs), rungs[index]
         self._since = rungs[index - 1].frames if index else 0
         self._before, self._whole = cost(rungs[:index]), replace(next(iter(runs.values())), total_frames=cost(rungs))
         self._name = f"rung {index + 1} of {len(rungs)}"
-        self._live = Live(console=console, refresh_per_second=2) if console.is_terminal else None
-        self._began, self._shown = time.monotonic(), 0.0
+        self._began = time.monotonic()
         self._began_with = sum(self._frames())
-
-    def __enter__(self) -> RungProgress:
-        if self._live:
-            self._live.__enter__()
-        return self
-
-    def __exit__(self, *error) -> None:
-        self.refresh(last=True)
-        if self._live:
-            self._live.__exit__(*error)
 
     def refresh(self, last: bool = False) -> None:
         now = time.monotonic()
@@ -121,7 +110,7 @@ class RungProgress:
         if self._live:
             self._live.update(self.line())
         else:
-            self._console.print(self.line(), soft_wrap=True, highlight=False)
+            self.console.print(self.line(), soft_wrap=True, highlight=False)
 
     def line(self) -> str:
         each = self._frames()
