@@ -42,7 +42,6 @@ def evaluate(
     greedy: bool = False,
     envs_per_task: int = 16,
     num_actions: int = 0,
-    device: str = "cpu",
     progress: Callable[[int, int], None] | None = None,
 ) -> list[TaskResult]:
     """Run `episodes` episodes of each task (rounded up to a multiple of the environments) and average.
@@ -53,7 +52,7 @@ def evaluate(
     envs_per_task = min(envs_per_task, episodes)
     each = -(-episodes // envs_per_task)
     env = MultiTaskEnv(suite.tasks, envs_per_task, seed=seed, num_actions=num_actions)
-    actor = Actor(env, network, UNROLL_LENGTH, seed=seed, greedy=greedy, device=device)
+    actor = Actor(env, network, UNROLL_LENGTH, seed=seed, greedy=greedy, device=_device_of(network))
     kept: list[list[Episode]] = [[] for _ in range(env.num_envs)]
     try:
         while any(len(episodes_of) < each for episodes_of in kept):
@@ -97,7 +96,7 @@ def measure_teachers(teachers: Teachers, suite: Suite, task_of_column: np.ndarra
         tasks = np.unique(task_of_column[assignment.columns.numpy()])
         taught = replace(suite, tasks=tuple(suite.tasks[i] for i in tasks))
         network = AsNetwork(assignment.teacher, teachers.distribution, teachers.action_space)
-        results = evaluate(network, taught, num_actions=size, device=network.device, **options)
+        results = evaluate(network, taught, num_actions=size, **options)
         chance = {r.task: random.get(r.task, (LEAST_TEACHER_SCORE, 0.0)) for r in results}
         scores[assignment.name] = {
             "score": float(np.mean([r.score for r in results])),
@@ -122,6 +121,12 @@ def evaluate_ref(ref: str, suite_name: str, **options) -> list[TaskResult]:
         return evaluate(_Uniform(spaces.distribution.size), suite, **options)
     teacher = adapt(load_teacher(ref), (), spaces.observation_space, spaces.action_space)
     return evaluate(AsNetwork(teacher, spaces.distribution, spaces.action_space), suite, **options)
+
+
+def _device_of(network: Any) -> str:
+    if isinstance(network, torch.nn.Module):
+        return next(network.parameters()).device.type
+    return getattr(network, "device", "cpu")
 
 
 class _Uniform:

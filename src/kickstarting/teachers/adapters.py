@@ -22,7 +22,7 @@ from torch.nn import functional as F
 
 from kickstarting.algo.distributions import IMPOSSIBLE
 from kickstarting.algo.parsing import nearest
-from kickstarting.networks.spec import describe_space
+from kickstarting.spaces import describe_space
 from kickstarting.teachers.protocol import Kind, Label, Teacher
 from kickstarting.types import Inputs, State
 
