@@ -95,7 +95,7 @@ def test_documented_modules_have_docstrings(directive: str) -> None:
 @pytest.mark.parametrize("page", REFERENCE, ids=lambda page: page.name)
 def test_references_name_what_exists(page: Path) -> None:
     for path in re.findall(r"\]\[(kickstarting\S*)\]", page.read_text()):
-        resolve(path)
+        assert resolve(path) is not None
 
 
 def documented(x: object) -> bool:

@@ -10,8 +10,11 @@ import torch
 from gymnasium import spaces
 
 from kickstarting.algo.distributions import Categorical, DiagonalGaussian, MultiCategorical
+from kickstarting.algo.schedules import Constant
+from kickstarting.hyperparameters import HyperparameterSchedules, Scheduled
 from kickstarting.networks import build_network
 from kickstarting.networks.recurrent import SideBySide
+from kickstarting.suites import Suite, Task
 from kickstarting.teachers import Assignment, Kind, Label, NetworkTeacher, Teachers
 from kickstarting.teachers.label import parameters_of
 from kickstarting.types import Inputs, Labels, Output, State, Trajectory
@@ -206,3 +209,17 @@ def test_no_opinion_and_no_critic_have_no_weight() -> None:
     assert labels.weights[:, :, 0].tolist() == [[0.5] * T, [0.0] * T, [0.5] * T]
     assert labels.value_weights[:, :, 1].tolist() == [[0.5] * T, [0.0] * T, [0.0] * T]
     assert labels.values[0, :, 0].tolist() == [4.0] * T
+
+
+def test_a_single_column_is_labelled_and_has_a_mean_lambda() -> None:
+    """One environment: indices of one element stay arrays."""
+    teachers = Teachers(
+        [assignment(Says(Label(torch.tensor([1.0, 2.0, 3.0]))), [0])], 1, Categorical(ACTIONS), spaces.Discrete(ACTIONS)
+    )
+    labels = labels_of(teachers.label(trajectory(0).columns(slice(0, 1)), [np.array([0.5])]))
+    assert labels.weights.tolist() == [[[0.5]] * T]
+    scheduled = Scheduled((Constant(0.5),), (1.0,), {})
+    suite = Suite("one", (Task("one", "unused", action_repeat=1),))
+    schedules = HyperparameterSchedules(scheduled, teachers, suite, np.array([0]))
+    hyperparameters, lambdas = schedules.at(0, np.array([np.nan]))
+    assert schedules.metrics(hyperparameters, lambdas)["lambda/says"] == 0.5
