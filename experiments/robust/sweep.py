@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
+from scipy.integrate import trapezoid
 
 from kickstarting.config import Config, read_config
 from kickstarting.launch.sweep import run_all
@@ -120,7 +121,7 @@ def rows() -> Iterator[dict[str, Any]]:
             "variant": variant.partition("@")[0],
             "seed": int(seed),
             "final": final,
-            "area": np.trapezoid(scores, frames) / frames[-1],
+            "area": trapezoid(scores, frames) / frames[-1],
             "out": out,
         }
 
@@ -151,6 +152,24 @@ def table() -> None:
         )
 
 
+def speed_up() -> None:
+    """How many times fewer frames the mean kickstarted curve takes to scratch's mean final score than scratch's mean curve."""
+    print("| suite | budget | fewer frames |\n|---|---:|---:|")
+    found = [row for row in rows() if row["variant"] == "defaults"]
+    for suite, budget in sorted({(row["suite"], row["frames"]) for row in found}):
+        own = {arm: [row for row in found if (row["suite"], row["frames"], row["arm"]) == (suite, budget, arm)] for arm in ARMS}
+        if not all(own.values()):
+            continue
+        goal, reached = float(np.mean([row["final"] for row in own["scratch"]])), []
+        for arm in ARMS:
+            curves = [curve(row["out"]) for row in own[arm]]
+            frames = curves[0][0]
+            mean = np.mean([np.interp(frames, *one) for one in curves], axis=0)
+            reached.append(float(frames_to_reach(frames, mean[None], goal)[0]))
+        saved = f"{reached[0] / reached[1]:.1f}x" if np.isfinite(reached[1]) else "not reached"
+        print(f"| {suite} | {budget / 1e3:.0f}k | {saved} |")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("run", "old", "cells", "worlds", "table"))
@@ -162,6 +181,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.what == "table":
         table()
+        speed_up()
     else:
         runs = worlds(arguments.seeds) if arguments.what == "worlds" else sweep(arguments)
         run_all(runs, jobs=arguments.jobs, console=Console())
