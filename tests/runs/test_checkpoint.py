@@ -147,4 +147,4 @@ def test_another_format_is_refused_by_its_number(directory, monkeypatch):
 def test_a_run_without_checkpoints_and_no_run_at_all(tmp_path):
     assert "holds no checkpoint yet" in error_of(latest_checkpoint, tmp_path)
     assert "does not exist" in error_of(latest_checkpoint, tmp_path / "nowhere")
-    assert "No such file" in error_of(load_checkpoint, tmp_path / "nowhere")
+    assert "there is no state.json" in error_of(load_checkpoint, tmp_path / "nowhere")

@@ -19,7 +19,8 @@ from kickstarting.algo.parsing import parse_schedule, written
 from kickstarting.config import read_config
 from kickstarting.launch import sweep
 from kickstarting.launch.sweep import Part, SweepError, reached
-from kickstarting.runs.checkpoint import latest_checkpoint, write_json
+from kickstarting.runs.checkpoint import latest_checkpoint
+from kickstarting.runs.files import write_json
 from kickstarting.runs.metrics import read_metrics
 from kickstarting.runs.run import run
 from kickstarting.tuning import halving, tune

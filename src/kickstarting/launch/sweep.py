@@ -19,8 +19,9 @@ from kickstarting.launch.local import Processes
 from kickstarting.learner import TrainingError
 from kickstarting.population.config import PopulationConfig
 from kickstarting.population.run import resume_population, run_population
-from kickstarting.runs.checkpoint import read_signed, write_json
-from kickstarting.runs.layout import STATE, JobDirectory, PopulationDirectory, RunDirectory, finished
+from kickstarting.runs.checkpoint import read_state
+from kickstarting.runs.files import write_json
+from kickstarting.runs.layout import JobDirectory, PopulationDirectory, RunDirectory, finished
 from kickstarting.runs.run import resume, run
 
 
@@ -117,7 +118,7 @@ def reached(out: Path, job: What) -> bool:
     if JobDirectory(out).diverged.exists():
         return True
     newest = RunDirectory(out).newest_checkpoint
-    return newest is not None and read_signed(newest / STATE)["record"]["frames"] >= job.until
+    return newest is not None and read_state(newest)["record"]["frames"] >= job.until
 
 
 def _config(job: What) -> Config:

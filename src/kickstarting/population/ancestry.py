@@ -11,7 +11,8 @@ import numpy as np
 from kickstarting.config import Config
 from kickstarting.population.evolve import evolved_schedule
 from kickstarting.population.state import Population
-from kickstarting.runs.checkpoint import save_checkpoint, write_json
+from kickstarting.runs.checkpoint import save_checkpoint
+from kickstarting.runs.files import write_json
 from kickstarting.runs.layout import PopulationDirectory
 from kickstarting.runs.metrics import read_metrics
 

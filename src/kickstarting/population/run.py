@@ -35,7 +35,8 @@ from kickstarting.population.state import (
     save_population,
     write_population,
 )
-from kickstarting.runs.checkpoint import Snapshot, write_json
+from kickstarting.runs.checkpoint import Snapshot
+from kickstarting.runs.files import write_json
 from kickstarting.runs.layout import PopulationDirectory, RunDirectory, checkpoints
 from kickstarting.runs.run import measure_teachers
 from kickstarting.runs.writer import MetricsWriter

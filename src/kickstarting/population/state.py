@@ -16,12 +16,11 @@ from kickstarting.runs.checkpoint import (
     atomic_directory,
     load_checkpoint,
     load_weights,
-    read_signed,
+    read_state,
     remedy,
     save_checkpoint,
-    write_json,
-    write_signed,
 )
+from kickstarting.runs.files import write_json, write_signed
 from kickstarting.runs.layout import STATE, PopulationDirectory, checkpoints
 from kickstarting.runs.metrics import read_metrics
 from kickstarting.runs.run import versions
@@ -84,7 +83,7 @@ def save_population(out: Path, state: Population) -> None:
 
 def load_population(path: Path) -> Population:
     """Read and verify a population's checkpoint. Raises CheckpointError if anything in it is missing or altered."""
-    data = read_signed(path / STATE)
+    data = read_state(path)
     snapshots: list[Snapshot | None] = []
     for i in range(len(data["values"])):
         found = checkpoints(path / f"member-{i:02d}")

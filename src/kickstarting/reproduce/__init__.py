@@ -13,7 +13,7 @@ from kickstarting.algo.parsing import nearest
 from kickstarting.launch.sweep import run_all
 from kickstarting.report import Comparison, compare_runs, to_rich
 from kickstarting.reproduce.lab import SCALES, Lab
-from kickstarting.runs.checkpoint import write_json
+from kickstarting.runs.files import write_json
 from kickstarting.runs.layout import ReportDirectory
 from kickstarting.runs.run import versions
 

@@ -6,7 +6,6 @@ checkpoints/00000012/network.safetensors, optimiser.safetensors, state.json (wit
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -18,13 +17,14 @@ from typing import Any
 import safetensors.torch
 from torch import Tensor, nn
 
+from kickstarting.runs.files import FileError, read_json, signed_text
 from kickstarting.runs.layout import STATE, RunDirectory, checkpoints
 
 Tensors = dict[str, Tensor]
 FORMAT = 1
 
 
-class CheckpointError(ValueError):
+class CheckpointError(FileError):
     """A checkpoint cannot be written or read; the message names the file and the remedy."""
 
 
@@ -54,10 +54,11 @@ def atomic_directory(final: Path) -> Iterator[Path]:
         shutil.rmtree(final, ignore_errors=True)
         temporary.rename(final)
         _sync(final.parent)
-    except OSError as error:
+    except (OSError, FileError) as error:  # the latter of a population's own files
         shutil.rmtree(temporary, ignore_errors=True)
+        reason = getattr(error.__cause__ or error, "strerror", None) or error
         raise CheckpointError(
-            f"checkpoint {final} cannot be written: {error.strerror or error}; earlier checkpoints are intact: "
+            f"checkpoint {final} cannot be written: {reason}; earlier checkpoints are intact: "
             "free space or fix permissions, then resume"
         ) from error
 
@@ -72,7 +73,7 @@ def save_checkpoint(directory: Path, snapshot: Snapshot, *, keep: int = 2) -> Pa
             hashes[f"{name}.safetensors"] = hashlib.sha256(data).hexdigest()
             _write(partial / f"{name}.safetensors", data)
         state = {"format": FORMAT, "number": snapshot.number, "sha256": hashes, "record": snapshot.record}
-        write_signed(partial / STATE, state)
+        _write(partial / STATE, signed_text(state).encode())
     for old in checkpoints(directory)[:-keep]:
         shutil.rmtree(old, ignore_errors=True)
     return final
@@ -80,7 +81,7 @@ def save_checkpoint(directory: Path, snapshot: Snapshot, *, keep: int = 2) -> Pa
 
 def load_checkpoint(path: Path, *, with_optimiser: bool = True) -> Snapshot:
     """Read and verify one checkpoint. Raises CheckpointError if a file is missing, truncated or altered."""
-    state = read_signed(path / STATE)
+    state = read_state(path)
     hashes = state.get("sha256", {})
     if state.get("format") != FORMAT:
         raise CheckpointError(
@@ -114,6 +115,16 @@ def load_weights(network: nn.Module, snapshot: Snapshot, ref: str) -> None:
     network.load_state_dict({name: tensor.to(own[name].dtype) for name, tensor in snapshot.network.items()})
 
 
+def read_state(path: Path) -> dict[str, Any]:
+    """The state.json of a checkpoint. Raises CheckpointError if it is missing, damaged or altered."""
+    if not (path / STATE).exists():
+        raise CheckpointError(f"no checkpoint at {path}: there is no {STATE}; give a run directory or one of its checkpoints")
+    try:
+        return read_json(path / STATE, remedy=remedy(path), signed=True)
+    except FileError as error:
+        raise CheckpointError(str(error)) from error
+
+
 def _load(path: Path, name: str, hashes: dict[str, str]) -> Tensors:
     try:
         data = (path / name).read_bytes()
@@ -130,38 +141,6 @@ def remedy(path: Path) -> str:
         path = path.parent.parent
     others = [p.name for p in checkpoints(path.parent) if p != path]
     return f"remove {path} to fall back to {others[-1]}" if others else "there is no other checkpoint beside it"
-
-
-def _digest(state: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()
-
-
-def write_json(path: Path, data: object) -> None:
-    """Write a JSON file, whole or not at all."""
-    temporary = path.with_suffix(".partial")
-    temporary.write_text(json.dumps(data, indent=1) + "\n")
-    temporary.replace(path)
-
-
-def write_signed(path: Path, data: dict[str, Any]) -> None:
-    """Write a JSON file with its own SHA-256, to the disk."""
-    _write(path, json.dumps({**data, "self_sha256": _digest(data)}, indent=1).encode())
-
-
-def read_signed(path: Path) -> dict[str, Any]:
-    """The inverse of `write_signed`. Raises CheckpointError if the file is missing, truncated or altered."""
-    try:
-        data = json.loads(path.read_bytes())
-        claimed = data.pop("self_sha256")
-    except OSError as error:
-        raise CheckpointError(
-            f"no checkpoint at {path.parent}: {error.strerror}; give a run directory or one of its checkpoints"
-        ) from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CheckpointError(f"{path} is damaged ({error}); {remedy(path.parent)}") from error
-    if claimed != _digest(data):
-        raise CheckpointError(f"{path} is damaged or was altered (its SHA-256 differs); {remedy(path.parent)}")
-    return data
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -20,7 +20,8 @@ from kickstarting.config import Config, read_config
 from kickstarting.display import Display
 from kickstarting.envs import describe
 from kickstarting.evaluate import measure_teachers as evaluate_teachers
-from kickstarting.runs.checkpoint import Snapshot, load_checkpoint, save_checkpoint, write_json
+from kickstarting.runs.checkpoint import Snapshot, load_checkpoint, save_checkpoint
+from kickstarting.runs.files import write_json
 from kickstarting.runs.health import Facts, Health
 from kickstarting.runs.layout import RunDirectory
 from kickstarting.runs.metrics import read_metrics, summarise

@@ -18,7 +18,7 @@ from rich.console import Console
 
 from kickstarting.config import Config, config_from_json, flat
 from kickstarting.launch.sweep import Part, SweepError, run_all
-from kickstarting.runs.checkpoint import write_json
+from kickstarting.runs.files import write_json
 from kickstarting.runs.layout import JobDirectory, RunDirectory, TuneDirectory
 from kickstarting.runs.metrics import read_metrics
 from kickstarting.runs.run import measure_teachers, versions
