@@ -15,6 +15,7 @@ from kickstarting.report import Comparison, compare_runs, to_rich
 from kickstarting.reproduce.lab import SCALES, Lab
 from kickstarting.runs.files import write_json
 from kickstarting.runs.layout import ReportDirectory
+from kickstarting.runs.ownership import written_by_us
 from kickstarting.runs.run import versions
 
 __all__ = ["experiments", "reproduce"]
@@ -62,7 +63,8 @@ def reproduce(
     write_json(directory.experiment, {**wanted, "versions": versions()})
     console.print(f"[bold]{name}[/]: {' '.join((experiment.__doc__ or '').split())}", highlight=False)
     console.print(f"{len(lab.runs)} runs in {out}, of which {len(lab.compared)} are compared", highlight=False)
-    run_all(dict(sorted(lab.runs.items(), key=lambda item: _seed_of(item[0]))), jobs=jobs, console=console)
+    with written_by_us(out):
+        run_all(dict(sorted(lab.runs.items(), key=lambda item: _seed_of(item[0]))), jobs=jobs, console=console)
     comparison = compare_runs(lab.compared, out=report, baseline=experiment.BASELINE)
     console.print(to_rich(comparison))
     console.print(f"open {directory.page.resolve()}")
