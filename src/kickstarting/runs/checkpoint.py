@@ -133,6 +133,9 @@ def load_checkpoint(path: Path, *, with_optimiser: bool = True, run: str = "") -
     """Read and verify one checkpoint. Raises CheckpointError if a file is missing, truncated or altered, or another run than
     `run` wrote it."""
     state = read_state(path)
+    kinds = {"number": int, "record": dict, "sha256": dict}
+    if state.get("format") == FORMAT and not all(isinstance(state.get(name), kind) for name, kind in kinds.items()):
+        raise CheckpointError(f"{path / STATE} is damaged: it lacks {', '.join(kinds)}; {remedy(path)}")
     if run and state.get("run", run) != run:
         raise CheckpointError(f"{path} is of another run than the configuration beside it; put back what belongs together")
     hashes = state.get("sha256", {})
@@ -185,7 +188,10 @@ def _load(path: Path, name: str, hashes: dict[str, str]) -> Tensors:
         raise CheckpointError(f"{path / name} cannot be read: {error.strerror}; {remedy(path)}") from error
     if hashlib.sha256(data).hexdigest() != hashes.get(name):
         raise CheckpointError(f"{path / name} is truncated or was altered (its SHA-256 differs from {STATE}); {remedy(path)}")
-    return safetensors.torch.load(data)
+    try:
+        return safetensors.torch.load(data)
+    except Exception as error:  # safetensors has an error class of its own, and raises others beside it
+        raise CheckpointError(f"{path / name} holds no tensors ({error}); {remedy(path)}") from error
 
 
 def remedy(path: Path) -> str:

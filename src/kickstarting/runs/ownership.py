@@ -58,12 +58,16 @@ def check_free(directory: Path, kind: str, resume: str) -> None:
             raise ValueError(f"{directory} lies within the {_begun(above)} {above}; choose another --out")
     if not directory.exists():
         return
+    if not directory.is_dir():
+        raise ValueError(f"{directory} is a file; choose another --out")
     if begun := _begun(directory):
         how = f"choose another --out, or continue it with `{resume}`" if begun == kind else "choose another --out"
         raise ValueError(f"{directory} already holds a {begun}; {how}")
     job = JobDirectory(directory)
-    ours = {LOCK, job.job.name, job.log.name, RunDirectory(directory).teacher_scores.name}
-    theirs = sorted(path.name for path in directory.iterdir() if path.name not in ours and not path.name.endswith(".partial"))
+    run = RunDirectory(directory)
+    ours = {LOCK, job.job.name, job.log.name, run.teacher_scores.name}
+    ours |= {f".{path.name}.partial" for path in (job.job, run.teacher_scores, run.config)}
+    theirs = sorted(path.name for path in directory.iterdir() if path.name not in ours)
     if theirs:
         more = f" and {len(theirs) - 1} more" if len(theirs) > 1 else ""
         raise ValueError(f"{directory} is in use already: it holds {theirs[0]}{more}; choose another --out")

@@ -22,12 +22,20 @@ from kickstarting.config import Config
 from kickstarting.display import Display
 from kickstarting.envs import EnvironmentFault, describe
 from kickstarting.evaluate import measure_teachers as evaluate_teachers
-from kickstarting.runs.checkpoint import Snapshot, check_space, load_checkpoint, save_checkpoint, size_of
+from kickstarting.runs.checkpoint import (
+    CheckpointError,
+    Snapshot,
+    check_space,
+    load_checkpoint,
+    remedy,
+    save_checkpoint,
+    size_of,
+)
 from kickstarting.runs.configuration import begin_run, read_config, read_teacher_scores, rewrite_config, run_id
 from kickstarting.runs.files import write_json
 from kickstarting.runs.health import Facts, Health
 from kickstarting.runs.history import note
-from kickstarting.runs.layout import RunDirectory
+from kickstarting.runs.layout import STATE, RunDirectory
 from kickstarting.runs.metrics import read_metrics, summarise
 from kickstarting.runs.ownership import check_free, written_by_us
 from kickstarting.runs.profile import profiled
@@ -97,7 +105,12 @@ def resume(
 def newest_snapshot(directory: RunDirectory) -> Snapshot | None:
     """Of the run whose configuration lies beside it; None if it has saved none yet."""
     newest = directory.newest_checkpoint
-    return load_checkpoint(newest, run=run_id(directory.config)) if newest else None
+    if newest is None:
+        return None
+    snapshot = load_checkpoint(newest, run=run_id(directory.config))
+    if missing := {"frames", "learner_steps", "scores"} - snapshot.record.keys():
+        raise CheckpointError(f"{newest / STATE} lacks {min(missing)}; {remedy(newest)}")
+    return snapshot
 
 
 def resume_command(out: Path) -> str:
@@ -109,8 +122,8 @@ def _slowed(config: Config, learning_rate: str, start: int) -> Config:
     slowed = config.changed(learning_rate=learning_rate)
     slowed.check()
     before, now = (c.parsed("learning_rate") for c in (config, slowed))
-    frames = np.linspace(start, config.total_frames, 1000)
-    if any(now.at(f) > before.at(f) * (1 + 1e-9) for f in frames):
+    moments = np.linspace(start, config.total_frames, 1000, dtype=int).tolist()
+    if any(now.at(frames) > before.at(frames) * (1 + 1e-9) for frames in moments):
         raise ValueError(
             f"learning_rate {learning_rate!r} is above the run's {config.learning.learning_rate!r}; a resumed run may be given a "
             "lower one only: begin a new run for any other change"
