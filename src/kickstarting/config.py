@@ -40,6 +40,8 @@ Frames = Annotated[
 
 
 AUTO = "auto"
+FORMAT = 2
+"""Of configurations as JSON; those of earlier versions do not say one."""
 
 SCHEDULED = ("learning_rate", "entropy_cost", "policy_cost", "baseline_cost")
 """What is a number or a schedule, in the order of the learner's `Hyperparameters`."""
@@ -214,7 +216,7 @@ class Config:
 
     def to_json(self) -> dict[str, Any]:
         teachers = [reference.to_json() for reference in self.teaching.references]
-        data = {**dataclasses.asdict(self), "name": self.group}
+        data = {"format": FORMAT, **dataclasses.asdict(self), "name": self.group}
         del data["trust_modules"]  # that a file asks for trust is no reason to give it
         return {**data, "teaching": {**data["teaching"], "teachers": teachers}}
 

@@ -37,7 +37,8 @@ class Agent(Recurrent):
     a further text NAME `language_NAME`.
 
     hidden: width of each torso. lstm: width of the LSTM, 0 for none. channels: of the convolutions on grids (and of the
-    sections of the deep torso on pixels); None takes the torso's own. deep: the 15-convolution torso on pixels.
+    sections of the deep torso on pixels); None takes the torso's own. deep: the 15-convolution torso on pixels. normalise: a
+    LayerNorm in front of the LSTM, whose gates large inputs would close for good.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Agent(Recurrent):
         channels: tuple[int, ...] | None = None,
         deep: bool = False,
         language: int = 64,
+        normalise: bool = True,
     ) -> None:
         super().__init__()
         self.distribution = distribution
@@ -68,6 +70,7 @@ class Agent(Recurrent):
             else:
                 self.torsos[name] = _torso(name, kind, space.shape or (), hidden, channels, deep)
                 width += hidden
+        self.norm = nn.LayerNorm(width, elementwise_affine=False) if lstm and normalise else nn.Identity()
         self.core = LSTM(width, lstm) if lstm else None
         self.policy = Head(lstm or width, distribution.size)
         self.value = Head(lstm or width, 1)
@@ -89,7 +92,7 @@ class Agent(Recurrent):
             features.append((inputs.observations[name][..., None] == indices).float())
         for name, module in self.languages.items():
             features.append(getattr(self, module)(inputs.observations[name]))
-        return torch.cat(features, -1)
+        return self.norm(torch.cat(features, -1))
 
 
 class Head(nn.Linear):
