@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Protocol, runtime_checkable
+from typing import Annotated, Protocol, runtime_checkable
 
 import gymnasium
 import torch
@@ -14,8 +14,11 @@ from kickstarting.networks.language import LanguageEncoder
 from kickstarting.networks.lstm import LSTM
 from kickstarting.networks.recurrent import Recurrent
 from kickstarting.networks.torsos import MLP, Grid, PixelLarge, PixelSmall
+from kickstarting.ranges import Range
 from kickstarting.spaces import kind_of
 from kickstarting.types import Inputs, Output, State
+
+WIDTH = Range(1, 10**5)
 
 
 @runtime_checkable
@@ -45,11 +48,11 @@ class Agent(Recurrent):
         self,
         observation_space: gymnasium.spaces.Dict,
         distribution: Distribution,
-        hidden: int = 256,
-        lstm: int = 256,
-        channels: tuple[int, ...] | None = None,
+        hidden: Annotated[int, WIDTH] = 256,
+        lstm: Annotated[int, Range(0, 10**5)] = 256,
+        channels: Annotated[tuple[int, ...] | None, WIDTH] = None,
         deep: bool = False,
-        language: int = 64,
+        language: Annotated[int, WIDTH] = 64,
         normalise: bool = True,
     ) -> None:
         super().__init__()

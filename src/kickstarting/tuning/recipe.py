@@ -89,10 +89,10 @@ def apply(config: Config, recipe: Recipe) -> Config:
 def read_recipe(path: Path) -> Recipe:
     """Raises ValueError, with the remedy, for a file that is no recipe of this version."""
     try:
-        data = tomllib.loads(path.read_text())
+        data = tomllib.loads(path.read_bytes().decode())
     except OSError as error:
         raise ValueError(f"recipe {path} cannot be read: {error.strerror}; give a file as `kickstart tune` writes it") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is no TOML: {error}; a recipe is format = {FORMAT}, then KEY = VALUE under [options]") from error
     if data.get("format") != FORMAT:
         has = f"has format {data['format']!r}" if "format" in data else "has no format"
