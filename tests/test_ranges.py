@@ -71,6 +71,11 @@ def test_so_has_every_number_of_a_network(name):
         assert any(isinstance(declared, Range) for declared in _declared(hint))
 
 
+def population_of(name: str, value: Any) -> Any:
+    make: Any = PopulationConfig
+    return make(**{name: value})
+
+
 def outside(declared: Any) -> list[Any]:
     """What a declaration must refuse."""
     if isinstance(declared, Range):
@@ -102,15 +107,15 @@ def outside(declared: Any) -> list[Any]:
 def test_what_is_outside_is_refused_by_its_name(name):
     hint, of_run = SETTINGS[name], name in flat(Config())
     for declared in _declared(hint):
-        for value in outside(declared):
-            value = (value,) if isinstance(flat(Config() if of_run else PopulationConfig())[name], tuple) else value
+        for one in outside(declared):
+            value: Any = (one,) if isinstance(flat(Config() if of_run else PopulationConfig())[name], tuple) else one
             if numbers_in(hint) and _bare(hint) is float:
                 value = float(value)
             with pytest.raises(ValueError, match=name) as error:
                 if of_run:
                     Config.of("x", **{name: value}).check()
                 else:
-                    PopulationConfig(**{name: value}).check(Config("x"))
+                    population_of(name, value).check(Config("x"))
             assert "\n" not in str(error.value)
             assert len(str(error.value)) < 600
 
@@ -127,7 +132,7 @@ def test_what_is_of_another_type_is_refused(name, value):
         if name in flat(Config()):
             Config.of("x", **{name: value}).check()
         else:
-            PopulationConfig(**{name: value}).check(Config("x"))
+            population_of(name, value).check(Config("x"))
 
 
 @pytest.fixture
