@@ -128,23 +128,19 @@ def test_a_name_makes_no_text():
     assert kinds(observe.space) == {"mission": "vector"}
 
 
-def test_a_small_image_is_no_grid_and_the_small_torso_says_so():
+def test_a_small_image_is_no_grid():
     observe = Observations(PHOTO, 1)
     assert observe.space["observation"] == Pixels(0, 255, (12, 12, 3), np.uint8)
-    with pytest.raises(
-        ValueError, match="image 'observation' is 12 x 12, the small torso reads 20 x 20 or more; use --network large"
-    ):
-        build_network("small", observe.space, Categorical(2))
     assert build_network("large", observe.space, Categorical(2)).torsos["observation"] is not None
 
 
 @pytest.mark.parametrize(
     ("space", "message"),
     [
-        (spaces.MultiBinary(3), "only Box, Discrete and Text can be read"),
+        (spaces.Sequence(spaces.Discrete(2)), "Box, Discrete, MultiDiscrete, MultiBinary and Text can be read"),
         (Grid(0, 255, (7, 7, 4), np.uint8), r"a Grid is uint8 \[H, W, 3\]"),
         (Grid(0, 1, (7, 7, 3), np.float32), r"a Grid is uint8 \[H, W, 3\]"),
-        (Pixels(0, 255, (84, 84), np.uint8), r"Pixels are \[H, W, C\]"),
+        (Pixels(0, 255, (84, 84, 3, 4), np.uint8), r"Pixels are \[H, W, C\]"),
         (Text(0, 99, (7,), np.int16), "a text is"),
     ],
 )
