@@ -181,7 +181,8 @@ def read_space(data: Mapping[str, Any]) -> gymnasium.Space:
     if "multi_discrete" in data:
         return spaces.MultiDiscrete(data["multi_discrete"])
     if "units" in data:
-        return Scaled(*np.full((2, *data["shape"]), [[-np.inf], [np.inf]], np.float32), as_is=False)
+        low = np.full(data["shape"], -np.inf, np.float32)
+        return Scaled(low, -low, as_is=False)
     dtype = np.dtype(data["dtype"])
     low, high = (0, 255) if dtype == np.uint8 else (-np.inf, np.inf) if dtype.kind == "f" else (-(2**15), 2**15 - 1)
     return (KINDS[data["kind"]] if "kind" in data else spaces.Box)(low, high, tuple(data["shape"]), dtype.type)

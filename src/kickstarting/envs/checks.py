@@ -1,4 +1,4 @@
-"""What environments say is checked: each one's own word against its spaces and Gymnasium's API, and batches for what no network can read."""
+"""What environments say is checked: each one's word against its own spaces, and batches for what no network can read."""
 
 from __future__ import annotations
 

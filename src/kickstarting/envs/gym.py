@@ -171,10 +171,13 @@ class GymnasiumAsyncEnv(GymnasiumEnv):
         self.abandon()
 
     def abandon(self) -> None:
+        super().abandon()
         for process in self._env.processes:
             process.kill()
-        if not self._env.closed:
-            self._env.close(terminate=True)
+            process.join(CLOSE_SECONDS)
+        for pipe in self._env.parent_pipes:
+            if pipe is not None:
+                pipe.close()
 
     def _answer(self) -> tuple[Any, ...]:
         return self._env.step_wait()
@@ -202,8 +205,7 @@ class GymnasiumAsyncEnv(GymnasiumEnv):
     def _make(self, env_id: str, num_envs: int, options: dict[str, Any], timeout: float) -> Any:
         with closing(_make_one(env_id, options, 0)) as env:
             self._said, shared = _said(env), _can_be_shared(env.observation_space)
-        # Before this process gives up, its child says where it stands
-        make = partial(_make_one, env_id, options, limit=0.9 * timeout, parent=os.getpid())
+        make = partial(_make_one, env_id, options, limit=timeout, parent=os.getpid())
         return _Async([partial(make, column=column) for column in range(num_envs)], shared_memory=shared)
 
     def _look(self, env_id: str, options: dict[str, Any]) -> tuple[dict[str, type[Declared]], int | None]:

@@ -20,6 +20,8 @@ from kickstarting.envs.watch import TIMEOUT, Watch
 from kickstarting.spaces import action_mask, join_actions, join_observations, make_distribution, task_of_column
 
 X = TypeVar("X")
+APART = 5.0
+"""Seconds longer that other processes are waited for: each watches itself, and can say where it stands."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,8 @@ class MultiTaskEnv:
         self.num_envs = envs_per_task * len(tasks)
         self.groups = [slice(g * each * len(tasks), (g + 1) * each * len(tasks)) for g in range(groups)]
         self._tasks, self._each, self._names = len(tasks), each, [task.name for task in tasks]
-        self._watch, self._faulty, self._steps = Watch(timeout), False, 0
+        apart = any(task.backend == "gymnasium-async" for task in tasks)
+        self._watch, self._faulty, self._steps = Watch(timeout and timeout + APART * apart), False, 0
         pools = [task for _ in range(groups) for task in tasks]
         seeds = np.random.SeedSequence(seed).generate_state(len(pools)) % 2**30
         self.parts: list[VectorEnv] = []

@@ -136,18 +136,18 @@ def _reading_text(name: str, space: gymnasium.Space, num_envs: int) -> tuple[gym
 def _reading_pixels(space: gymnasium.Space) -> tuple[gymnasium.Space, Read]:
     """Bytes up to 255 stay what they are. Everything else becomes float32, and where the space says its bounds of the size of 1:
     as it is within [-1, 1], else as shares of the range."""
-    shape = space.shape or ()
+    shape = tuple(space.shape or ())
     low, high = _bounds(space)
     whole_bytes = space.dtype == np.uint8 and high == 255
     scaled = not whole_bytes and -np.inf < low < high < np.inf and not -1 <= low < high <= 1 and high - low < 2**32
-    turned = _is_channels_first(shape)
+    turned, grey = _is_channels_first(shape), len(shape) == 2
 
     def read(x: np.ndarray, _: np.ndarray) -> np.ndarray:
-        x = np.moveaxis(x, 1, -1) if turned else x.reshape(*x.shape, 1) if len(shape) == 2 else x
+        x = np.moveaxis(x, 1, -1) if turned else x[..., None] if grey else x
         x = x if whole_bytes else _cast(x, np.float32)
         return (x - np.float32(low)) / np.float32(high - low) if scaled else x
 
-    shape = (*shape[1:], shape[0]) if turned else (*shape, 1)[:3]
+    shape = (*shape[1:], *shape[:1]) if turned else (*shape, 1)[:3]
     return (Pixels(0, 255, shape, np.uint8) if whole_bytes else Pixels(-np.inf, np.inf, shape, np.float32)), read
 
 
