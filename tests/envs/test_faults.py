@@ -37,12 +37,12 @@ class Faulty(gymnasium.Env):
         if fault == "constructor":
             raise ZeroDivisionError("no world")
 
-    def reset(self, *, seed=None, options=None):
+    def reset(self, *, seed=None, options=None) -> Any:
         self.count, self.odd = 0, self.odd if seed is None else bool(seed % 2)
         result = self._observe(), {}
         return result[0] if self.fault == "reset arity" else result
 
-    def step(self, action):
+    def step(self, action) -> Any:
         self.count += 1
         observation, now = self._observe(), self.odd and self.count == self.at
         reward: Any = {"nan reward": np.nan, "no reward": None}.get(self.fault, 1.0) if now else 1.0
@@ -258,7 +258,8 @@ def test_a_fault_survives_a_pickle():
 
 def test_minigrid_works_in_processes():
     env = MultiTaskEnv([Task("x", "minigrid:BabyAI-GoToObj-v0", "gymnasium-async")], 2, seed=0)
-    first = env.reset().observations["mission"]
+    step = env.reset()
+    first = step.observations["mission"]
     for _ in range(3):
         step = env.step(np.zeros(2, int))
     assert (step.observations["mission"] == first).all()

@@ -190,7 +190,7 @@ def say(space: gymnasium.Space, value: Any = None) -> tuple[spaces.Dict, dict[st
 def test_choices_are_counted_from_their_start():
     space, said = say(spaces.Discrete(4, start=5), 7)
     assert (space["observation"], said["observation"].tolist()) == (spaces.Discrete(4), [2, 2])
-    _, said = say(spaces.MultiDiscrete([[2], [3]], start=[[1], [-1]]), np.array([[2], [0]]))
+    _, said = say(spaces.MultiDiscrete(np.array([[2], [3]]), start=np.array([[1], [-1]])), np.array([[2], [0]]))
     assert said["observation"][0].tolist() == [0, 1, 0, 1, 0]
     space, said = say(spaces.MultiBinary(3), np.array([1, 0, 1], np.int8))
     assert said["observation"][0].tolist() == [1, 0, 1]
@@ -214,7 +214,7 @@ IMAGES = [
     (spaces.Box(0, 255, (2, 5, 3), np.uint8), (2, 5, 3), 255),
     (spaces.Box(0, 255, (16, 72, 3), np.uint8), (16, 72, 3), 255),
     (spaces.Box(0, 255, (84, 84), np.uint8), (84, 84, 1), 255),
-    (spaces.Box(0, 1, (10, 10, 4), bool), (10, 10, 4), 1),  # pyright: ignore[reportArgumentType]
+    (spaces.Box(0, 1, (10, 10, 4), bool), (10, 10, 4), 1),  # pyright: ignore
     (spaces.Box(0, 1, (10, 10, 10), np.float32), (10, 10, 10), 1),
     (spaces.Box(0, 1, (10, 10, 7), np.uint8), (10, 10, 7), 1),
     (spaces.Box(0, 255, (3, 20, 20), np.float32), (20, 20, 3), 1),
