@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import gymnasium
 import numpy as np
 import pytest
@@ -24,8 +26,8 @@ FLOATS = st.sampled_from([np.float16, np.float32, np.float64])
 @st.composite
 def boxes(draw: st.DrawFn) -> spaces.Box:
     shape, whole = draw(SHAPES), draw(st.booleans())
-    dtype = np.dtype(draw(INTEGERS if whole else FLOATS))
-    info = np.iinfo(dtype) if whole else np.finfo(dtype)
+    dtype: Any = np.dtype(draw(INTEGERS if whole else FLOATS))
+    info: Any = np.iinfo(dtype) if whole else np.finfo(dtype)
     if whole:
         values = st.integers(int(info.min), int(info.max)).flatmap(
             lambda n: st.sampled_from([n, int(info.min), int(info.max), 0, 1])
@@ -157,7 +159,7 @@ class Told(gymnasium.Env):
 register("kickstarting-test/Told-v0", Told, disable_env_checker=True)
 SPACES = [
     spaces.Discrete(3, start=5),
-    spaces.MultiDiscrete([[2, 3], [4, 5]], start=[[7, 7], [-2, 0]]),
+    spaces.MultiDiscrete(np.array([[2, 3], [4, 5]]), start=np.array([[7, 7], [-2, 0]])),
     spaces.MultiBinary((2, 2)),
     spaces.Box(-1000, 1000, (), np.float32),
     spaces.Box(-3, 9, (2, 2), np.int16),
