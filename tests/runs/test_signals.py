@@ -145,7 +145,7 @@ def test_a_long_slice_has_checkpoints_on_the_way(tiny, tmp_path, monkeypatch):
     def recv(self, group):
         calls.append(1)
         if len(calls) == 8 * 7:  # of member 1, after its first checkpoint on the way
-            raise EnvironmentFault("task object: it broke")
+            raise EnvironmentFault("it broke")
         return real(self, group)
 
     monkeypatch.setattr(MultiTaskEnv, "recv", recv)
@@ -164,7 +164,7 @@ def test_an_environment_that_fails_costs_nothing(tiny, tmp_path, monkeypatch):
     def recv(self, group):
         calls.append(1)
         if len(calls) == 8 * 3 + 2:
-            raise EnvironmentFault("task object: it broke")
+            raise EnvironmentFault("it broke")
         return real(self, group)
 
     monkeypatch.setattr(MultiTaskEnv, "recv", recv)
