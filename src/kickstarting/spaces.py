@@ -203,3 +203,10 @@ def _with_kind(name: str, part: Mapping[str, Any]) -> Mapping[str, Any]:
     else:
         kind = "vector"
     return {"kind": kind, **part}
+
+
+def check_units(described: Mapping[str, Any], space: gymnasium.Space) -> None:
+    """Raise ValueError if a policy with this action space, as `describe_space` wrote it, acts in an environment's own units, as all
+    did in version 0.1, and one for `space` must not."""
+    if isinstance(space, Scaled) and "units" not in described and not space.as_is:
+        raise ValueError("this run began with version 0.1, whose actions were in the environment's units; train it anew")

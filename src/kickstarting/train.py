@@ -24,7 +24,7 @@ from kickstarting.runs.checkpoint import Snapshot, load_weights
 from kickstarting.runs.metrics import Clock
 from kickstarting.runs.saving import Saving
 from kickstarting.scores import ScoreTracker
-from kickstarting.spaces import Scaled
+from kickstarting.spaces import check_units
 from kickstarting.suites import Suite, load_suite
 from kickstarting.teachers import ActingTeachers, Teachers, build_teachers
 from kickstarting.trust import trust
@@ -77,7 +77,8 @@ def train(
     schedules = HyperparameterSchedules(scheduled, teachers, suite, tasks, teacher_scores)
     frames_per_update = learning.unroll_length * learning.envs_per_task * sum(task.action_repeat for task in suite.tasks)
     saving = saving or Saving(config.checkpoint_frames, config.run.frames_at(config.total_frames))
-    check_units(snapshot, spaces)
+    if snapshot:
+        check_units(snapshot.record["spec"]["action_space"], spaces.action_space)
     frames, seam = restore(snapshot, learner, scores, schedules) if snapshot else (0, 0)
 
     while frames < config.total_frames:
@@ -169,13 +170,6 @@ def take_snapshot(
         "spec": spec.to_json(),
     }
     return Snapshot(number, record, dict(learner.network.state_dict()), learner.optimiser_tensors())
-
-
-def check_units(snapshot: Snapshot | None, spaces: TaskSpaces) -> None:
-    """Raise ValueError if a snapshot's policy acts in an environment's own units, as all did in version 0.1, and here it must not."""
-    saved, acted = snapshot and snapshot.record["spec"]["action_space"], spaces.action_space
-    if saved and isinstance(acted, Scaled) and "units" not in saved and not acted.as_is:
-        raise ValueError("this run began with version 0.1, whose actions were in the environment's units; train it anew")
 
 
 def restore(snapshot: Snapshot, learner: Learner, scores: ScoreTracker, schedules: HyperparameterSchedules) -> tuple[int, int]:
