@@ -53,9 +53,7 @@ def keep_streams() -> None:
             _to_null(number)
     for name, number in (("stdout", 1), ("stderr", 2)):
         stream = getattr(sys, name)
-        if stream is getattr(sys, f"__{name}__") and not isinstance(
-            getattr(getattr(stream, "buffer", None), "raw", None), _Lasting
-        ):
+        if stream is getattr(sys, f"__{name}__"):  # and nobody has put another in its place
             setattr(sys, name, _lasting(stream, number))
 
 

@@ -19,7 +19,7 @@ OURS = {"confidence", "suite", "baseline", "groups", "runs", "bootstrap_seed"}
 
 
 def check_out(out: Path) -> None:
-    """Raise FileError, before any work, if no report can be written into this directory, or only over files that are no report's."""
+    """Raise FileError, before any work, if a report cannot be written into this directory, or only over files of others."""
     check_writable(out)
     report = ReportDirectory(out)
     figures = [path for stem in FIGURES for suffix in ("png", "svg") for path in out.glob(f"{stem}.{suffix}")]

@@ -7,7 +7,6 @@ results.json    settings and scores of every configuration, by rung     recipe.t
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 from dataclasses import asdict, dataclass, replace
@@ -17,8 +16,9 @@ from typing import Any
 from rich.console import Console
 
 from kickstarting.config import Config, config_from_json, flat
+from kickstarting.console import say
 from kickstarting.launch.sweep import Part, SweepError, run_all
-from kickstarting.runs.files import write_json
+from kickstarting.runs.files import blaming, check_writable, make_directory, read_json, typed, write_json
 from kickstarting.runs.layout import JobDirectory, RunDirectory, TuneDirectory
 from kickstarting.runs.metrics import read_metrics
 from kickstarting.runs.run import measure_teachers, versions
@@ -26,6 +26,7 @@ from kickstarting.tuning.display import RungProgress, plan_table, results_table,
 from kickstarting.tuning.halving import Rung, draw, plan, ranked, rung_score, slice_frames, survivors
 from kickstarting.tuning.recipe import OF_THE_RUN, differing, words, write_recipe
 
+REMEDY = "restore the file, or start anew with another --out"
 Scores = dict[int, float | None]
 """Of the configurations that reached a rung; None for one that diverged, or of which too few episodes ended."""
 
@@ -67,6 +68,7 @@ def run_tune(config: Config, budget: int, out: Path, *, jobs: int = 0, console: 
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         more = f", or continue it with --resume {out}" if TuneDirectory(out).begun else ""
         raise ValueError(f"{out} is in use already; choose another --out{more}")
+    check_writable(out)
     plan(budget, config.total_frames)
     threads = config.machine.torch_threads or max(1, (os.cpu_count() or 1) // (jobs or os.cpu_count() or 1))
     ours = config.changed(torch_threads=threads, checkpoint_every=str(slice_frames(config.total_frames))).on_this_machine()
@@ -81,7 +83,7 @@ def run_tune(config: Config, budget: int, out: Path, *, jobs: int = 0, console: 
         "teacher_scores": scores,
         "versions": versions(),
     }
-    out.mkdir(parents=True, exist_ok=True)
+    make_directory(out)
     write_json(TuneDirectory(out).tune, data)
     _tune(read_tune(out), jobs, console)
 
@@ -97,24 +99,32 @@ def resume_tune(out: Path, *, jobs: int = 0, console: Console) -> None:
 def read_tune(out: Path) -> Tuning:
     """Raises ValueError if there is no tune.json, or it is not of this version."""
     path = TuneDirectory(out).tune
-    try:
-        data = json.loads(path.read_text())
-        return Tuning(out, **{**data, "config": config_from_json(data["config"])})
-    except OSError as error:
-        raise ValueError(
-            f"no tune at {out} ({error.strerror}); start one with `kickstart tune SUITE --budget FRAMES --out {out}`"
-        ) from error
-    except (ValueError, TypeError, KeyError) as error:
-        raise ValueError(
-            f"{path} is damaged or of another version ({error}); restore the file, or start anew with another --out"
-        ) from error
+    if not path.exists():
+        raise ValueError(f"no tune at {out}; start one with `kickstart tune SUITE --budget FRAMES --out {out}`")
+    data = read_json(path, remedy=REMEDY)
+    with blaming(path, remedy=REMEDY):
+        config = config_from_json(typed(data["config"], dict, "'config'"))
+        config.check()
+        tuning = Tuning(
+            out,
+            config,
+            budget=typed(data["budget"], int, "'budget'"),
+            command=typed(data["command"], str, "'command'"),
+            train=typed(data["train"], str, "'train'"),
+            teacher_scores=typed(data["teacher_scores"], dict, "'teacher_scores'"),
+            versions={
+                name: typed(version, str, "a version") for name, version in typed(data["versions"], dict, "'versions'").items()
+            },
+        )
+        tuning.configurations()
+        return tuning
 
 
 def _tune(tuning: Tuning, jobs: int, console: Console) -> None:
     configs, rungs = tuning.configurations(), tuning.rungs
-    console.print(f"{len(configs)} configurations of {tuning.config.suite} within {tuning.budget} frames:", highlight=False)
+    say(console, f"{len(configs)} configurations of {tuning.config.suite} within {tuning.budget} frames:")
     console.print(plan_table(rungs))
-    console.print(f"searched, as factors of the default: {searched(tuning.config)}", highlight=False)
+    say(console, f"searched, as factors of the default: {searched(tuning.config)}")
     for i, config in enumerate(configs):
         _begin(tuning.run(i), config, tuning)
     results: list[Scores] = []
@@ -126,7 +136,7 @@ def _tune(tuning: Tuning, jobs: int, console: Console) -> None:
         results.append({i: _score(tuning.run(i), rung.frames) for i in running})
         if not ranked(results[-1]):
             raise SweepError(_why_no_score(tuning, running, rung))
-        console.print(f"rung {n + 1} of {len(rungs)}: {said_score(results[-1])}", highlight=False)
+        say(console, f"rung {n + 1} of {len(rungs)}: {said_score(results[-1])}")
         running = survivors(results[-1], rungs[n + 1].runs) if n + 1 < len(rungs) else running
     _finish(tuning, configs, results, console)
 
@@ -134,7 +144,7 @@ def _tune(tuning: Tuning, jobs: int, console: Console) -> None:
 def _begin(out: Path, config: Config, tuning: Tuning) -> None:
     """A run's directory, from which it is resumed even for its first frame: teachers are measured once for all."""
     if not RunDirectory(out).begun:
-        out.mkdir(parents=True, exist_ok=True)
+        make_directory(out)
         write_json(RunDirectory(out).teacher_scores, tuning.teacher_scores)
         write_json(RunDirectory(out).config, {**config.to_json(), "versions": tuning.versions})
 
@@ -176,9 +186,5 @@ def _finish(tuning: Tuning, configs: list[Config], results: list[Scores], consol
     write_recipe(TuneDirectory(out).recipe, differing(configs[winner]), found)
     console.print(results_table(configs, results, tuning.rungs, winner))
     said = "the default won: its recipe changes nothing" if winner == 0 else f"configuration {winner} won"
-    console.print(f"{said}; {said_score(results[-1])}, of one seed", highlight=False)
-    console.print(
-        f"next, with another seed: {tuning.train} --recipe {shlex.quote(str(TuneDirectory(out).recipe))}",
-        soft_wrap=True,
-        highlight=False,
-    )
+    say(console, f"{said}; {said_score(results[-1])}, of one seed")
+    say(console, f"next, with another seed: {tuning.train} --recipe {shlex.quote(str(TuneDirectory(out).recipe))}")
