@@ -337,7 +337,7 @@ def test_bad_input_to_tune(tuned, suite, tmp_path, monkeypatch):
     assert "nothing to resume" in error("--resume", tuned[0])
     (tmp_path / "tune").mkdir()
     (tmp_path / "tune" / "tune.json").write_text("{")
-    assert "damaged or of another version" in error("--resume", tmp_path / "tune")
+    assert "is damaged" in error("--resume", tmp_path / "tune")
 
 
 def test_a_tune_without_scores_says_why(tuned):
