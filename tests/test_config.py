@@ -7,8 +7,9 @@ import json
 
 import pytest
 
-from kickstarting.config import GROUPS, Config, changed, config_from_json, flat, types_of
+from kickstarting.config import GROUPS, Config, changed, flat, types_of
 from kickstarting.learner import PAPER, LearnerConfig
+from kickstarting.runs.configuration import config_from_json
 
 
 def names_of(config: object) -> list[str]:

@@ -87,8 +87,10 @@ def test_old_checkpoints_name_no_kind_and_mean_what_their_networks_took_for_gran
     }
     meant = dict(zip(old, ["grid", "grid", "pixels", "pixels", "text", "vector", "vector", "one-hot"], strict=True))
     assert kinds(read_observations(old)) == meant
-    spec = NetworkSpec.from_json({"name": "small", "options": {}, "observation_space": old, "action_space": {"discrete": 3}})
-    again = NetworkSpec.from_json(json.loads(json.dumps(spec.to_json())))
+    spec = NetworkSpec.from_json(
+        {"name": "small", "options": {}, "observation_space": old, "action_space": {"discrete": 3}}, "file"
+    )
+    again = NetworkSpec.from_json(json.loads(json.dumps(spec.to_json())), "file")
     assert again == spec
     assert kinds(again.observation_space) == meant
 

@@ -19,12 +19,13 @@ from gymnasium import spaces
 from kickstarting import Config, Update, evaluate, load_teacher, train
 from kickstarting.actor import Actor
 from kickstarting.algo.distributions import Categorical
-from kickstarting.config import config_from_json, flat
+from kickstarting.config import flat
 from kickstarting.evaluate import TaskResult
 from kickstarting.hyperparameters import HyperparameterSchedules, Scheduled
 from kickstarting.learner import LearnerConfig
 from kickstarting.networks import Network, build_network
 from kickstarting.runs.checkpoint import Snapshot, latest_checkpoint, load_checkpoint
+from kickstarting.runs.configuration import read_config
 from kickstarting.runs.metrics import read_metrics
 from kickstarting.runs.run import resume, run
 from kickstarting.suites import Suite, Task, load_suite
@@ -134,9 +135,7 @@ def test_a_killed_run_resumes_and_ends_with_the_same_bytes(tiny, make_policy, tm
     assert not (killed / "finished.json").exists()
     with (killed / "metrics.jsonl").open("a") as file:
         file.write('{"frames": 1, "torn')  # what a kill may leave
-    assert config_from_json(json.loads((killed / "config.json").read_text())) == replace(
-        config.on_this_machine(), name="kickstarted"
-    )
+    assert read_config(killed / "config.json") == replace(config.on_this_machine(), name="kickstarted")
 
     resume(killed)
     whole, resumed = (latest_checkpoint(tmp_path / name) for name in ("whole", "killed"))

@@ -22,11 +22,12 @@ import numpy as np
 from rich.console import Console
 from scipy.integrate import trapezoid
 
-from kickstarting.config import Config, read_config
+from kickstarting.config import Config
 from kickstarting.launch.sweep import run_all
 from kickstarting.learner import PAPER
 from kickstarting.report.resampled import frames_to_reach
 from kickstarting.reproduce.tuning import CELLS
+from kickstarting.runs.configuration import read_config
 from kickstarting.runs.metrics import read_metrics
 from kickstarting.suites import load_suite
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -12,11 +13,14 @@ from rich.console import Console
 
 from kickstarting.config import Config, Frames
 from kickstarting.console import literal, say
+from kickstarting.envs import EnvironmentFault
 from kickstarting.help import flowing_help
 from kickstarting.launch.sweep import SweepError
 from kickstarting.learner import TrainingError
 from kickstarting.population.config import PopulationConfig
 from kickstarting.runs.layout import PopulationDirectory, ReportDirectory
+from kickstarting.runs.signals import Stopped, listening, resumed_by
+from kickstarting.trust import trust
 from kickstarting.tuning.recipe import apply, read_recipe
 
 console = Console()
@@ -41,8 +45,9 @@ def train(
     from kickstarting.runs import run as runs
 
     if resume:
-        _refuse_with_resume(resume, suite=config.suite or None, recipe=recipe)
-        runs.resume(resume)
+        given = _only_with_resume(resume, config, "learning_rate", "trust_module")
+        rate = config.learning.learning_rate if "learning_rate" in given else None
+        runs.resume(resume, learning_rate=rate, trust_modules=config.trust_modules)
         console.print(f"finished; the run is in {resume}")
         return
     config = _complete(config, recipe)
@@ -70,8 +75,8 @@ def population(
     from kickstarting.population.run import resume_population, run_population
 
     if resume:
-        _refuse_with_resume(resume, recipe=recipe)
-        resume_population(resume, console=console)
+        _only_with_resume(resume, config, "trust_module")
+        resume_population(resume, console=console, trust_modules=config.trust_modules)
         out = resume
     else:
         config = _complete(config, recipe)
@@ -100,8 +105,8 @@ def tune(
     from kickstarting.tuning.tune import resume_tune, run_tune
 
     if resume:
-        _refuse_with_resume(resume, budget=budget, suite=config.suite or None, out=out)
-        resume_tune(resume, jobs=jobs, console=console)
+        _only_with_resume(resume, config, "jobs", "trust_module")
+        resume_tune(resume, jobs=jobs, console=console, trust_modules=config.trust_modules)
         return
     config = _complete(config)
     if budget is None:
@@ -115,10 +120,18 @@ def _complete(config: Config, recipe: Path | None = None) -> Config:
     return apply(config, read_recipe(recipe)) if recipe else config
 
 
-def _refuse_with_resume(resume: Path, **given: object) -> None:
-    for name, value in given.items():
-        if value is not None:
-            raise ValueError(f"--resume {resume} continues with the configuration in that directory; leave out {name} {value}")
+def _only_with_resume(resume: Path, config: Config, *allowed: str) -> set[str]:
+    """What was given beside --resume, as names of options. Raises ValueError if anything but these was, even if it changes
+    nothing: the configuration in the directory holds."""
+    given = {word.partition("=")[0].removeprefix("--").removeprefix("no-") for word in sys.argv[1:] if word.startswith("--")}
+    given = {name.replace("-", "_").rpartition(".")[2] for name in given} - {"resume"}
+    for name in sorted(given - set(allowed)) + ([config.suite] if config.suite else []):
+        may = " and ".join(f"--{name.replace('_', '-')}" for name in allowed)
+        raise ValueError(
+            f"--resume {resume} continues with the configuration in that directory; leave out {name.replace('_', '-')} (only {may} "
+            "may be given with it)"
+        )
+    return given
 
 
 def _default_out(config: Config, name: str) -> Path:
@@ -132,6 +145,7 @@ def evaluate(
     episodes: int = 100,
     greedy: bool = False,
     seed: int = 1_000_003,
+    trust_module: tyro.conf.UseAppendAction[tuple[str, ...]] = (),
     json_file: Annotated[Path | None, tyro.conf.arg(name="json")] = None,
 ) -> None:
     """Run whole episodes of every task with frozen weights, and print return, success and score.
@@ -142,11 +156,13 @@ def evaluate(
         episodes: Number of episodes of each task.
         greedy: Take the most likely action instead of sampling.
         seed: Seed of environments and sampling.
+        trust_module: A module whose code may run because the checkpoint, or the suite's file, names it.
         json_file: Also write the numbers to this file.
     """
     from kickstarting.evaluate import evaluate_ref
     from kickstarting.listing import check_json, evaluation_table, write_evaluation
 
+    trust(trust_module)
     if json_file:
         check_json(json_file)
     with console.status("evaluating ...", spinner="line") as status:
@@ -199,7 +215,8 @@ def demo(full: bool = False, out: Path = Path("runs/demo"), frames: Frames | Non
     """
     from kickstarting.demo import run_demo
 
-    run_demo(out, full=full, frames=frames, console=console)
+    with resumed_by(_again()):
+        run_demo(out, full=full, frames=frames, console=console)
 
 
 def reproduce(
@@ -225,23 +242,29 @@ def reproduce(
     from kickstarting.reproduce import reproduce as run_experiment
 
     if name:
-        run_experiment(name, scale=scale, seeds=seeds, out=out, resume=resume, jobs=jobs, console=console)
+        with resumed_by(_again("--resume")):
+            run_experiment(name, scale=scale, seeds=seeds, out=out, resume=resume, jobs=jobs, console=console)
         return
     console.print(experiment_table(experiments()))
 
 
+def _again(*more: str) -> str:
+    """This command, to be typed again."""
+    return shlex.join(["kickstart", *sys.argv[1:], *(word for word in more if word not in sys.argv)])
+
+
 def main() -> None:
-    """Entry point. An error that a user can mend gives one clear line and exit code 1."""
+    """Entry point. An error that a user can mend gives one clear line and exit code 1; a signal gives 128 + its number."""
     commands = {"train": train, "population": population, "tune": tune, "evaluate": evaluate, "compare": compare}
     commands |= {"reproduce": reproduce, "demo": demo, "suites": suites}
     try:
-        with flowing_help():
+        with listening(), flowing_help():
             tyro.extras.subcommand_cli_from_dict(commands, prog="kickstart", description=__doc__)
-    except (ValueError, TrainingError, SweepError) as error:
+    except (ValueError, OSError, TrainingError, EnvironmentFault, SweepError) as error:
         sys.exit(f"kickstart: error: {error}")
-    except KeyboardInterrupt:
-        command = sys.argv[1] if sys.argv[1:2] and sys.argv[1] in ("population", "tune") else "train"
-        sys.exit(f"kickstart: interrupted; the last checkpoint is kept: continue with `kickstart {command} --resume DIR`")
+    except Stopped as stopped:
+        print(f"kickstart: {stopped}", file=sys.stderr)
+        sys.exit(stopped.code)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import dataclasses
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,9 +15,11 @@ from kickstarting.algo.parsing import nearest, parse_frames, parse_rate, parse_s
 from kickstarting.algo.schedules import Schedule
 from kickstarting.learner import LearnerConfig
 from kickstarting.machine import MachineConfig
+from kickstarting.runs.files import file_digest
+from kickstarting.suites.suite import env_in, suite_file
 from kickstarting.teachers.build import pinned
 from kickstarting.teachers.config import TeachingConfig
-from kickstarting.teachers.references import parse_reference
+from kickstarting.trust import module_in
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -37,6 +38,8 @@ Frames = Annotated[
 ]
 """A number of frames, on the command line also as 250k or 1.5M."""
 
+
+AUTO = "auto"
 
 SCHEDULED = ("learning_rate", "entropy_cost", "policy_cost", "baseline_cost")
 """What is a number or a schedule, in the order of the learner's `Hyperparameters`."""
@@ -72,10 +75,38 @@ class LearningConfig:
 class RunConfig:
     """What a run keeps, and how it is measured."""
 
-    checkpoint_every: str = "20%"
-    """Frames between checkpoints. Environments restart there, so that a resumed run equals an uninterrupted one."""
+    checkpoint_every: str = "auto"
+    """Frames between checkpoints, or a share of the run; auto is about ten minutes, measured when the run begins, and kept.
+    Environments restart there, so that a resumed run equals an uninterrupted one."""
+    checkpoint_at: tuple[str, ...] = ()
+    """Further frames to save at, which repeats a run that a signal stopped there; of a population's member as MEMBER:FRAMES."""
     score_window: int = 50
     """Number of episodes of each task over which the training score is averaged."""
+
+    def check(self, total_frames: int) -> None:
+        """Raise ValueError, with the remedy, for what cannot work."""
+        if self.checkpoint_every != AUTO:
+            parse_frames(self.checkpoint_every, total_frames)
+        for text in self.checkpoint_at:
+            member, _, frames = text.rpartition(":")
+            if not (member.isdecimal() or not member):
+                raise ValueError(f"checkpoint_at {text!r} is neither FRAMES nor MEMBER:FRAMES, as 250k or 3:250k")
+            parse_frames(frames, total_frames)
+
+    def frames_at(self, total_frames: int) -> tuple[int, ...]:
+        """`checkpoint_at`, without what is for members."""
+        return tuple(int(parse_frames(text, total_frames)) for text in self.checkpoint_at if ":" not in text)
+
+
+@dataclass(frozen=True)
+class Input:
+    """A file that decides what a run does."""
+
+    name: str
+    """suite or schedule."""
+    path: str
+    """Absolute."""
+    sha256: str
 
 
 @dataclass(frozen=True)
@@ -94,6 +125,10 @@ class Config:
     seed: int = 0
     name: str = ""
     """Reports treat runs of one name as seeds of one experiment; `scratch` or `kickstarted` unless given."""
+    trust_modules: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(name="trust-module")] = ()
+    """A module whose code may run because a file names it: a teacher's or a run's network, an environment of a suite."""
+    inputs: Annotated[tuple[Input, ...], tyro.conf.Fixed, tyro.conf.Suppress] = ()
+    """The files that the run reads, pinned when it begins."""
     teaching: tyro.conf.OmitArgPrefixes[TeachingConfig] = field(default_factory=TeachingConfig)
     learning: tyro.conf.OmitArgPrefixes[LearningConfig] = field(default_factory=LearningConfig)
     run: tyro.conf.OmitArgPrefixes[RunConfig] = field(default_factory=RunConfig)
@@ -115,7 +150,7 @@ class Config:
         self.learning.check(self.total_frames)
         self.teaching.check(self.total_frames, self.learning.envs_per_task)
         _at_least_1("score_window", self.run.score_window)
-        parse_frames(self.run.checkpoint_every, self.total_frames)
+        self.run.check(self.total_frames)
         self.machine.check()
         self.parsed_network_options()
 
@@ -124,13 +159,42 @@ class Config:
         return self.name or ("kickstarted" if self.teaching.teachers else "scratch")
 
     @property
-    def checkpoint_frames(self) -> int:
-        return max(1, int(parse_frames(self.run.checkpoint_every, self.total_frames)))
+    def checkpoint_frames(self) -> int | None:
+        """Frames between checkpoints; None if they follow time."""
+        every = self.run.checkpoint_every
+        return None if every == AUTO else max(1, int(parse_frames(every, self.total_frames)))
+
+    @property
+    def named_modules(self) -> list[str]:
+        """What this configuration names to be imported, as package.module:Name."""
+        return [name for name in (self.network, env_in(self.suite)) if module_in(name)]
+
+    @property
+    def trusted_modules(self) -> tuple[str, ...]:
+        """Those that whoever wrote this configuration named."""
+        return (*self.trust_modules, *map(module_in, self.named_modules))
 
     def on_this_machine(self) -> Config:
-        """With what `auto` means here written out, and teachers pinned, so that a run resumes as it began."""
-        teaching = dataclasses.replace(self.teaching, teachers=pinned(self.teaching.references))
-        return dataclasses.replace(self, machine=self.machine.here(), teaching=teaching)
+        """With what `auto` means here written out, and all that the run reads pinned: paths absolute, contents by SHA-256. So a
+        run resumes as it began, or not at all."""
+        suite, schedule = suite_file(self.suite), self.teaching.schedule
+        files = {"suite": suite} | ({"schedule": Path(schedule)} if schedule.endswith(".json") else {})
+        inputs = tuple(Input(name, str(path.resolve()), file_digest(path)) for name, path in files.items() if path)
+        settings: dict[str, Any] = {"teachers": pinned(self.teaching.references), "inputs": self.inputs or inputs}
+        if suite and ".toml" in self.suite:
+            settings["suite"] = self.suite.replace(str(suite), str(suite.resolve()), 1)
+        if "schedule" in files:
+            settings["schedule"] = str(Path(schedule).resolve())
+        return dataclasses.replace(self.changed(**settings), machine=self.machine.here())
+
+    def check_inputs(self) -> None:
+        """Raise ValueError if a file that the run reads is not as it was then; teachers are checked when built."""
+        for given in self.inputs:
+            if (now := file_digest(Path(given.path))) != given.sha256:
+                raise ValueError(
+                    f"the {given.name} {given.path} has SHA-256 {now[:12]}..., but this run began with {given.sha256[:12]}...; "
+                    "put back the file that it began with, or begin a new run with the other one"
+                )
 
     def parsed(self, name: str) -> Schedule:
         """The schedule in the setting `name`."""
@@ -151,6 +215,7 @@ class Config:
     def to_json(self) -> dict[str, Any]:
         teachers = [reference.to_json() for reference in self.teaching.references]
         data = {**dataclasses.asdict(self), "name": self.group}
+        del data["trust_modules"]  # that a file asks for trust is no reason to give it
         return {**data, "teaching": {**data["teaching"], "teachers": teachers}}
 
 
@@ -194,41 +259,3 @@ def _changed(config: Group, settings: Mapping[str, Any]) -> Group:
         value = settings.get(f.name, getattr(config, f.name))
         values[f.name] = _changed(value, settings) if f.name in GROUPS else value
     return dataclasses.replace(config, **values)
-
-
-_BEFORE = {"epochs": 1, "policy_clip": 0.0, "normalise_returns": False, "normalise_advantages": False}
-"""What a configuration of version 0.1 does not name, and meant."""
-
-
-def config_from_json(data: dict[str, Any]) -> Config:
-    """The inverse of `Config.to_json`, also for configurations of earlier versions, which had fewer groups. Raises ValueError,
-    naming the key, if it does not fit."""
-    values = _ungrouped({name: value for name, value in data.items() if name != "versions"})
-    if "optimiser" not in values:
-        raise ValueError("no configuration that this version reads: it does not say how to learn")
-    if "epochs" not in values:
-        epsilon = 1e-8 if values["optimiser"] == "adam" and values.get("epsilon") is None else values.get("epsilon")
-        values |= {**_BEFORE, "epsilon": epsilon}
-    try:
-        values["teachers"] = tuple(map(parse_reference, values.get("teachers", ())))
-        values |= {name: tuple(values[name]) for name, value in flat(Config()).items() if value == () and name in values}
-        return changed(Config(), values)
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"no configuration that this version reads: {error}") from error
-
-
-def _ungrouped(data: Mapping[str, Any]) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    for name, value in data.items():
-        values |= _ungrouped(value) if name in GROUPS and isinstance(value, Mapping) else {name: value}
-    return values
-
-
-def read_config(path: Path) -> Config:
-    """The configuration of a saved run. Raises ValueError if the file is missing, damaged, or of another version."""
-    try:
-        return config_from_json(json.loads(path.read_text()))
-    except OSError as error:
-        raise ValueError(f"no run at {path.parent}: {path.name} cannot be read ({error.strerror})") from error
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path} is damaged: {error}") from error

@@ -12,6 +12,7 @@ from kickstarting.console import say
 from kickstarting.launch.sweep import run_all
 from kickstarting.report import check_out, compare_runs, to_rich
 from kickstarting.runs.layout import ReportDirectory
+from kickstarting.runs.ownership import written_by_us
 from kickstarting.teachers.origins import zoo
 
 SUITE = "grid-8"
@@ -33,6 +34,11 @@ def student_config(seed: int, frames: int = FRAMES, teachers: tuple[str, ...] = 
 
 def run_demo(out: Path, *, full: bool, frames: int | None, console: Console) -> None:
     """Train (or go on training) the students, print the table and write the report."""
+    with written_by_us(out):
+        _run(out, full, frames, console)
+
+
+def _run(out: Path, full: bool, frames: int | None, console: Console) -> None:
     started = time.perf_counter()
     budget = frames or FRAMES
     check_out(out / "report")

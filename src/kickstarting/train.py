@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,7 +13,7 @@ import torch
 
 from kickstarting.actor import Actor, Unrolls
 from kickstarting.config import Config
-from kickstarting.envs import MultiTaskEnv, TaskSpaces, describe
+from kickstarting.envs import EnvironmentFault, MultiTaskEnv, TaskSpaces, describe
 from kickstarting.evaluate import measure_teachers
 from kickstarting.hyperparameters import HyperparameterSchedules, Scheduled
 from kickstarting.learner import Learner
@@ -22,9 +22,11 @@ from kickstarting.networks.spec import NetworkSpec
 from kickstarting.overlapped import OverlappedActor
 from kickstarting.runs.checkpoint import Snapshot, load_weights
 from kickstarting.runs.metrics import Clock
+from kickstarting.runs.saving import Saving
 from kickstarting.scores import ScoreTracker
 from kickstarting.suites import Suite, load_suite
 from kickstarting.teachers import ActingTeachers, Teachers, build_teachers
+from kickstarting.trust import trust
 from kickstarting.types import Trajectory
 
 
@@ -47,18 +49,21 @@ def train(
     teacher_scores: Mapping[str, Mapping[str, Any]] | None = None,
     scheduled: Scheduled | None = None,
     *,
+    saving: Callable[[int, int], bool] | None = None,
     with_trajectories: bool = False,
 ) -> Iterator[Update]:
     """Train the student of a configuration, from the start or from a snapshot of the same configuration.
 
     teacher_scores: as `measure_teachers` gives them; measured here if lambda follows scores and none are given.
     scheduled: what the configuration says unless given, as a population gives what it evolved.
+    saving: when to save besides at the end, as `Saving` decides; at the configuration's distance unless given.
     with_trajectories: each update carries its trajectory, as for who records histories.
 
     Every checkpoint is a seam: the environments restart with seeds derived from (seed, checkpoint number), in the
     interrupted and in the uninterrupted run alike, which makes resuming exact for any environment.
 
-    Raises ValueError before any work if suite, network, teachers or schedules do not fit; TrainingError if the loss diverges.
+    Raises ValueError before any work if suite, network, teachers or schedules do not fit; TrainingError if the loss diverges;
+    EnvironmentFault, with a snapshot of the last update, if an environment fails.
     """
     learning, machine = config.learning, config.machine
     suite, spaces, spec, learner = build(config)
@@ -70,6 +75,7 @@ def train(
         teacher_scores = measure_teachers(teachers, suite, tasks, config.seed)
     schedules = HyperparameterSchedules(scheduled, teachers, suite, tasks, teacher_scores)
     frames_per_update = learning.unroll_length * learning.envs_per_task * sum(task.action_repeat for task in suite.tasks)
+    saving = saving or Saving(config.checkpoint_frames, config.run.frames_at(config.total_frames))
     frames, seam = restore(snapshot, learner, scores, schedules) if snapshot else (0, 0)
 
     while frames < config.total_frames:
@@ -79,11 +85,15 @@ def train(
         ):
             teachers.forget()
             seam += 1
-            until = min(config.total_frames, seam * config.checkpoint_frames)
-            while frames < until:
+            state = None
+            while not state:
                 clock = Clock()
                 hyperparameters, lambdas = schedules.at(frames, scores.task_scores())
-                trajectory = actor.unroll()
+                try:
+                    trajectory = actor.unroll()
+                except EnvironmentFault as fault:
+                    fault.snapshot = take_snapshot(seam, frames, learner, scores, schedules, spec)
+                    raise
                 trajectory = clock("label", teachers.label, trajectory, lambdas)
                 losses = clock("learn", learner.learn, trajectory, hyperparameters)
                 actor.load(learner.network.state_dict())
@@ -91,13 +101,15 @@ def train(
                 frames += frames_per_update
                 metrics = {name: value.item() for name, value in losses.items()} | scores.metrics()
                 metrics |= schedules.metrics(hyperparameters, lambdas) | actor.metrics() | clock.metrics()
-                state = take_snapshot(seam, frames, learner, scores, schedules, spec) if frames >= until else None
+                if frames >= config.total_frames or saving(frames - frames_per_update, frames):
+                    state = take_snapshot(seam, frames, learner, scores, schedules, spec)
                 yield Update(frames, metrics, state, trajectory if with_trajectories else None)
 
 
 def build(config: Config) -> tuple[Suite, TaskSpaces, NetworkSpec, Learner]:
     """The suite, its spaces, and a freshly initialised student; the same for the same seed."""
     config.check()
+    trust(config.trusted_modules)
     machine, how = config.machine, config.learning.learner
     device = resolve_device(machine.device)
     use_machine(machine.threads_each(), machine.precision, device)

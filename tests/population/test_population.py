@@ -23,6 +23,7 @@ from kickstarting.population.run import resume_population, run_population
 from kickstarting.population.state import Population, load_population
 from kickstarting.report import compare_runs
 from kickstarting.runs.checkpoint import CheckpointError, Snapshot, checkpoints, latest_checkpoint
+from kickstarting.runs.files import signed_text
 from kickstarting.runs.metrics import read_metrics
 from kickstarting.runs.run import run
 from kickstarting.suites import Suite, Task
@@ -161,7 +162,7 @@ def test_a_killed_population_resumes_to_the_same_bytes(evolved, tmp_path):
     job.write_text(
         "import sys; from pathlib import Path; from dataclasses import replace; from rich.console import Console\n"
         "from kickstarting.population.run import *; from kickstarting.population.config import *\n"
-        "from kickstarting.config import *\n"
+        "from kickstarting.config import *; from kickstarting.runs.configuration import *\n"
         f"config = config_from_json({config.to_json()!r}); config = replace(config, name={config.name!r})\n"
         f"pbt = PopulationConfig(members=3, slice='64', burn_in='64', test='margin', margin=0.0, horizon_range='0.6:1')\n"
         f"run_population(config, pbt, Path({str(killed)!r}), console=Console(quiet=True))\n"
@@ -171,7 +172,8 @@ def test_a_killed_population_resumes_to_the_same_bytes(evolved, tmp_path):
     (killed / "lineage.json").write_text("[{")  # it is written anew from the checkpoint
     began_with = json.loads((killed / "population.json").read_text())
     began_with["versions"]["commit"] = "older"
-    (killed / "population.json").write_text(json.dumps(began_with))
+    del began_with["self_sha256"]
+    (killed / "population.json").write_text(signed_text(began_with))
     resume_population(killed, console=QUIET)
     assert json.loads((killed / "best" / "config.json").read_text())["versions"]["commit"] == "older"
     assert json.loads((whole / "lineage.json").read_text()) == json.loads((killed / "lineage.json").read_text())
@@ -230,7 +232,7 @@ def unfinished(evolved, tmp_path) -> Path:
 
 def refused(out: Path, monkeypatch) -> str:
     """The one line with which resuming ends, before anything is trained or written."""
-    monkeypatch.setattr("kickstarting.population.slices.train", lambda *_: pytest.fail("training began"))
+    monkeypatch.setattr("kickstarting.population.slices.train", lambda *_, **__: pytest.fail("training began"))
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
     with pytest.raises(ValueError, match=r"\w") as error:
         resume_population(out, console=QUIET)
@@ -268,9 +270,16 @@ def test_an_altered_configuration_is_refused(unfinished, monkeypatch, key, value
     path = unfinished / "population.json"
     data = json.loads(path.read_text())
     put(data, key, value)
-    path.write_text(json.dumps(data))
+    del data["self_sha256"]
+    path.write_text(signed_text(data))  # as its writer would have
     message = refused(unfinished, monkeypatch)
     assert all(re.search(word, message) for word in words), message
+
+
+def test_an_edited_configuration_is_refused(unfinished, monkeypatch):
+    path = unfinished / "population.json"
+    path.write_text(path.read_text().replace('"members": 3', '"members": 4'))
+    assert "its SHA-256 differs" in refused(unfinished, monkeypatch)
 
 
 def test_a_truncated_configuration_is_refused(unfinished, monkeypatch):

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from kickstarting.config import read_config
 from kickstarting.learner import PAPER
 from kickstarting.report import compare_runs
 from kickstarting.runs.checkpoint import load_checkpoint
+from kickstarting.runs.configuration import read_config
 from kickstarting.runs.run import resume, versions
 from kickstarting.suites import load_suite
 from kickstarting.teachers import Reference, load_teacher

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kickstarting.config import read_config
+from kickstarting.runs.configuration import read_config
 from kickstarting.runs.run import resume, run
 from kickstarting.teachers import Reference, build_teachers, load_teacher, parse_reference, pinned
 from kickstarting.teachers.origins import ORIGINS, digest
@@ -77,7 +77,7 @@ def test_another_teacher_behind_the_path_is_refused(tiny, suite, make_policy, tm
     shutil.copytree(make_policy(), teacher)
     run(tiny(teachers=(f"obj*={teacher}",), checkpoint_every="50%"), out)
     saved = json.loads((out / "config.json").read_text())["teaching"]["teachers"]
-    assert saved == [{"ref": str(teacher), "pattern": "obj*", "adapters": [], "sha256": digest(str(teacher))}]
+    assert saved == [{"ref": str(teacher), "pattern": "obj*", "adapters": [], "sha256": digest(str(teacher)), "path": str(teacher)}]
     (out / "finished.json").unlink()
     shutil.rmtree(out / "checkpoints" / "00000002")
     shutil.rmtree(teacher)

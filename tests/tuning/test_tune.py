@@ -16,10 +16,10 @@ from rich.console import Console
 
 from kickstarting import Config, cli
 from kickstarting.algo.parsing import parse_schedule, written
-from kickstarting.config import read_config
 from kickstarting.launch import sweep
 from kickstarting.launch.sweep import Part, SweepError, reached
 from kickstarting.runs.checkpoint import latest_checkpoint
+from kickstarting.runs.configuration import read_config
 from kickstarting.runs.files import write_json
 from kickstarting.runs.metrics import read_metrics
 from kickstarting.runs.run import run
@@ -212,7 +212,7 @@ def test_a_killed_tune_resumes_to_the_same_recipe(tuned, tiny, tmp_path, here):
     job = tmp_path / "job.py"
     job.write_text(
         "from dataclasses import replace; from pathlib import Path; from rich.console import Console\n"
-        "from kickstarting.config import config_from_json; from kickstarting.tuning.tune import run_tune\n"
+        "from kickstarting.runs.configuration import config_from_json; from kickstarting.tuning.tune import run_tune\n"
         f"config = replace(config_from_json({base(tiny).to_json()!r}), name='')\n"
         f"run_tune(config, {BUDGET}, Path({str(killed)!r}), console=Console(quiet=True))\n"
     )
@@ -258,7 +258,7 @@ def test_runs_end_with_the_sweep_that_started_them(tiny, tmp_path):
     job = tmp_path / "job.py"
     job.write_text(
         "from pathlib import Path; from kickstarting.launch.sweep import run_all\n"
-        "from kickstarting.config import config_from_json\n"
+        "from kickstarting.runs.configuration import config_from_json\n"
         f"run_all({{Path({str(out)!r}): config_from_json({tiny(total_frames=10**9, checkpoint_every='64').to_json()!r})}})\n"
     )
     kill_when([sys.executable, str(job)], lambda: (out / "checkpoints" / "00000001").exists())
@@ -300,8 +300,8 @@ def test_a_default_that_wins_is_an_empty_recipe(tuned, tmp_path):
 
 def test_teachers_are_measured_once_and_their_schedule_is_tuned(tiny, make_policy, tmp_path, here, monkeypatch):
     measured, real = [], tune.measure_teachers
-    monkeypatch.setattr(tune, "measure_teachers", lambda config: measured.append(1) or real(config))
-    monkeypatch.setattr("kickstarting.runs.run.measure_teachers", lambda _: pytest.fail("measured again"))
+    monkeypatch.setattr(tune, "measure_teachers", lambda config, out: measured.append(1) or real(config, out))
+    monkeypatch.setattr("kickstarting.runs.run.measure_teachers", lambda *_: pytest.fail("measured again"))
     run_tune(base(tiny, teachers=(make_policy(),), schedule="evidence:1"), 2 * 576, tmp_path / "tune", console=QUIET)
     runs = sorted((tmp_path / "tune" / "runs").iterdir())
     assert measured == [1]
@@ -330,8 +330,8 @@ def test_bad_input_to_tune(tuned, suite, tmp_path, monkeypatch):
     assert "did you mean MiniGrid-Empty-5x5-v0" in error("MiniGrid-Emty-5x5-v0", "--budget", "9M", *out)
     assert "which no factor changes" in error(suite, "--schedule", "best/schedule.json", "--budget", "9M", *out)
     assert not (tmp_path / "tune").exists()
-    assert f"or continue it with --resume {tuned[0]}" in error(suite, "--budget", "9M", "--out", tuned[0])
-    assert "is in use already" in error(suite, "--budget", "9M", "--out", tuned[0] / "runs" / "00")
+    assert f"or continue it with `kickstart tune --resume {tuned[0]}`" in error(suite, "--budget", "9M", "--out", tuned[0])
+    assert "already holds a run" in error(suite, "--budget", "9M", "--out", tuned[0] / "runs" / "00")
     assert "no tune at nowhere" in error("--resume", "nowhere")
     assert "leave out budget 9" in error("--resume", tuned[0], "--budget", "9")
     assert "nothing to resume" in error("--resume", tuned[0])

@@ -2,6 +2,16 @@
 
 from kickstarting.envs.backends import BACKENDS, make_task_env
 from kickstarting.envs.multitask import MultiTaskEnv, TaskSpaces, describe
-from kickstarting.envs.protocol import TimeStep, VectorEnv, is_success
+from kickstarting.envs.protocol import EnvironmentFault, TimeStep, VectorEnv, is_success
 
-__all__ = ["BACKENDS", "MultiTaskEnv", "TaskSpaces", "TimeStep", "VectorEnv", "describe", "is_success", "make_task_env"]
+__all__ = [
+    "BACKENDS",
+    "EnvironmentFault",
+    "MultiTaskEnv",
+    "TaskSpaces",
+    "TimeStep",
+    "VectorEnv",
+    "describe",
+    "is_success",
+    "make_task_env",
+]

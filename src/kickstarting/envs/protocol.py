@@ -47,6 +47,13 @@ class VectorEnv(Protocol):
     def close(self) -> None: ...
 
 
+class EnvironmentFault(RuntimeError):
+    """An environment failed, said what cannot be, or did not answer; the message says which, and what to do."""
+
+    snapshot: Any = None
+    """What can be saved of the training that it ended."""
+
+
 def first_step(observations: dict[str, np.ndarray], num_envs: int) -> TimeStep:
     """What `reset` returns: first observations, and no transition that led there."""
     no = np.zeros(num_envs, bool)

@@ -10,6 +10,8 @@ from collections.abc import Collection, Generator, Mapping
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from kickstarting.runs.signals import Stop, Stopped
+
 K = TypeVar("K")
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
@@ -65,8 +67,17 @@ class Handle(Protocol[R_co]):
         """Of a job that is done."""
         ...
 
+    def ask_to_stop(self) -> None:
+        """Ask it to save what it can and end; `poll` gives what it says on the way, and no longer raises for its end."""
+        ...
+
+    @property
+    def ended(self) -> bool:
+        """Whether it works no more: done, or stopped as it was asked; seen by `poll`."""
+        ...
+
     def stop(self) -> None:
-        """Ask it to end."""
+        """End it."""
         ...
 
     def join(self) -> None:
@@ -90,23 +101,31 @@ class Backend(Protocol):
 
 
 def carried_out(
-    backend: Backend, jobs: Mapping[K, Job[R]], needs: Mapping[K, Collection[K]] | None = None
+    backend: Backend, jobs: Mapping[K, Job[R]], needs: Mapping[K, Collection[K]] | None = None, stop: Stop | None = None
 ) -> Generator[list[tuple[K, list[Line], Handle[R]]]]:
     """Carry out all jobs, in their order and as many at a time as there are slots; a job waits for those that it needs.
 
     Yields, once a second or when something was said, for every running job its key, its new lines, and its handle. When a
-    job fails, or the iterator is closed (use `contextlib.closing`), the others are stopped.
+    job fails, or the iterator is closed (use `contextlib.closing`), the others are stopped. When a signal comes they are asked
+    to save, and `Stopped` is raised after their last words.
     """
-    waiting, running, needs = dict(jobs), {}, needs or {}
+    waiting, running, needs, asked = dict(jobs), {}, needs or {}, False
     try:
         while waiting or running:
             ready = [key for key in waiting if not any(other in waiting or other in running for other in needs.get(key, ()))]
+            if stop and stop.number is not None:
+                ready, waiting = [], {}
+                for handle in running.values() if not asked else ():
+                    handle.ask_to_stop()
+                asked = True
             for key in ready[: backend.slots - len(running)]:
                 running[key] = backend.start(waiting.pop(key))
             backend.wait(WAIT)
             said = [(key, handle.poll(), handle) for key, handle in running.items()]
-            running = {key: handle for key, handle in running.items() if not handle.done}
+            running = {key: handle for key, handle in running.items() if not handle.ended}
             yield said
+        if asked and stop and stop.number is not None:
+            raise Stopped(stop.number, "stopped")
     finally:
         for handle in running.values():
             handle.stop()

@@ -16,8 +16,11 @@ from pathlib import Path
 from typing import IO, Any, Generic, TypeVar, cast
 
 from kickstarting.launch.jobs import Job, JobError, Line
+from kickstarting.runs.signals import Stopped, listening
 
 R = TypeVar("R")
+PATIENCE = 60.0
+"""Seconds that a job has to save and end when it is stopped."""
 
 
 class InProcess:
@@ -53,6 +56,13 @@ class Working(Generic[R]):
     def result(self) -> R:
         return self._result[0]
 
+    @property
+    def ended(self) -> bool:
+        return self.done
+
+    def ask_to_stop(self) -> None:
+        """It is this process that the signal came to: the job hears it itself."""
+
     def stop(self) -> None:
         self._work.close()
 
@@ -86,7 +96,7 @@ class Child(Generic[R]):
     def __init__(self, job: Job[R]) -> None:
         self._job = job
         self._result: list[R] = []
-        self._ended = False
+        self._ended = self._asked = False
         self.silent = False
         """Whether its end of the socket is closed."""
         self.connection, theirs = Pipe()
@@ -97,6 +107,7 @@ class Child(Generic[R]):
                 stdout=log,
                 stderr=subprocess.STDOUT if log else None,
                 pass_fds=(theirs.fileno(),),
+                start_new_session=True,  # Ctrl-C reaches its starter alone, which asks it to stop
             )
         with contextlib.suppress(OSError):  # it died at once, as `poll` will say
             _send(self.connection, job)
@@ -107,22 +118,34 @@ class Child(Generic[R]):
         if ended and not self._ended:
             self._ended = True
             self.connection.close()
-            if self._process.returncode or not self._result:
+            if (self._process.returncode or not self._result) and not self._asked:
                 raise JobError(self._last_words())
         return lines
 
     @property
     def done(self) -> bool:
+        return self._ended and bool(self._result)
+
+    @property
+    def ended(self) -> bool:
         return self._ended
 
     def result(self) -> R:
         return self._result[0]
 
+    def ask_to_stop(self) -> None:
+        self._asked = True
+        self._process.terminate()
+
     def stop(self) -> None:
         self._process.terminate()
 
     def join(self) -> None:
-        self._process.wait()
+        try:
+            self._process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
         self.connection.close()
 
     def _heard(self) -> list[Line]:
@@ -140,7 +163,7 @@ class Child(Generic[R]):
 
     def _last_words(self) -> str:
         log = self._job.log
-        words = log.read_text().strip().splitlines() if log else []
+        words = log.read_text(encoding="utf-8", errors="replace").strip().splitlines() if log else []
         said = words[-1] if words else f"exit {self._process.returncode}"
         return f"{self._job.name} failed: {said}" + (f"; see {log}" if log else "")
 
@@ -160,7 +183,7 @@ def _appending(log: Path | None) -> Iterator[IO[str] | None]:
         yield None
         return
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("a") as file:
+    with log.open("a", encoding="utf-8") as file:
         yield file
 
 
@@ -178,11 +201,15 @@ def main() -> None:
     threading.Thread(target=end_with_starter, daemon=True).start()
     work = job.work()
     try:
-        while True:
-            _send(starter, ("line", next(work)))
+        with listening():
+            while True:
+                _send(starter, ("line", next(work)))
     except StopIteration as ended:
         _send(starter, ("result", ended.value))
-    except (ValueError, RuntimeError) as error:
+    except Stopped as stopped:
+        print(stopped, flush=True)
+        sys.exit(stopped.code)
+    except (ValueError, RuntimeError, OSError) as error:
         sys.exit(f"error: {error}")
 
 

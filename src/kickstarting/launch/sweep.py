@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 
 from rich.console import Console
 
-from kickstarting.config import Config, config_from_json, flat
+from kickstarting.config import Config, flat
 from kickstarting.display import Race, Refreshed
 from kickstarting.launch.jobs import Backend, JobError, Line, carried_out
 from kickstarting.launch.local import Processes
@@ -20,9 +20,11 @@ from kickstarting.learner import TrainingError
 from kickstarting.population.config import PopulationConfig
 from kickstarting.population.run import resume_population, run_population
 from kickstarting.runs.checkpoint import read_state
-from kickstarting.runs.files import write_json
+from kickstarting.runs.configuration import config_from_json
+from kickstarting.runs.files import read_json, write_json
 from kickstarting.runs.layout import JobDirectory, PopulationDirectory, RunDirectory, finished
 from kickstarting.runs.run import resume, run
+from kickstarting.runs.signals import listening
 
 
 class SweepError(RuntimeError):
@@ -69,12 +71,13 @@ class Run:
         yield from ()
         self.out.mkdir(parents=True, exist_ok=True)
         write_json(JobDirectory(self.out).job, _to_json(self.what))
+        trusted = _config(self.what).trusted_modules
         if isinstance(self.what, Part):
-            advance(self.out, self.what.until)
+            advance(self.out, self.what.until, trusted)
         elif isinstance(self.what, Config):
-            resume(self.out) if RunDirectory(self.out).begun else run(self.what, self.out)
+            resume(self.out, trust_modules=trusted) if RunDirectory(self.out).begun else run(self.what, self.out)
         elif PopulationDirectory(self.out).begun:
-            resume_population(self.out, console=Console())
+            resume_population(self.out, console=Console(), trust_modules=trusted)
         else:
             run_population(self.what.config, self.what.population, self.out, console=Console())
 
@@ -91,7 +94,7 @@ def run_all(
     are runs of the same sweep waits for them.
 
     jobs: processes at a time, 0 for one a core. Each gets its share of the cores, and its output goes to `log.txt` in its
-    directory. When one fails the others are stopped (their checkpoints stay) and SweepError is raised. progress: a display of
+    directory. When one fails the others are stopped (they save) and SweepError is raised. progress: a display of
     one's own instead of a line for each run. backend: where the runs run, instead of processes of this machine.
 
     Raises ValueError before any work if a directory holds a run of another configuration.
@@ -104,7 +107,7 @@ def run_all(
     show = progress or Race({out: _config(what) for out, what in runs.items()}, console or Console())
     needs = {out: _needs(runs, out) for out in runs}
     try:
-        with show, closing(carried_out(backend, missing, needs)) as turns:
+        with listening() as stop, stop.at_a_good_moment(), show, closing(carried_out(backend, missing, needs, stop)) as turns:
             for _ in turns:
                 show.refresh()
     except JobError as error:
@@ -137,10 +140,10 @@ def _to_json(job: What) -> dict[str, Any]:
 
 
 def _check_same(out: Path, job: What) -> None:
-    """Raise ValueError if `out` was begun as another job."""
-    if not JobDirectory(out).job.exists():
+    """Raise ValueError if `out` was begun as another job. A first step that failed is no beginning."""
+    if not (JobDirectory(out).job.exists() and (RunDirectory(out).begun or PopulationDirectory(out).begun)):
         return
-    began = json.loads(JobDirectory(out).job.read_text())
+    began = read_json(JobDirectory(out).job, remedy="remove it, and the run goes on as its own configuration says")
     try:  # read, so that it has what is new since then
         old = _settings(config_from_json(began.get("config", {})))
         old |= asdict(PopulationConfig(**began["population"])) if began.get("population") else {}
@@ -150,11 +153,14 @@ def _check_same(out: Path, job: What) -> None:
         ) from error
     new = _settings(_config(job)) | (asdict(job.population) if isinstance(job, Evolution) else {})
     for name in sorted(old.keys() | new.keys()):
-        if name != "torch_threads" and old.get(name) != new.get(name):
+        if name not in NOT_COMPARED and old.get(name) != new.get(name):
             raise ValueError(
                 f"{out} was begun with {name} {old.get(name)!r}, now it is {new.get(name)!r}; "
                 "choose another directory, or move that run away"
             )
+
+
+NOT_COMPARED = ("torch_threads", "trust_modules", "inputs")
 
 
 def _settings(config: Config) -> dict[str, Any]:
@@ -168,10 +174,10 @@ def _with_threads(what: What, threads: int) -> What:
     return replace(what, config=what.config.changed(torch_threads=what.config.machine.torch_threads or threads))
 
 
-def advance(out: Path, until: int) -> None:
+def advance(out: Path, until: int, trust_modules: Sequence[str] = ()) -> None:
     """A part of a run, or the reason why there will be none."""
     try:
-        resume(out, until=until)
+        resume(out, until=until, trust_modules=trust_modules)
     except TrainingError as error:
         write_json(JobDirectory(out).diverged, {"reason": str(error)})
         print(f"diverged: {error}")

@@ -11,6 +11,7 @@ from gymnasium import spaces
 from kickstarting.algo.distributions import Distribution
 from kickstarting.networks import build_network
 from kickstarting.spaces import describe_space, read_observations, read_space
+from kickstarting.trust import check_trusted
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,9 @@ class NetworkSpec:
         }
 
     @staticmethod
-    def from_json(data: dict[str, Any]) -> NetworkSpec:
+    def from_json(data: dict[str, Any], file: object) -> NetworkSpec:
+        """Raises ValueError if the file that says so names a class of a module that is not trusted."""
+        check_trusted(data["name"], file)
         options = {k: tuple(v) if isinstance(v, list) else v for k, v in data["options"].items()}
         observations = read_observations(data["observation_space"])
         return NetworkSpec(data["name"], options, observations, read_space(data["action_space"]))

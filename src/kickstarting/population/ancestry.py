@@ -12,7 +12,8 @@ from kickstarting.config import Config
 from kickstarting.population.evolve import evolved_schedule
 from kickstarting.population.state import Population
 from kickstarting.runs.checkpoint import save_checkpoint
-from kickstarting.runs.files import write_json
+from kickstarting.runs.configuration import begin_run, read_run_file, run_id
+from kickstarting.runs.files import write_json, write_text
 from kickstarting.runs.layout import PopulationDirectory
 from kickstarting.runs.metrics import read_metrics
 
@@ -35,9 +36,8 @@ def write_best(out: Path, state: Population, config: Config, teacher_scores: dic
     population = PopulationDirectory(out)
     run = population.best
     run.path.mkdir(exist_ok=True)
-    began_with = json.loads(population.population.read_text())["versions"]  # the checkout may have moved on since
-    write_json(run.config, {**config.to_json(), "versions": began_with})
-    write_json(run.teacher_scores, teacher_scores)
+    began = read_run_file(population.population)  # the checkout may have moved on since
+    begin_run(run, config, teacher_scores, began["versions"], began.get("id"))
     began = [0, *(entry["frames"] for entry in path)]
     lines = [
         line
@@ -45,10 +45,10 @@ def write_best(out: Path, state: Population, config: Config, teacher_scores: dic
         for line in read_metrics(population.member(entry["member"]).metrics)
         if start < line["frames"] <= entry["frames"]
     ]
-    run.metrics.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    write_text(run.metrics, "".join(json.dumps(line) + "\n" for line in lines))
     snapshot = state.snapshots[best]
     assert snapshot is not None
-    save_checkpoint(run.checkpoints, snapshot)
+    save_checkpoint(run.checkpoints, snapshot, run=run_id(run.config))
     teachers = {ref: f"rho/{t}" for t, ref in enumerate(map(str, config.teaching.references))}
     write_json(
         run.schedule,

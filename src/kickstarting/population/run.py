@@ -11,6 +11,7 @@ best/                           the best member as a run: its ancestry's metrics
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
@@ -21,26 +22,31 @@ from rich.console import Console
 
 from kickstarting.config import Config
 from kickstarting.display import Race
-from kickstarting.launch.jobs import Backend, carried_out
+from kickstarting.launch.jobs import Backend, Line, carried_out
 from kickstarting.launch.local import InProcess
 from kickstarting.population.ancestry import write_best
 from kickstarting.population.config import PopulationConfig
 from kickstarting.population.evolve import first_round, look_around
-from kickstarting.population.slices import Slice, member_config, slices
+from kickstarting.population.slices import member_config, slices
 from kickstarting.population.state import (
     Population,
     check_fits,
     load_population,
+    load_under_way,
     read_population,
     save_population,
+    save_under_way,
     write_population,
 )
-from kickstarting.runs.checkpoint import Snapshot
-from kickstarting.runs.files import write_json
+from kickstarting.runs.configuration import begin_run, read_run_file, run_id
+from kickstarting.runs.history import note
 from kickstarting.runs.layout import PopulationDirectory, RunDirectory, checkpoints
+from kickstarting.runs.ownership import check_free, written_by_us
 from kickstarting.runs.run import measure_teachers
+from kickstarting.runs.signals import Stop, listening, resumed_by
 from kickstarting.runs.writer import MetricsWriter
 from kickstarting.suites import load_suite
+from kickstarting.trust import trust
 
 
 def run_population(
@@ -52,67 +58,98 @@ def run_population(
     """
     population.check(config)
     config.check()
-    config = replace(config.on_this_machine(), name=config.name or "population")
-    if PopulationDirectory(out).begun:
-        raise ValueError(f"{out} already holds a population; choose another --out, or continue it with --resume {out}")
-    teacher_scores = measure_teachers(config)  # and with it every error that can be found before the work
-    out.mkdir(parents=True, exist_ok=True)
-    write_population(out, config, population, teacher_scores)
-    _evolve(out, first_round(config, population), console, backend)
+    check_free(out, "population", resume_command(out))
+    with listening() as stop, written_by_us(out):
+        check_free(out, "population", resume_command(out))
+        config = replace(config.on_this_machine(), name=config.name or "population")
+        teacher_scores = measure_teachers(config, out)  # and with it every error that can be found before the work
+        write_population(out, config, population, teacher_scores)
+        note(PopulationDirectory(out).history, "began", frames=0)
+        _evolve(out, first_round(config, population), console, backend, stop)
 
 
-def resume_population(out: Path, *, console: Console, backend: Backend | None = None) -> None:
-    """Continue a killed population from its newest checkpoint."""
-    config, population, _ = read_population(out)
-    if PopulationDirectory(out).finished:
-        raise ValueError(f"{out} is finished; there is nothing to resume")
-    found = checkpoints(PopulationDirectory(out).checkpoints)
-    state = load_population(found[-1]) if found else first_round(config, population)
-    if found:
-        check_fits(state, config, population, out)
-    _evolve(out, state, console, backend)
+def resume_population(out: Path, *, console: Console, backend: Backend | None = None, trust_modules: Sequence[str] = ()) -> None:
+    """Continue a killed population from its newest checkpoint, and members within a round from theirs.
+
+    Raises ValueError if a file or a teacher that it reads is not the one that it began with.
+    """
+    trust(trust_modules)
+    directory = PopulationDirectory(out)
+    if not directory.begun:
+        read_population(out)  # says what is missing
+    with listening() as stop, written_by_us(out):
+        config, population, _ = read_population(out)
+        if directory.finished:
+            raise ValueError(f"{out} is finished; there is nothing to resume")
+        config.check_inputs()
+        found = checkpoints(directory.checkpoints)
+        state = load_population(found[-1], run_id(directory.population)) if found else first_round(config, population)
+        if found:
+            check_fits(state, config, population, out)
+        note(directory.history, "resumed", frames=_frames(state))
+        _evolve(out, state, console, backend, stop)
 
 
-def _evolve(out: Path, state: Population, console: Console, backend: Backend | None) -> None:
+def resume_command(out: Path) -> str:
+    return f"kickstart population --resume {shlex.quote(str(out))}"
+
+
+def _evolve(out: Path, state: Population, console: Console, backend: Backend | None, stop: Stop) -> None:
     backend = backend or InProcess()
     config, population, teacher_scores = read_population(out)
-    suite = load_suite(config.suite)
-    members = {PopulationDirectory(out).member(i).path: member_config(config, i) for i in range(population.members)}
-    _begin(members, teacher_scores)
+    suite, directory = load_suite(config.suite), PopulationDirectory(out)
+    members = {directory.member(i).path: member_config(config, i) for i in range(population.members)}
+    _begin(members, teacher_scores, read_run_file(directory.population).get("versions", {}))
+    reached = load_under_way(out, state)
+    stands = [reached[i].record["frames"] if i in reached else _frames(state) for i in range(population.members)]
     with ExitStack() as stack:
-        writers = [MetricsWriter(directory, frames=_frames(state), board=False) for directory in members]
+        writers = [MetricsWriter(path, frames=frames, board=False) for path, frames in zip(members, stands, strict=True)]
         for writer in writers:
             stack.callback(writer.close)
+        stack.enter_context(resumed_by(resume_command(out)))
+        stack.enter_context(stop.at_a_good_moment())
         race = stack.enter_context(Race(members, console, turns=-(-len(members) // backend.slots)))
         while _frames(state) < config.total_frames:
-            jobs = slices(state, config, population, teacher_scores)
-            state.snapshots[:] = _advance(jobs, backend, writers, race)
+            jobs = slices(state, config, population, teacher_scores, reached)
+            with closing(carried_out(backend, jobs, stop=stop)) as turns:
+                for turn in turns:
+                    for i, lines, job in turn:
+                        for line in lines:
+                            config = _take(out, line, i, config, state, writers[i], stop)
+                        if job.done:
+                            reached[i] = job.result()
+                            save_under_way(out, state, i, reached[i])
+                    race.refresh()
+            state.snapshots[:] = [reached[i] for i in sorted(reached)]
+            reached = {}
             state = look_around(state, config, population, suite)
             save_population(out, state)
     write_best(out, state, config, teacher_scores)
+    note(directory.history, "finished", frames=config.total_frames)
 
 
-def _begin(members: dict[Path, Config], teacher_scores: dict[str, Any]) -> None:
-    for directory, member in members.items():
-        directory.mkdir(parents=True, exist_ok=True)
-        write_json(RunDirectory(directory).config, member.to_json())
-        write_json(RunDirectory(directory).teacher_scores, teacher_scores)
+def _take(out: Path, line: Line, member: int, config: Config, state: Population, writer: MetricsWriter, stop: Stop) -> Config:
+    """What a member said: metrics, a checkpoint on the way, or how far apart these are, which holds for all from then on."""
+    directory = PopulationDirectory(out)
+    if "snapshot" in line:
+        save_under_way(out, state, member, line["snapshot"])
+        if stop.number is not None:
+            note(directory.history, "stopped", frames=line["snapshot"].record["frames"], member=member, signal=stop.number)
+    elif "checkpoint_every" in line:
+        config = config.changed(checkpoint_every=str(line["checkpoint_every"]))
+        began = read_run_file(directory.population)
+        write_population(out, config, read_population(out)[1], began["teacher_scores"], began)
+    else:
+        writer.write(line["frames"], {name: value for name, value in line.items() if name != "frames"})
+    return config
+
+
+def _begin(members: dict[Path, Config], teacher_scores: dict[str, Any], versions: dict[str, str]) -> None:
+    for path, member in members.items():
+        path.mkdir(parents=True, exist_ok=True)
+        begin_run(RunDirectory(path), member, teacher_scores, versions)
 
 
 def _frames(state: Population) -> int:
     """The same of all members."""
     return state.snapshots[0].record["frames"] if state.snapshots[0] else 0
-
-
-def _advance(jobs: dict[int, Slice], backend: Backend, writers: Sequence[MetricsWriter], race: Race) -> list[Snapshot]:
-    """One slice of every member; returns their snapshots."""
-    reached: dict[int, Snapshot] = {}
-    with closing(carried_out(backend, jobs)) as turns:
-        for turn in turns:
-            for i, lines, job in turn:
-                for line in lines:
-                    writers[i].write(line["frames"], {name: value for name, value in line.items() if name != "frames"})
-                if job.done:
-                    reached[i] = job.result()
-            race.refresh()
-    return [reached[i] for i in sorted(reached)]

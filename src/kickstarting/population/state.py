@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-import json
 import shutil
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kickstarting.config import Config, config_from_json
+from kickstarting.config import Config
 from kickstarting.population.config import PopulationConfig, ranges_of
 from kickstarting.runs.checkpoint import (
     CheckpointError,
     Snapshot,
     atomic_directory,
+    is_of,
     load_checkpoint,
     load_weights,
+    prune,
     read_state,
     remedy,
     save_checkpoint,
 )
-from kickstarting.runs.files import write_json, write_signed
+from kickstarting.runs.configuration import FORMAT, checked_config, read_run_file, run_id
+from kickstarting.runs.files import digest_of, write_json, write_signed
 from kickstarting.runs.layout import STATE, PopulationDirectory, checkpoints
 from kickstarting.runs.metrics import read_metrics
 from kickstarting.runs.run import versions
@@ -41,49 +44,73 @@ class Population:
     """For each round and member: the values it trained with, its score, and whose weights it goes on with."""
 
 
-def write_population(out: Path, config: Config, population: PopulationConfig, teacher_scores: dict[str, Any]) -> None:
-    """What `read_population` reads."""
+def write_population(
+    out: Path, config: Config, population: PopulationConfig, teacher_scores: dict[str, Any], began: Mapping[str, Any] | None = None
+) -> None:
+    """What `read_population` reads. began: what the file said, if it is one that is changed."""
     data = {"config": config.to_json(), "population": asdict(population), "teacher_scores": teacher_scores}
-    write_json(PopulationDirectory(out).population, {**data, "versions": versions()})
+    said = began or {"id": digest_of(data)[:16], "versions": versions()}
+    beside = {"format": FORMAT, **{name: said[name] for name in ("id", "versions") if name in said}}
+    write_signed(PopulationDirectory(out).population, {**beside, **data})
 
 
 def read_population(out: Path) -> tuple[Config, PopulationConfig, dict]:
-    """Configuration of members and population, and the teachers' scores. Raises ValueError if there are none that fit."""
+    """Configuration of members and population, and the teachers' scores. Raises ValueError if there are none that fit, or they
+    name a module that is not trusted."""
     path = PopulationDirectory(out).population
+    if not path.is_file():
+        raise ValueError(f"no population at {out}; start one with `kickstart population SUITE --out {out}`")
+    data = read_run_file(path)
     try:
-        data = json.loads(path.read_text())
-        config, population = config_from_json(data["config"]), PopulationConfig(**data["population"])
-        config.check()
+        config, population = checked_config(data["config"], path), PopulationConfig(**data["population"])
         population.check(config)
         return config, population, data["teacher_scores"]
-    except OSError as error:
-        raise ValueError(
-            f"no population at {out} ({error.strerror}); start one with `kickstart population SUITE --out {out}`"
-        ) from error
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path} is damaged: {error}; {REMEDY}") from error
     except KeyError as error:
         raise ValueError(f"{path} lacks {error}; {REMEDY}") from error
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} does not fit this version or was altered: {error}; {REMEDY}") from error
 
 
 def save_population(out: Path, state: Population) -> None:
     """Write a checkpoint, all or nothing, and lineage.json; the last two checkpoints are kept."""
     directory = PopulationDirectory(out)
-    with atomic_directory(directory.checkpoints / f"{state.round:08d}") as partial:
+    run, final = run_id(directory.population), directory.checkpoints / f"{state.round:08d}"
+    with atomic_directory(final, is_ours=lambda: is_of(final, run)) as partial:
         for i, snapshot in enumerate(state.snapshots):
             assert snapshot is not None
-            save_checkpoint(partial / f"member-{i:02d}", snapshot)
-        write_signed(partial / STATE, {"round": state.round, "values": state.values, "lineage": state.lineage})
-    for old in checkpoints(directory.checkpoints)[:-2]:
-        shutil.rmtree(old, ignore_errors=True)
+            save_checkpoint(partial / f"member-{i:02d}", snapshot, run=run)
+        write_signed(partial / STATE, {"round": state.round, "run": run, "values": state.values, "lineage": state.lineage})
+    prune(directory.checkpoints, 2, run)
     write_json(directory.lineage, state.lineage)
+    _forget_under_way(directory)
 
 
-def load_population(path: Path) -> Population:
-    """Read and verify a population's checkpoint. Raises CheckpointError if anything in it is missing or altered."""
+def save_under_way(out: Path, state: Population, member: int, snapshot: Snapshot) -> None:
+    """Write a member's checkpoint within a round that is not yet complete; its newest is kept."""
+    directory = PopulationDirectory(out)
+    save_checkpoint(directory.under_way(state.round, member), snapshot, keep=1, run=run_id(directory.population))
+
+
+def load_under_way(out: Path, state: Population) -> dict[int, Snapshot]:
+    """Where members stand that were interrupted in this round."""
+    directory, found = PopulationDirectory(out), {}
+    for member in range(len(state.values)):
+        if saved := checkpoints(directory.under_way(state.round, member)):
+            found[member] = load_checkpoint(saved[-1], run=run_id(directory.population))
+    return found
+
+
+def _forget_under_way(directory: PopulationDirectory) -> None:
+    for path in directory.checkpoints.glob(f"*{PopulationDirectory.UNDER_WAY}"):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def load_population(path: Path, run: str = "") -> Population:
+    """Read and verify a population's checkpoint. Raises CheckpointError if anything in it is missing or altered, or of another
+    population than `run`."""
     data = read_state(path)
+    if run and data.get("run", run) != run:
+        raise CheckpointError(f"{path} is of another population than the configuration beside it; put back what belongs together")
     snapshots: list[Snapshot | None] = []
     for i in range(len(data["values"])):
         found = checkpoints(path / f"member-{i:02d}")

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from kickstarting.console import visible
-from kickstarting.runs.files import FileError, blaming, read_json, typed
+from kickstarting.runs.files import FileError, blaming, digest_of, read_json, typed
 from kickstarting.runs.layout import PopulationDirectory, RunDirectory
 from kickstarting.runs.metrics import read_metrics
 from kickstarting.teachers.references import Reference, parse_reference
@@ -145,7 +145,6 @@ def load_run(directory: Path) -> Run:
     config = all_visible(read_json(files.config, remedy=REMEDY))
     with blaming(files.config, remedy=REMEDY):
         teaching = typed(config.get("teaching", config), dict, "'teaching'")  # of earlier versions all settings stood side by side
-        suite_file = typed(typed(config.get("inputs", {}), dict, "'inputs'").get("suite", {}), dict, "'suite' of the inputs")
         placed = {
             "name": typed(config["name"], str, "'name'"),
             "seed": typed(config["seed"], int, "'seed'"),
@@ -153,7 +152,7 @@ def load_run(directory: Path) -> Run:
             "total_frames": typed(config["total_frames"], int, "'total_frames'"),
             "teachers": tuple(_reference(entry) for entry in typed(teaching.get("teachers") or [], list, "'teachers'")),
             "schedule": typed(teaching.get("schedule", SCHEDULE), str, "'schedule'"),
-            "suite_sha256": typed(suite_file.get("sha256", ""), str, "'sha256' of the suite"),
+            "suite_sha256": _suite_sha256(typed(config.get("inputs", []), list, "'inputs'")),
         }
         if placed["total_frames"] < 1:
             raise ValueError(f"'total_frames' is {placed['total_frames']}, below 1")
@@ -163,7 +162,7 @@ def load_run(directory: Path) -> Run:
         **placed,
         frames=np.array([line["frames"] for line in lines], dtype=np.int64),
         columns=_columns(lines),
-        teacher_scores=_read_teacher_scores(files.teacher_scores),
+        teacher_scores=_read_teacher_scores(files.teacher_scores, config.get("teacher_scores")),
         population=population.path if population.begun else None,
     )
     if not len(run.curve("score")[0]):
@@ -181,6 +180,13 @@ def all_visible(data: Any) -> Any:
     if isinstance(data, list):
         return list(map(all_visible, data))
     return visible(data) if isinstance(data, str) else data
+
+
+def _suite_sha256(inputs: list[Any]) -> str:
+    digests = {
+        typed(given["name"], str, "'name' of an input"): typed(given["sha256"], str, "'sha256' of an input") for given in inputs
+    }
+    return digests.get("suite", "")
 
 
 def _reference(entry: Any) -> Reference:
@@ -201,10 +207,14 @@ def _columns(lines: list[dict[str, Any]]) -> dict[str, np.ndarray]:
     return columns
 
 
-def _read_teacher_scores(path: Path) -> dict[str, TeacherScore]:
-    if not path.exists():
+def _read_teacher_scores(path: Path, digest: object) -> dict[str, TeacherScore]:
+    """digest: of what the run began with, where its configuration says so."""
+    if digest is None and not path.exists():
         return {}
-    data = all_visible(read_json(path, remedy=REMEDY))
+    data = read_json(path, remedy=REMEDY)
+    if digest not in (None, digest_of(data)):
+        raise FileError(f"{path} is damaged or was altered: its SHA-256 differs from the one in config.json; {REMEDY}")
+    data = all_visible(data)
     with blaming(path, remedy=REMEDY):
         return {name: _teacher_score(typed(entry, dict, f"what it says of {name!r}")) for name, entry in data.items()}
 

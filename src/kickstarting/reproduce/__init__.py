@@ -16,6 +16,7 @@ from kickstarting.report import Comparison, check_out, compare_runs, to_rich
 from kickstarting.reproduce.lab import SCALES, Lab
 from kickstarting.runs.files import make_directory, write_json
 from kickstarting.runs.layout import ReportDirectory
+from kickstarting.runs.ownership import written_by_us
 from kickstarting.runs.run import versions
 
 __all__ = ["experiments", "reproduce"]
@@ -64,7 +65,8 @@ def reproduce(
     write_json(directory.experiment, {**wanted, "versions": versions()})
     say(console, f"{name}: {' '.join((experiment.__doc__ or '').split())}")
     say(console, f"{len(lab.runs)} runs in {out}, of which {len(lab.compared)} are compared")
-    run_all(dict(sorted(lab.runs.items(), key=lambda item: _seed_of(item[0]))), jobs=jobs, console=console)
+    with written_by_us(out):
+        run_all(dict(sorted(lab.runs.items(), key=lambda item: _seed_of(item[0]))), jobs=jobs, console=console)
     comparison = compare_runs(lab.compared, out=report, baseline=experiment.BASELINE)
     console.print(to_rich(comparison))
     say(console, f"open {directory.page.resolve()}")

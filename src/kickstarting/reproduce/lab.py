@@ -155,7 +155,7 @@ class Lab:
     def _config(self, **changes: Any) -> Config:
         scale = self.scale
         shared = {"network": scale.network, "total_frames": scale.frames, "envs_per_task": scale.envs_per_task}
-        return Config.of(**{**shared, "checkpoint_every": "50%", "score_window": scale.score_window, **changes})
+        return Config.of(**{**shared, "score_window": scale.score_window, **changes})
 
     def _register(self, folder: str, config: Config) -> str:
         path = self.out / folder / f"{_slug(config.name)}-{config.seed}"

@@ -8,13 +8,14 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import safetensors.torch
+import torch
 from torch import Tensor, nn
 
 from kickstarting.runs.files import FileError, read_json, signed_text
@@ -40,11 +41,15 @@ class Snapshot:
 
 
 @contextmanager
-def atomic_directory(final: Path) -> Iterator[Path]:
+def atomic_directory(final: Path, is_ours: Callable[[], bool]) -> Iterator[Path]:
     """A directory to write into that takes the name `final` when all is written, or leaves no trace.
 
-    Raises CheckpointError (disk full, no permission); what was there before is untouched then.
+    is_ours: whether what has that name already may be replaced.
+
+    Raises CheckpointError (disk full, no permission, not ours); what was there before is untouched then.
     """
+    if final.exists() and not is_ours():
+        raise CheckpointError(f"{final} is there already, and this run did not write it; move it away, then resume")
     temporary = final.parent / f".{final.name}.partial"
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
@@ -63,25 +68,76 @@ def atomic_directory(final: Path) -> Iterator[Path]:
         ) from error
 
 
-def save_checkpoint(directory: Path, snapshot: Snapshot, *, keep: int = 2) -> Path:
-    """Write a snapshot below `directory`, all or nothing, then drop all but the newest `keep`. Raises as `atomic_directory`."""
+def save_checkpoint(directory: Path, snapshot: Snapshot, *, keep: int = 2, run: str = "") -> Path:
+    """Write a snapshot below `directory`, all or nothing, then drop all but the newest `keep` that this run wrote.
+
+    run: the identity of the run (`Config.identity`), which is written into the checkpoint.
+
+    Raises CheckpointError if a weight is not finite, or as `atomic_directory`; what was there before is untouched then.
+    """
+    check_finite(snapshot)
     final = directory / f"{snapshot.number:08d}"
-    with atomic_directory(final) as partial:
+    with atomic_directory(final, is_ours=lambda: is_of(final, run)) as partial:
         hashes = {}
         for name, tensors in (("network", snapshot.network), ("optimiser", snapshot.optimiser)):
             data = safetensors.torch.save({k: t.detach().cpu().contiguous() for k, t in tensors.items()})
             hashes[f"{name}.safetensors"] = hashlib.sha256(data).hexdigest()
             _write(partial / f"{name}.safetensors", data)
-        state = {"format": FORMAT, "number": snapshot.number, "sha256": hashes, "record": snapshot.record}
+        state = {"format": FORMAT, "number": snapshot.number, "run": run, "sha256": hashes, "record": snapshot.record}
         _write(partial / STATE, signed_text(state).encode())
-    for old in checkpoints(directory)[:-keep]:
-        shutil.rmtree(old, ignore_errors=True)
+    prune(directory, keep, run)
     return final
 
 
-def load_checkpoint(path: Path, *, with_optimiser: bool = True) -> Snapshot:
-    """Read and verify one checkpoint. Raises CheckpointError if a file is missing, truncated or altered."""
+def prune(directory: Path, keep: int, run: str) -> None:
+    """Remove all but the newest `keep` checkpoints of a run; what others put there stays."""
+    for old in [path for path in checkpoints(directory) if is_of(path, run)][:-keep]:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def is_of(path: Path, run: str) -> bool:
+    """Whether a run wrote this checkpoint. Those of earlier versions say nothing of their run; then its number decides."""
+    try:
+        state = read_state(path)
+    except CheckpointError:
+        return False
+    return state.get("run", run) == run and int(path.name) in (state.get("number"), state.get("round"))
+
+
+def check_finite(snapshot: Snapshot) -> None:
+    """Raise CheckpointError if a weight, or a number of the optimiser's, is NaN or infinite."""
+    for what, tensors in (("weight", snapshot.network), ("optimiser's", snapshot.optimiser)):
+        for name, tensor in tensors.items():
+            if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+                raise CheckpointError(
+                    f"the {what} {name} is not finite after {snapshot.record.get('frames', '?')} frames, so nothing was saved; "
+                    "earlier checkpoints are intact: lower the learning rate or the rewards' scale, and begin anew or resume"
+                )
+
+
+def check_space(directory: Path, size: int) -> str | None:
+    """What to say if the disk has no room for two more checkpoints of `size` bytes, which it takes to replace one safely."""
+    free = shutil.disk_usage(directory).free
+    if free >= 2 * size:
+        return None
+    have, need = f"{free / 1e6:.0f} MB free", f"{2 * size / 1e6:.0f} MB"
+    return f"{directory} has {have}, two checkpoints take {need}; free space, or choose another --out"
+
+
+def size_of(snapshot: Snapshot) -> int:
+    """Bytes of its tensors."""
+    return sum(tensor.nbytes for tensors in (snapshot.network, snapshot.optimiser) for tensor in tensors.values())
+
+
+def load_checkpoint(path: Path, *, with_optimiser: bool = True, run: str = "") -> Snapshot:
+    """Read and verify one checkpoint. Raises CheckpointError if a file is missing, truncated or altered, or another run than
+    `run` wrote it."""
     state = read_state(path)
+    kinds = {"number": int, "record": dict, "sha256": dict}
+    if state.get("format") == FORMAT and not all(isinstance(state.get(name), kind) for name, kind in kinds.items()):
+        raise CheckpointError(f"{path / STATE} is damaged: it lacks {', '.join(kinds)}; {remedy(path)}")
+    if run and state.get("run", run) != run:
+        raise CheckpointError(f"{path} is of another run than the configuration beside it; put back what belongs together")
     hashes = state.get("sha256", {})
     if state.get("format") != FORMAT:
         raise CheckpointError(
@@ -132,7 +188,10 @@ def _load(path: Path, name: str, hashes: dict[str, str]) -> Tensors:
         raise CheckpointError(f"{path / name} cannot be read: {error.strerror}; {remedy(path)}") from error
     if hashlib.sha256(data).hexdigest() != hashes.get(name):
         raise CheckpointError(f"{path / name} is truncated or was altered (its SHA-256 differs from {STATE}); {remedy(path)}")
-    return safetensors.torch.load(data)
+    try:
+        return safetensors.torch.load(data)
+    except Exception as error:  # safetensors has an error class of its own, and raises others beside it
+        raise CheckpointError(f"{path / name} holds no tensors ({error}); {remedy(path)}") from error
 
 
 def remedy(path: Path) -> str:

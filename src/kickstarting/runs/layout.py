@@ -6,16 +6,22 @@ whoever started it adds files. Nothing here reads a file or imports torch.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 STATE = "state.json"
 """The file that makes a directory a checkpoint; the others are `checkpoint.py`'s own."""
+LOCK = ".kickstarting.lock"
+"""Held by the process that writes a directory (`ownership.py`), and gone when it ends."""
 
 
 def checkpoints(directory: Path) -> list[Path]:
-    """The complete checkpoints below a `checkpoints` directory, oldest first; none if there is no such directory."""
-    return sorted(p for p in directory.glob("[0-9]*") if p.is_dir()) if directory.is_dir() else []
+    """The complete checkpoints below a `checkpoints` directory, oldest first; none if there is no such directory. A folder of
+    any other name, as 00000004.bak or 2019-holiday, is none of ours."""
+    found = [path for path in directory.iterdir() if re.fullmatch(r"[0-9]{8,}", path.name)] if directory.is_dir() else []
+    return sorted((path for path in found if path.is_dir()), key=lambda path: int(path.name))
 
 
 @dataclass(frozen=True)
@@ -33,6 +39,11 @@ class RunDirectory:
     def metrics(self) -> Path:
         """One JSON object a line, see `metrics.py`."""
         return self.path / "metrics.jsonl"
+
+    @property
+    def history(self) -> Path:
+        """When it began, was stopped, resumed and changed: one JSON object a line, see `history.py`."""
+        return self.path / "history.jsonl"
 
     @property
     def teacher_scores(self) -> Path:
@@ -96,6 +107,17 @@ class PopulationDirectory:
     def checkpoints(self) -> Path:
         """Of all members together."""
         return self.path / "checkpoints"
+
+    UNDER_WAY: ClassVar = ".under-way"
+
+    def under_way(self, round_: int, member: int) -> Path:
+        """Checkpoints of a member within a round that is not yet complete."""
+        return self.checkpoints / f"{round_:08d}{self.UNDER_WAY}" / f"member-{member:02d}"
+
+    @property
+    def history(self) -> Path:
+        """As of a run."""
+        return self.path / "history.jsonl"
 
     @property
     def best(self) -> RunDirectory:

@@ -3,33 +3,49 @@
 from __future__ import annotations
 
 import importlib.metadata
-import json
 import math
 import platform
+import shlex
 import subprocess
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from rich.console import Console
+from rich.text import Text
 
 from kickstarting.algo.distributions import Categorical, MultiCategorical
 from kickstarting.algo.losses import mask_logits
-from kickstarting.config import Config, read_config
+from kickstarting.config import Config
 from kickstarting.display import Display
-from kickstarting.envs import describe
+from kickstarting.envs import EnvironmentFault, describe
 from kickstarting.evaluate import measure_teachers as evaluate_teachers
-from kickstarting.runs.checkpoint import Snapshot, load_checkpoint, save_checkpoint
+from kickstarting.runs.checkpoint import (
+    CheckpointError,
+    Snapshot,
+    check_space,
+    load_checkpoint,
+    remedy,
+    save_checkpoint,
+    size_of,
+)
+from kickstarting.runs.configuration import begin_run, read_config, read_teacher_scores, rewrite_config, run_id
 from kickstarting.runs.files import write_json
 from kickstarting.runs.health import Facts, Health
-from kickstarting.runs.layout import RunDirectory
+from kickstarting.runs.history import note
+from kickstarting.runs.layout import STATE, RunDirectory
 from kickstarting.runs.metrics import read_metrics, summarise
+from kickstarting.runs.ownership import check_free, written_by_us
 from kickstarting.runs.profile import profiled
+from kickstarting.runs.saving import Saving
+from kickstarting.runs.signals import Stop, Stopped, listening
 from kickstarting.runs.writer import MetricsWriter
 from kickstarting.suites import load_suite
 from kickstarting.teachers import build_teachers
 from kickstarting.train import Update, build, train
+from kickstarting.trust import trust
 
 LOGS_PER_RUN = 200
 
@@ -37,35 +53,89 @@ LOGS_PER_RUN = 200
 def run(config: Config, out: Path, *, display: Display | None = None, profile: bool = False) -> None:
     """Train from the start into a new directory; profile: also print where the time goes and write trace.json.
 
-    Raises ValueError if the directory holds a run already.
+    Raises ValueError, before any work, if anything does not fit, or the directory holds something already, or somebody writes it;
+    Stopped, when all is saved, if a signal asks for it.
     """
     directory = RunDirectory(out)
-    if directory.begun:
-        raise ValueError(f"{out} already holds a run; choose another --out, or continue it with --resume {out}")
     config.check()
-    config = config.on_this_machine()
-    teacher_scores = measure_teachers(config)  # and with it every error that can be found before the work
-    out.mkdir(parents=True, exist_ok=True)
-    write_json(directory.teacher_scores, teacher_scores)
-    write_json(directory.config, {**config.to_json(), "versions": versions()})
-    _consume(config, directory, None, display, profile)
+    check_free(out, "run", resume_command(out))
+    with listening() as stop, written_by_us(out):
+        check_free(out, "run", resume_command(out))  # who held the lock before us may have begun one
+        config = config.on_this_machine()
+        teacher_scores = measure_teachers(config, out)  # and with it every error that can be found before the work
+        begin_run(directory, config, teacher_scores, versions())
+        note(directory.history, "began", frames=0)
+        _consume(config, directory, None, stop, display, profile)
 
 
-def resume(out: Path, *, display: Display | None = None, until: int | None = None) -> None:
+def resume(
+    out: Path,
+    *,
+    display: Display | None = None,
+    until: int | None = None,
+    learning_rate: str | None = None,
+    trust_modules: Sequence[str] = (),
+) -> None:
     """Continue a killed run from its newest checkpoint (or from the start, if it has none yet); until: stop at the first
-    checkpoint at or after so many frames, from where the run goes on another time."""
+    checkpoint at or after so many frames, from where the run goes on another time.
+
+    learning_rate: a lower one from here on. trust_modules: what the run's files may name.
+
+    Raises ValueError if a file or a teacher that the run reads is not the one that it began with; otherwise as `run`.
+    """
     directory = RunDirectory(out)
-    config = read_config(directory.config)
-    if directory.finished:
-        raise ValueError(f"{out} is finished ({config.total_frames} frames); there is nothing to resume")
+    trust(trust_modules)
+    if not directory.begun:
+        read_config(directory.config)  # says what is missing
+    with listening() as stop, written_by_us(out):
+        config = read_config(directory.config).changed(trust_modules=tuple(trust_modules))
+        if directory.finished:
+            raise ValueError(f"{out} is finished ({config.total_frames} frames); there is nothing to resume")
+        config.check_inputs()
+        snapshot = newest_snapshot(directory)
+        start = snapshot.record["frames"] if snapshot else 0
+        if learning_rate is not None:
+            config = _slowed(config, learning_rate, start)
+            rewrite_config(directory, config)
+        changes = {} if learning_rate is None else {"learning_rate": learning_rate}
+        note(directory.history, "resumed", frames=start, **changes)
+        _consume(config, directory, snapshot, stop, display, until=until)
+
+
+def newest_snapshot(directory: RunDirectory) -> Snapshot | None:
+    """Of the run whose configuration lies beside it; None if it has saved none yet."""
     newest = directory.newest_checkpoint
-    _consume(config, directory, load_checkpoint(newest) if newest else None, display, until=until)
+    if newest is None:
+        return None
+    snapshot = load_checkpoint(newest, run=run_id(directory.config))
+    if missing := {"frames", "learner_steps", "scores"} - snapshot.record.keys():
+        raise CheckpointError(f"{newest / STATE} lacks {min(missing)}; {remedy(newest)}")
+    return snapshot
+
+
+def resume_command(out: Path) -> str:
+    return f"kickstart train --resume {shlex.quote(str(out))}"
+
+
+def _slowed(config: Config, learning_rate: str, start: int) -> Config:
+    """With a learning rate that is nowhere higher from `start` on. Raises ValueError if it is."""
+    slowed = config.changed(learning_rate=learning_rate)
+    slowed.check()
+    before, now = (c.parsed("learning_rate") for c in (config, slowed))
+    moments = np.linspace(start, config.total_frames, 1000, dtype=int).tolist()
+    if any(now.at(frames) > before.at(frames) * (1 + 1e-9) for frames in moments):
+        raise ValueError(
+            f"learning_rate {learning_rate!r} is above the run's {config.learning.learning_rate!r}; a resumed run may be given a "
+            "lower one only: begin a new run for any other change"
+        )
+    return slowed
 
 
 def _consume(
     config: Config,
     directory: RunDirectory,
     snapshot: Snapshot | None,
+    stop: Stop,
     display: Display | None,
     profile: bool = False,
     until: int | None = None,
@@ -75,10 +145,21 @@ def _consume(
     spent = max((line["seconds"] for line in lines), default=0.0)
     health = Health(facts_of(config, directory.path), lines)
     writer = MetricsWriter(directory.path, frames=start)
-    started, frames = time.perf_counter(), start
+    started, frames, run = time.perf_counter(), start, run_id(directory.config)
+
+    def keep_distance(frames: int) -> None:
+        rewrite_config(directory, config.changed(checkpoint_every=str(frames)))
+
+    def save(snapshot: Snapshot) -> None:
+        save_checkpoint(directory.checkpoints, snapshot, run=run)
+        if short_of := check_space(directory.path, size_of(snapshot)):
+            show.console.print(Text(short_of, style="yellow"), soft_wrap=True)
+
+    at = config.run.frames_at(config.total_frames)
+    saving = Saving(config.checkpoint_frames, at, stop=stop, decided=keep_distance)
     try:
-        with display or Display(config) as show:
-            updates = train(config, snapshot, _teacher_scores(directory))
+        with display or Display(config) as show, stop.at_a_good_moment():
+            updates = train(config, snapshot, read_teacher_scores(directory), saving=saving)
             updates = profiled(updates, directory.trace, show.console) if profile else updates
             for update, metrics in logged(updates, config.total_frames, start):
                 frames, metrics["seconds"] = update.frames, spent + time.perf_counter() - started
@@ -88,10 +169,19 @@ def _consume(
                 show(frames, metrics, tuple(health.standing.values()))
                 show.say(notices)
                 if update.snapshot:
-                    save_checkpoint(directory.checkpoints, update.snapshot)
+                    save(update.snapshot)
+                    if stop.number is not None and frames < config.total_frames:
+                        note(directory.history, "stopped", frames=frames, signal=stop.number)
+                        raise Stopped(stop.number, f"saved at {frames} frames", resume_command(directory.path))
                     if until is not None and until <= frames < config.total_frames:
                         return
         write_json(directory.end, {"frames": frames, "seconds": spent + time.perf_counter() - started})
+        note(directory.history, "finished", frames=frames)
+    except EnvironmentFault as fault:
+        if fault.snapshot and fault.snapshot.record["frames"] > start:
+            save_checkpoint(directory.checkpoints, fault.snapshot, run=run)
+            note(directory.history, "failed", frames=fault.snapshot.record["frames"], reason=str(fault))
+        raise
     finally:
         writer.close()
 
@@ -107,9 +197,13 @@ def logged(updates: Iterable[Update], total_frames: int, start: int) -> Iterator
             last, logged_at, kept = update.frames, now, []
 
 
-def measure_teachers(config: Config) -> dict[str, dict]:
-    """Each teacher's score on the tasks that it teaches, sampled episodes; checks suite, network and teachers on the way."""
-    suite, spaces, _, _ = build(config)
+def measure_teachers(config: Config, out: Path | None = None) -> dict[str, dict]:
+    """Each teacher's score on the tasks that it teaches, sampled episodes; checks suite, network, teachers, and the room for
+    checkpoints below `out` on the way."""
+    suite, spaces, _, learner = build(config)
+    weights = sum(parameter.nbytes for parameter in learner.network.parameters())
+    if out and (short_of := check_space(out, 3 * weights)):  # the optimiser keeps two numbers for each
+        raise ValueError(short_of)
     tasks = spaces.task_of_column(config.learning.envs_per_task, config.machine.env_groups)
     teachers = build_teachers(config.teaching.references, [task.name for task in suite.tasks], spaces, tasks)
     taught = {int(tasks[column]) for teacher in teachers.assignments for column in teacher.columns}
@@ -122,11 +216,6 @@ def measure_teachers(config: Config) -> dict[str, dict]:
             heard = "not listened to there" if follows_scores else "listened to all the same, as --schedule says"
             Console().print(f"{name} is no better than random on {', '.join(useless)}: {heard}", highlight=False)
     return scores
-
-
-def _teacher_scores(directory: RunDirectory) -> dict[str, dict] | None:
-    path = directory.teacher_scores
-    return json.loads(path.read_text()) if path.exists() else None
 
 
 def facts_of(config: Config, out: Path) -> Facts:
@@ -144,7 +233,7 @@ def facts_of(config: Config, out: Path) -> Facts:
         most_entropy=most,
         max_grad_norm=config.learning.learner.max_grad_norm,
         schedule=config.teaching.schedule,
-        teacher_scores={name: entry["tasks"] for name, entry in (_teacher_scores(RunDirectory(out)) or {}).items()},
+        teacher_scores={name: entry["tasks"] for name, entry in (read_teacher_scores(RunDirectory(out)) or {}).items()},
     )
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from kickstarting.algo.parsing import nearest
 from kickstarting.envs.backends import BACKENDS, check_frames
+from kickstarting.trust import check_trusted
 
 _HERE = Path(__file__).parent
 
@@ -105,6 +106,20 @@ def load_suite(name: str) -> Suite:
     raise ValueError(f"unknown suite {name!r}; {hint}")
 
 
+def suite_file(name: str) -> Path | None:
+    """The TOML file behind a suite's name; None for the id of an environment."""
+    file = name.partition(":")[0]
+    if file in builtin_suites():
+        return _HERE / f"{file}.toml"
+    return Path(file) if file.endswith(".toml") else None
+
+
+def env_in(name: str) -> str:
+    """The environment's id in the name of a suite of one, without the backend's name; empty for other suites."""
+    backend, _, env_id = name.partition(":")
+    return "" if suite_file(name) else env_id if backend in BACKENDS else name
+
+
 def _part(suite: Suite, patterns: str) -> Suite:
     names = [task.name for task in suite.tasks]
     for pattern in patterns.split(","):
@@ -153,6 +168,7 @@ def _task(entry: dict[str, Any], path: Path) -> Task:
     entry.setdefault("name", entry["env_id"])
     if entry.get("action_repeat", 1) < 1:
         raise ValueError(f"{path}: task {entry['name']!r} has action_repeat {entry['action_repeat']}; it must be at least 1")
+    check_trusted(str(entry["env_id"]), path)  # a Task looks at its environment
     task = Task(**entry)
     if task.metric not in ("return", "success"):
         raise ValueError(f"{path}: task {task.name!r} has metric {task.metric!r}; known: return, success")

@@ -12,7 +12,7 @@ from kickstarting.envs import TaskSpaces
 from kickstarting.teachers.adapters import adapt
 from kickstarting.teachers.batching import Assignment
 from kickstarting.teachers.label import Teachers
-from kickstarting.teachers.origins import digest, load_teacher
+from kickstarting.teachers.origins import absolute, digest, load_teacher
 from kickstarting.teachers.protocol import Teacher
 from kickstarting.teachers.references import Reference, names_of, parse_reference
 
@@ -39,7 +39,7 @@ def build_teachers(
         if key not in loaded:
             check_pin(reference)
             loaded[key] = adapt(
-                load_teacher(reference.ref, device), reference.adapters, spaces.observation_space, spaces.action_space
+                load_teacher(reference.where, device), reference.adapters, spaces.observation_space, spaces.action_space
             )
         columns = torch.from_numpy(np.flatnonzero(np.isin(task_of_column, tasks)))
         assignments.append(Assignment(loaded[key], columns, name))
@@ -47,13 +47,13 @@ def build_teachers(
 
 
 def pinned(references: Sequence[Reference]) -> tuple[Reference, ...]:
-    """The references with the SHA-256 of what lies behind them now, where they have none yet."""
-    return tuple(r if r.sha256 else replace(r, sha256=digest(r.ref)) for r in references)
+    """The references with the place and the SHA-256 of what lies behind them now, where they have none yet."""
+    return tuple(r if r.sha256 else replace(r, path=absolute(r.ref), sha256=digest(r.ref)) for r in references)
 
 
 def check_pin(reference: Reference) -> None:
     """Raise ValueError if another teacher lies behind a reference than when it was pinned."""
-    if reference.sha256 and (now := digest(reference.ref)) != reference.sha256:
+    if reference.sha256 and (now := digest(reference.where)) != reference.sha256:
         raise ValueError(
             f"teacher {reference.ref} has SHA-256 {now[:12]}..., but this run began with {reference.sha256[:12]}...; "
             "put back the teacher that it began with, or begin a new run with the other one"

@@ -24,9 +24,16 @@ class Reference:
     """Between the student's environments and the teacher, the student's side first (`teachers/adapters.py`)."""
     sha256: str = ""
     """Of the policy behind the reference; empty before a run has begun."""
+    path: str = ""
+    """The absolute path of a reference that is a path, since then."""
 
     def __str__(self) -> str:
         return self.ref if self.pattern == "*" else f"{self.pattern}={self.ref}"
+
+    @property
+    def where(self) -> str:
+        """What to load it by."""
+        return self.path or self.ref
 
     def tasks(self, names: Sequence[str]) -> list[int]:
         """Indices of the tasks that it teaches. Raises ValueError if there are none."""

@@ -20,11 +20,28 @@ from kickstarting.console import visible
 from kickstarting.runs.files import FileError, read_bytes, write_text
 
 FORMAT = 1
-SPELLED = {"total_frames": "frames", "teachers": "teacher", "network_options": "network_option"}
+SPELLED = {
+    "total_frames": "frames",
+    "teachers": "teacher",
+    "network_options": "network_option",
+    "trust_modules": "trust_module",
+}
 """Fields whose option has another name."""
 OF_THE_RUN = (
     *("suite", "network", "network_options", "total_frames", "seed", "name", "teachers", "teacher_adapters", "teacher_shares"),
-    *("checkpoint_every", "score_window", "precision", "device", "overlap", "env_groups", "torch_threads", "environment_threads"),
+    *(
+        "checkpoint_every",
+        "checkpoint_at",
+        "score_window",
+        "trust_modules",
+        "inputs",
+        "precision",
+        "device",
+        "overlap",
+        "env_groups",
+        "torch_threads",
+        "environment_threads",
+    ),
 )
 """Fields of Config that say what is trained, where, and how it is measured, but not how it learns."""
 OF_THE_COMMAND = (*SPELLED.values(), "out", "resume", "profile", "recipe", "threads")

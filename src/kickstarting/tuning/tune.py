@@ -9,19 +9,24 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from kickstarting.config import Config, config_from_json, flat
+from kickstarting.config import Config, flat
 from kickstarting.console import say
 from kickstarting.launch.sweep import Part, SweepError, run_all
-from kickstarting.runs.files import blaming, check_writable, make_directory, read_json, typed, write_json
+from kickstarting.runs.configuration import FORMAT, begin_run, checked_config, read_run_file
+from kickstarting.runs.files import blaming, check_writable, make_directory, typed, write_json, write_signed
 from kickstarting.runs.layout import JobDirectory, RunDirectory, TuneDirectory
 from kickstarting.runs.metrics import read_metrics
+from kickstarting.runs.ownership import check_free, written_by_us
 from kickstarting.runs.run import measure_teachers, versions
+from kickstarting.runs.signals import listening, resumed_by
+from kickstarting.trust import trust
 from kickstarting.tuning.display import RungProgress, plan_table, results_table, said_score, searched
 from kickstarting.tuning.halving import Rung, draw, plan, ranked, rung_score, slice_frames, survivors
 from kickstarting.tuning.recipe import OF_THE_RUN, differing, words, write_recipe
@@ -65,14 +70,19 @@ def run_tune(config: Config, budget: int, out: Path, *, jobs: int = 0, console: 
             f"schedule is {config.teaching.schedule}, which no factor changes; name one, as linear:1:0:20%, or leave it out"
         )
     config.check()
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        more = f", or continue it with --resume {out}" if TuneDirectory(out).begun else ""
-        raise ValueError(f"{out} is in use already; choose another --out{more}")
     check_writable(out)
     plan(budget, config.total_frames)
+    check_free(out, "tune", resume_command(out))
+    with listening(), written_by_us(out):
+        check_free(out, "tune", resume_command(out))
+        _begin_tune(config, budget, out, jobs)
+        _tune(read_tune(out, config.trusted_modules), jobs, console)
+
+
+def _begin_tune(config: Config, budget: int, out: Path, jobs: int) -> None:
     threads = config.machine.torch_threads or max(1, (os.cpu_count() or 1) // (jobs or os.cpu_count() or 1))
     ours = config.changed(torch_threads=threads, checkpoint_every=str(slice_frames(config.total_frames))).on_this_machine()
-    scores = measure_teachers(ours)  # and with it every error that can be found before the work
+    scores = measure_teachers(ours, out)  # and with it every error that can be found before the work
     another = replace(config, seed=config.seed + 1)
     for_command = [name for name in flat(config) if name != "suite"]
     data = {
@@ -83,28 +93,34 @@ def run_tune(config: Config, budget: int, out: Path, *, jobs: int = 0, console: 
         "teacher_scores": scores,
         "versions": versions(),
     }
-    make_directory(out)
-    write_json(TuneDirectory(out).tune, data)
-    _tune(read_tune(out), jobs, console)
+    write_signed(TuneDirectory(out).tune, {"format": FORMAT, **data})
 
 
-def resume_tune(out: Path, *, jobs: int = 0, console: Console) -> None:
+def resume_tune(out: Path, *, jobs: int = 0, console: Console, trust_modules: Sequence[str] = ()) -> None:
     """Continue a killed tune; what it finished is not trained again, and it ends with the same recipe."""
-    tuning = read_tune(out)
-    if TuneDirectory(out).finished:
-        raise ValueError(f"{out} is finished; there is nothing to resume: its recipe is {TuneDirectory(out).recipe}")
-    _tune(tuning, jobs, console)
+    if not TuneDirectory(out).begun:
+        read_tune(out)  # says what is missing
+    with listening(), written_by_us(out):
+        tuning = read_tune(out, trust_modules)
+        if TuneDirectory(out).finished:
+            raise ValueError(f"{out} is finished; there is nothing to resume: its recipe is {TuneDirectory(out).recipe}")
+        tuning.config.check_inputs()
+        _tune(tuning, jobs, console)
 
 
-def read_tune(out: Path) -> Tuning:
-    """Raises ValueError if there is no tune.json, or it is not of this version."""
+def resume_command(out: Path) -> str:
+    return f"kickstart tune --resume {shlex.quote(str(out))}"
+
+
+def read_tune(out: Path, trust_modules: Sequence[str] = ()) -> Tuning:
+    """Raises ValueError if there is no tune.json, it is not of this version, or names a module that is not trusted."""
+    trust(trust_modules)
     path = TuneDirectory(out).tune
     if not path.exists():
         raise ValueError(f"no tune at {out}; start one with `kickstart tune SUITE --budget FRAMES --out {out}`")
-    data = read_json(path, remedy=REMEDY)
+    data = read_run_file(path)
     with blaming(path, remedy=REMEDY):
-        config = config_from_json(typed(data["config"], dict, "'config'"))
-        config.check()
+        config = checked_config(typed(data["config"], dict, "'config'"), path).changed(trust_modules=tuple(trust_modules))
         tuning = Tuning(
             out,
             config,
@@ -112,9 +128,7 @@ def read_tune(out: Path) -> Tuning:
             command=typed(data["command"], str, "'command'"),
             train=typed(data["train"], str, "'train'"),
             teacher_scores=typed(data["teacher_scores"], dict, "'teacher_scores'"),
-            versions={
-                name: typed(version, str, "a version") for name, version in typed(data["versions"], dict, "'versions'").items()
-            },
+            versions={name: typed(x, str, "a version") for name, x in typed(data["versions"], dict, "'versions'").items()},
         )
         tuning.configurations()
         return tuning
@@ -132,7 +146,8 @@ def _tune(tuning: Tuning, jobs: int, console: Console) -> None:
     for n, rung in enumerate(rungs):
         parts = {tuning.run(i): Part(configs[i], rung.frames) for i in running}
         progress = RungProgress({tuning.run(i): configs[i] for i in running}, rungs, n, console)
-        run_all(parts, jobs=jobs, console=console, progress=progress)
+        with resumed_by(resume_command(tuning.out)):
+            run_all(parts, jobs=jobs, console=console, progress=progress)
         results.append({i: _score(tuning.run(i), rung.frames) for i in running})
         if not ranked(results[-1]):
             raise SweepError(_why_no_score(tuning, running, rung))
@@ -145,8 +160,7 @@ def _begin(out: Path, config: Config, tuning: Tuning) -> None:
     """A run's directory, from which it is resumed even for its first frame: teachers are measured once for all."""
     if not RunDirectory(out).begun:
         make_directory(out)
-        write_json(RunDirectory(out).teacher_scores, tuning.teacher_scores)
-        write_json(RunDirectory(out).config, {**config.to_json(), "versions": tuning.versions})
+        begin_run(RunDirectory(out), config, tuning.teacher_scores, tuning.versions)
 
 
 def _score(out: Path, frames: int) -> float | None:

@@ -28,6 +28,14 @@ def digest(ref: str) -> str:
     return origin.digest(name)
 
 
+def absolute(ref: str) -> str:
+    """A reference that means the same wherever a later process stands."""
+    prefix, colon, name = ref.partition(":")
+    if colon and prefix in ORIGINS:
+        return f"{prefix}:{Path(name).resolve()}" if prefix == "run" else ref
+    return str(Path(ref).resolve())
+
+
 def find_origin(ref: str) -> tuple[ModuleType, str]:
     """The origin of a reference, and its name there. A path that nobody recognises is taken for a run's, which says what is
     missing there."""

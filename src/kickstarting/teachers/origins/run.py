@@ -50,7 +50,7 @@ def read_policy(path: Path, ref: str) -> Policy:
     """The policy of a run directory or a checkpoint, frozen and in evaluation mode. Raises CheckpointError if there is none
     there, or it is damaged."""
     snapshot = read_snapshot(path)
-    spec = NetworkSpec.from_json(snapshot.record["spec"])
+    spec = NetworkSpec.from_json(snapshot.record["spec"], path)
     distribution = make_distribution(spec.action_space)
     network = spec.build(distribution)
     load_weights(network, snapshot, ref)
