@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -73,7 +73,7 @@ def plain_line(config: Config, frames: int, metrics: dict[str, float | None]) ->
     return "  ".join(parts)
 
 
-def finite(metrics: Mapping[str, float | None]) -> dict[str, float | None]:
+def finite(metrics: Mapping[str, Any]) -> dict[str, Any]:
     """With nothing for what is no finite number, of which nothing can be drawn."""
     return {name: value if value is not None and math.isfinite(value) else None for name, value in metrics.items()}
 

@@ -209,7 +209,7 @@ def _columns(lines: list[dict[str, Any]]) -> dict[str, np.ndarray]:
 
 def _read_teacher_scores(path: Path, digest: object) -> dict[str, TeacherScore]:
     """digest: of what the run began with, where its configuration says so."""
-    if digest is None and not path.exists():
+    if digest is None and not os.path.lexists(path):
         return {}
     data = read_json(path, remedy=REMEDY)
     if digest not in (None, digest_of(data)):

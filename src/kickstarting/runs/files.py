@@ -12,7 +12,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 SIGNATURE = "self_sha256"
 LARGEST = 1e100
@@ -160,7 +160,7 @@ def typed(value: Any, kind: type[T], what: str) -> T:
     else:
         fits = isinstance(value, kind)
     if fits:
-        return kind(value)
+        return cast(T, float(value) if kind is float else value)
     raise ValueError(f"{what} is {shown(value)}, not {KINDS[kind]}")
 
 
