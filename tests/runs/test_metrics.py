@@ -92,7 +92,7 @@ def test_what_is_no_file_stops_no_display(path, kind, monkeypatch):
 def test_a_disk_that_is_full_is_said_in_one_line(tmp_path, monkeypatch):
     writer = MetricsWriter(tmp_path, board=False)
     writer.write(10, {"score": 1.0})
-    full = open("/dev/full", "w", encoding="utf-8")
+    full = Path("/dev/full").open("w", encoding="utf-8")  # noqa: SIM115, since the writer closes it
     monkeypatch.setattr(writer, "_file", full)
     with pytest.raises(
         FileError, match=r"the metrics in .* cannot be written: No space left on device; free space .*, then resume"

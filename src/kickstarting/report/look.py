@@ -17,7 +17,7 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#b0609a", "#b8860b")
 DASHES: tuple[Any, ...] = ("-", (0, (7, 2.5)), (0, (1.5, 1.5)), (0, (7, 2, 1.5, 2)))  # points
 TEACHER_DASH = (0, (4, 3))
 MARKERS = ("D", "o", "^", "s", "v", "P")
-LONGEST = 60  # characters of a name in a figure; the tables have all of it
+LONGEST = 48  # characters of a name in a figure; the tables have all of it
 WIDTH = 5.4  # inches; 9-point type is still readable when a phone shows it three inches wide
 
 # name of the CSS variable: (in the light, in the dark). Every colour of a figure is here, so that a page can turn dark.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -23,7 +24,7 @@ def check_out(out: Path) -> None:
     check_writable(out)
     report = ReportDirectory(out)
     figures = [path for stem in FIGURES for suffix in ("png", "svg") for path in out.glob(f"{stem}.{suffix}")]
-    present = [path for path in (report.numbers, report.table, report.page, *figures) if path.exists() or path.is_symlink()]
+    present = [path for path in (report.numbers, report.table, report.page, *figures) if os.path.lexists(path)]
     for path in present:
         check_replaceable(path)
     if present and not _is_ours(report):

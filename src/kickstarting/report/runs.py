@@ -140,7 +140,7 @@ def _folders(directory: Path) -> list[Path]:
 def load_run(directory: Path) -> Run:
     """Read one run directory. Raises FileError if a file in it is missing or damaged."""
     files, population = RunDirectory(directory), PopulationDirectory(directory.parent)
-    if not files.config.exists():
+    if not os.path.lexists(files.config):
         raise FileError(f"{files.config} is missing; {directory} is not a complete run directory, leave it out or run it again")
     config = all_visible(read_json(files.config, remedy=REMEDY))
     with blaming(files.config, remedy=REMEDY):

@@ -78,17 +78,17 @@ def check_writable(directory: Path) -> None:
         with tempfile.TemporaryFile(dir=there) as file:  # permissions say little of a full, remote or read-only disk
             file.write(bytes(4096))
     except OSError as error:
-        why = "it is no directory" if there.exists() and not there.is_dir() else error.strerror or error
+        why = "it is no directory" if os.path.exists(there) and not os.path.isdir(there) else error.strerror or error
         below = "" if there == directory.absolute() else f" below {there}"
         raise FileError(f"{directory} cannot be written{below}: {why}; choose another directory") from error
 
 
 def check_replaceable(path: Path) -> None:
     """Raise FileError if something is at this path that a file must not take the place of: a directory, a link, a device."""
-    if path.is_symlink():
+    if os.path.islink(path):
         raise FileError(f"{path} is a link to {os.readlink(path)}; name the file itself, or remove the link")
-    if path.exists() and not path.is_file():
-        raise FileError(f"{path} is {'a directory' if path.is_dir() else 'no regular file'}; name another file")
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise FileError(f"{path} is {'a directory' if os.path.isdir(path) else 'no regular file'}; name another file")
 
 
 def _is_there(path: Path) -> bool:

@@ -109,7 +109,7 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
 
     Raises FileError if the file is missing or cannot be read.
     """
-    if not path.exists():
+    if not os.path.lexists(path):
         raise FileError(f"{path} is missing; {path.parent} is not a complete run directory, leave it out or run it again")
     texts = read_bytes(path, remedy="leave the run out, or fix permissions").split(b"\n")
     lines: list[dict[str, Any]] = []

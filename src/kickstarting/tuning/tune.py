@@ -116,7 +116,7 @@ def read_tune(out: Path, trust_modules: Sequence[str] = ()) -> Tuning:
     """Raises ValueError if there is no tune.json, it is not of this version, or names a module that is not trusted."""
     trust(trust_modules)
     path = TuneDirectory(out).tune
-    if not path.exists():
+    if not os.path.lexists(path):
         raise ValueError(f"no tune at {out}; start one with `kickstart tune SUITE --budget FRAMES --out {out}`")
     data = read_run_file(path)
     with blaming(path, remedy=REMEDY):
