@@ -38,8 +38,8 @@ test: install ## Run the tests, without those that learn for minutes
 test-learning: install ## Run the tests that learn for minutes
 	$(BIN)/pytest -m slow
 
-test-nightly: install ## Run the demo as it is committed and hold its scores to their bounds
-	$(BIN)/pytest -m slow tests/test_demo.py
+test-nightly: install ## The demo held to its bounds, fifty kills, and thousands of random inputs
+	$(BIN)/pytest -m slow tests/test_demo.py tests/test_kills.py
 
 test-oldest: $(OLDEST)/.installed ## Run the tests with the oldest Python and packages that pyproject.toml admits
 	$(OLDEST)/bin/pytest -o addopts="$(UNCHECKED)" -m "not slow"

@@ -123,6 +123,7 @@ class Actor:
                         started = time.perf_counter()
                         env.send(actions[t, columns].cpu().numpy(), g)
                         waited += time.perf_counter() - started
+        env.check(inputs.observations, rewards)
         self._inputs = inputs
         trajectory = Trajectory(
             inputs=inputs,

@@ -18,6 +18,7 @@ from kickstarting.help import flowing_help
 from kickstarting.launch.sweep import SweepError
 from kickstarting.learner import TrainingError
 from kickstarting.population.config import PopulationConfig
+from kickstarting.ranges import COUNT, FRAMES, JOBS, NOWHERE, SEED, Place, checked
 from kickstarting.runs.layout import PopulationDirectory, ReportDirectory
 from kickstarting.runs.signals import Stopped, listening, resumed_by
 from kickstarting.trust import trust
@@ -25,12 +26,25 @@ from kickstarting.tuning.recipe import apply, read_recipe
 
 console = Console()
 
+Where = Annotated[
+    Path,
+    Place(),
+    tyro.constructors.PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="PATH",
+        instance_from_str=lambda words: Path(words[0]) if words[0].strip() else NOWHERE,
+        is_instance=lambda x: isinstance(x, Path),
+        str_from_instance=lambda x: [str(x)],
+    ),
+]
+"""A path that is not empty."""
+
 
 def train(
     config: tyro.conf.OmitArgPrefixes[Config],
-    out: Path | None = None,
-    resume: Path | None = None,
-    recipe: Path | None = None,
+    out: Where | None = None,
+    resume: Where | None = None,
+    recipe: Where | None = None,
     profile: bool = False,
 ) -> None:
     """Train a student, from scratch or kickstarted by teachers.
@@ -51,6 +65,7 @@ def train(
         console.print(f"finished; the run is in {resume}")
         return
     config = _complete(config, recipe)
+    config.check()
     out = out or _default_out(config, config.group)
     runs.run(config, out, profile=profile)
     console.print(f"finished; the run is in {out}: compare it with `kickstart compare {out} ...`")
@@ -59,9 +74,9 @@ def train(
 def population(
     config: tyro.conf.OmitArgPrefixes[Config],
     pbt: tyro.conf.OmitArgPrefixes[PopulationConfig],
-    out: Path | None = None,
-    resume: Path | None = None,
-    recipe: Path | None = None,
+    out: Where | None = None,
+    resume: Where | None = None,
+    recipe: Where | None = None,
 ) -> None:
     """Evolve a population of students that take turns on this machine (population based training).
 
@@ -88,10 +103,10 @@ def population(
 
 def tune(
     config: tyro.conf.OmitArgPrefixes[Config],
-    budget: Frames | None = None,
-    out: Path | None = None,
-    resume: Path | None = None,
-    jobs: int = 0,
+    budget: Annotated[Frames, FRAMES] | None = None,
+    out: Where | None = None,
+    resume: Where | None = None,
+    jobs: Annotated[int, JOBS] = 0,
 ) -> None:
     """Search around the given settings by successive halving, and write the best as a recipe for `train`.
 
@@ -135,18 +150,18 @@ def _only_with_resume(resume: Path, config: Config, *allowed: str) -> set[str]:
 
 
 def _default_out(config: Config, name: str) -> Path:
-    suite = re.sub(r"[^\w.-]+", "-", config.suite.rpartition("/")[2].replace(".toml", ""))
-    return Path("runs") / suite.strip("-") / f"{name}-{config.seed}"
+    suite = re.sub(r"[^\w.-]+", "-", config.suite.rpartition("/")[2].replace(".toml", "")).strip("-.")[:100]
+    return Path("runs") / (suite or "suite") / f"{name}-{config.seed}"
 
 
 def evaluate(
     ref: tyro.conf.Positional[str],
     suite: tyro.conf.Positional[str],
-    episodes: int = 100,
+    episodes: Annotated[int, COUNT] = 100,
     greedy: bool = False,
-    seed: int = 1_000_003,
+    seed: Annotated[int, SEED] = 1_000_003,
     trust_module: tyro.conf.UseAppendAction[tuple[str, ...]] = (),
-    json_file: Annotated[Path | None, tyro.conf.arg(name="json")] = None,
+    json_file: Annotated[Where | None, tyro.conf.arg(name="json")] = None,
 ) -> None:
     """Run whole episodes of every task with frozen weights, and print return, success and score.
 
@@ -178,7 +193,7 @@ def evaluate(
 
 def compare(
     directories: tyro.conf.Positional[tuple[Path, ...]],
-    out: Path = Path("comparison"),
+    out: Where = Path("comparison"),
     baseline: str | None = None,
 ) -> None:
     """Compare runs as the paper's Table 1 does: grouped by name over seeds, with intervals, curves and a page.
@@ -205,7 +220,7 @@ def suites() -> None:
     console.print("Any EnvPool or Gymnasium environment id is a suite, too, and so is a .toml file like these.")
 
 
-def demo(full: bool = False, out: Path = Path("runs/demo"), frames: Frames | None = None) -> None:
+def demo(full: bool = False, out: Where = Path("runs/demo"), frames: Annotated[Frames, FRAMES] | None = None) -> None:
     """Run the main job: a shipped small teacher kickstarts a large student, beside the same student from scratch.
 
     Args:
@@ -222,10 +237,10 @@ def demo(full: bool = False, out: Path = Path("runs/demo"), frames: Frames | Non
 def reproduce(
     name: tyro.conf.Positional[str] = "",
     scale: str = "cpu",
-    seeds: int | None = None,
-    out: Path | None = None,
+    seeds: Annotated[int, COUNT] | None = None,
+    out: Where | None = None,
     resume: bool = False,
-    jobs: int = 0,
+    jobs: Annotated[int, JOBS] = 0,
 ) -> None:
     """Run one of the paper's experiments to its end and write its table, figures and page. Without a name: list them.
 
@@ -259,6 +274,7 @@ def main() -> None:
     commands |= {"reproduce": reproduce, "demo": demo, "suites": suites}
     try:
         with listening(), flowing_help():
+            commands = {name: checked(command) for name, command in commands.items()}
             tyro.extras.subcommand_cli_from_dict(commands, prog="kickstart", description=__doc__)
     except (ValueError, OSError, TrainingError, EnvironmentFault, SweepError) as error:
         sys.exit(f"kickstart: error: {error}")

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
 
 import tyro
 
-from kickstarting.algo.parsing import nearest, parse_frames, parse_rate, parse_schedule
+from kickstarting.algo.parsing import Rate, nearest, parse_frames, parse_schedule
 from kickstarting.algo.schedules import Schedule
 from kickstarting.learner import LearnerConfig
 from kickstarting.machine import MachineConfig
+from kickstarting.ranges import COUNT, FRAMES, SEED, Name, Range, check_fields
 from kickstarting.runs.files import file_digest
 from kickstarting.suites.suite import env_in, suite_file
 from kickstarting.teachers.build import pinned
@@ -40,6 +41,8 @@ Frames = Annotated[
 
 
 AUTO = "auto"
+FORMAT = 2
+"""Of configurations as JSON; those of earlier versions do not say one."""
 
 SCHEDULED = ("learning_rate", "entropy_cost", "policy_cost", "baseline_cost")
 """What is a number or a schedule, in the order of the learner's `Hyperparameters`."""
@@ -49,26 +52,18 @@ SCHEDULED = ("learning_rate", "entropy_cost", "policy_cost", "baseline_cost")
 class LearningConfig:
     """How the student learns: from how much experience, at which rate, at which costs."""
 
-    learning_rate: str = "linear:3e-3:3e-4:100%"
+    learning_rate: Annotated[str, Rate(1e30)] = "linear:3e-3:3e-4:100%"
     """A number or a schedule."""
-    entropy_cost: str = "0.01"
+    entropy_cost: Annotated[str, Rate(1e6)] = "0.01"
     """A number or a schedule."""
-    policy_cost: str = "1"
+    policy_cost: Annotated[str, Rate(1e6)] = "1"
     """Weight of the policy gradient and the entropy, a number or a schedule. step:0:1:5% warms up the critic before the rewards
     may change the policy. 0, with --baseline-cost 0, is policy distillation on the student's own trajectories."""
-    baseline_cost: str = "0.5"
+    baseline_cost: Annotated[str, Rate(1e6)] = "0.5"
     """Weight of the critic's loss, a number or a schedule."""
-    envs_per_task: int = 16
-    unroll_length: int = 32
+    envs_per_task: Annotated[int, Range(1, 10**5)] = 16
+    unroll_length: Annotated[int, Range(1, 10**5)] = 32
     learner: LearnerConfig = field(default_factory=LearnerConfig)
-
-    def check(self, total_frames: int) -> None:
-        """Raise ValueError, with the remedy, for what cannot work."""
-        self.learner.check()
-        for name in ("envs_per_task", "unroll_length"):
-            _at_least_1(name, getattr(self, name))
-        for name in SCHEDULED:
-            parse_rate(name, getattr(self, name), total_frames)
 
 
 @dataclass(frozen=True)
@@ -80,7 +75,7 @@ class RunConfig:
     Environments restart there, so that a resumed run equals an uninterrupted one."""
     checkpoint_at: tuple[str, ...] = ()
     """Further frames to save at, which repeats a run that a signal stopped there; of a population's member as MEMBER:FRAMES."""
-    score_window: int = 50
+    score_window: Annotated[int, COUNT] = 50
     """Number of episodes of each task over which the training score is averaged."""
 
     def check(self, total_frames: int) -> None:
@@ -120,10 +115,10 @@ class Config:
     """small, large, or package.module:Class."""
     network_options: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(name="network-option")] = ()
     """KEY=VALUE, overrides the network's preset: lstm=512, channels=(16,32)."""
-    total_frames: Annotated[Frames, tyro.conf.arg(name="frames")] = 1_000_000
+    total_frames: Annotated[Frames, tyro.conf.arg(name="frames"), FRAMES] = 1_000_000
     """Simulator frames to train for: 250000, 250k, 1.5M."""
-    seed: int = 0
-    name: str = ""
+    seed: Annotated[int, SEED] = 0
+    name: Annotated[str, Name()] = ""
     """Reports treat runs of one name as seeds of one experiment; `scratch` or `kickstarted` unless given."""
     trust_modules: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(name="trust-module")] = ()
     """A module whose code may run because a file names it: a teacher's or a run's network, an environment of a suite."""
@@ -146,10 +141,8 @@ class Config:
     def check(self) -> None:
         """Raise ValueError, with the remedy, for what cannot work. Called before any work; not on construction, where a
         command line would bury the reason."""
-        _at_least_1("total_frames", self.total_frames)
-        self.learning.check(self.total_frames)
+        check_fields(self, max(1, self.total_frames))
         self.teaching.check(self.total_frames, self.learning.envs_per_task)
-        _at_least_1("score_window", self.run.score_window)
         self.run.check(self.total_frames)
         self.machine.check()
         self.parsed_network_options()
@@ -214,14 +207,9 @@ class Config:
 
     def to_json(self) -> dict[str, Any]:
         teachers = [reference.to_json() for reference in self.teaching.references]
-        data = {**dataclasses.asdict(self), "name": self.group}
+        data = {"format": FORMAT, **dataclasses.asdict(self), "name": self.group}
         del data["trust_modules"]  # that a file asks for trust is no reason to give it
         return {**data, "teaching": {**data["teaching"], "teachers": teachers}}
-
-
-def _at_least_1(name: str, value: int) -> None:
-    if value < 1:
-        raise ValueError(f"{name} is {value}; it must be at least 1")
 
 
 GROUPS = ("teaching", "learning", "learner", "loss", "run", "machine")

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
+from gymnasium import spaces
 
 from kickstarting.actor import Actor, Episode
-from kickstarting.envs import MultiTaskEnv, describe
+from kickstarting.envs import TIMEOUT, MultiTaskEnv, describe
 from kickstarting.networks import Network
 from kickstarting.suites import Suite, load_suite
 from kickstarting.teachers import AsNetwork, Teachers, adapt, load_teacher
 from kickstarting.types import Inputs, Output
 
 UNROLL_LENGTH = 16
+EPISODE_LIMIT = 30_000
+"""Agent steps after which an episode is taken for one that never ends; Atari's have 27,000 at most."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,8 @@ class TaskResult:
     score_error: float
     """Its standard error."""
     length: float
+    cut: int = 0
+    """How many of the episodes had not ended at the limit, and count with what they had."""
 
 
 def evaluate(
@@ -42,34 +48,45 @@ def evaluate(
     greedy: bool = False,
     envs_per_task: int = 16,
     num_actions: int = 0,
+    episode_limit: int = EPISODE_LIMIT,
+    timeout: float = TIMEOUT,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[TaskResult]:
     """Run `episodes` episodes of each task (rounded up to a multiple of the environments) and average.
 
     Every environment contributes the same number of episodes, its first ones, so that short episodes do not count more.
     num_actions: of the network, where the suite is a part of a larger one. progress: called with episodes done and wanted.
+
+    episode_limit: agent steps at which an episode is cut; it counts with what it has, and is the last of its environment, which
+    cannot be told to start anew. timeout: seconds for an answer of an environment. Raises EnvironmentFault.
     """
     envs_per_task = min(envs_per_task, episodes)
     each = -(-episodes // envs_per_task)
-    env = MultiTaskEnv(suite.tasks, envs_per_task, seed=seed, num_actions=num_actions)
-    actor = Actor(env, network, UNROLL_LENGTH, seed=seed, greedy=greedy, device=_device_of(network))
+    env = MultiTaskEnv(suite.tasks, envs_per_task, seed=seed, num_actions=num_actions, timeout=timeout)
     kept: list[list[Episode]] = [[] for _ in range(env.num_envs)]
-    try:
-        while any(len(episodes_of) < each for episodes_of in kept):
+    cut: set[int] = set()
+    with closing(env):
+        kind = _RandomActor if isinstance(network, _Uniform) else _EvaluatingActor
+        actor = kind(env, network, UNROLL_LENGTH, seed=seed, greedy=greedy, device=_device_of(network))
+        while waiting := [column for column, ended in enumerate(kept) if len(ended) < each and column not in cut]:
             actor.unroll()
             for episode in actor.drain_episodes():
                 kept[episode.column] = [*kept[episode.column], episode][:each]
+            for column in waiting:
+                if len(kept[column]) < each and (episode := actor.unended(column)).length >= episode_limit:
+                    kept[column].append(episode)
+                    cut.add(column)
             if progress:
                 progress(sum(map(len, kept)), each * env.num_envs)
-    finally:
-        env.close()
     results = []
     for i, task in enumerate(suite.tasks):
-        ended = [episode for column in np.flatnonzero(env.task_of_column == i) for episode in kept[column]]
+        columns = np.flatnonzero(env.task_of_column == i).tolist()
+        ended = [episode for column in columns for episode in kept[column]]
         mean_return, success, length = np.mean([(e.episode_return, e.success, e.length) for e in ended], axis=0)
         metrics = [task.metric_of(e.episode_return, e.success) for e in ended]
         score, error = task.score(float(np.mean(metrics))), task.score_error(metrics)
-        results.append(TaskResult(task.name, len(ended), float(mean_return), float(success), score, error, float(length)))
+        means = float(mean_return), float(success), score, error, float(length)
+        results.append(TaskResult(task.name, len(ended), *means, cut=len(cut.intersection(columns))))
     return results
 
 
@@ -78,15 +95,24 @@ LEAST_TEACHER_SCORE = 1.0
 """What a teacher must reach (of 100) above random on a task, besides its standard error, to be better than it."""
 
 
-def measure_teachers(teachers: Teachers, suite: Suite, task_of_column: np.ndarray, seed: int) -> dict[str, dict[str, Any]]:
+def measure_teachers(
+    teachers: Teachers,
+    suite: Suite,
+    task_of_column: np.ndarray,
+    seed: int,
+    *,
+    episode_limit: int = EPISODE_LIMIT,
+    timeout: float = TIMEOUT,
+) -> dict[str, dict[str, Any]]:
     """Each teacher on the tasks that it teaches, in sampled episodes.
 
-    By its name: the mean `score`, `tasks` (scores) and `errors` (their standard errors) by task, and `no_better_than_random`,
-    the tasks on which it is not above the random policy by more than the standard error. Where the suite does not say what
+    By its name: the mean `score`, `tasks` (scores) and `errors` (their standard errors) by task, `cut` (episodes that had not
+    ended at the limit) by task that had some, and `no_better_than_random`, the tasks on which it is not above the random policy
+    by more than the standard error. Where the suite does not say what
     a random policy reaches, it is measured, too.
     """
     scores, random = {}, {}
-    options: dict[str, Any] = {"episodes": TEACHER_EPISODES, "seed": seed}
+    options: dict[str, Any] = {"episodes": TEACHER_EPISODES, "seed": seed, "episode_limit": episode_limit, "timeout": timeout}
     unknown = tuple(task for task in suite.tasks if task.random is None)
     size = teachers.distribution.size
     if teachers.assignments and unknown:
@@ -105,6 +131,7 @@ def measure_teachers(teachers: Teachers, suite: Suite, task_of_column: np.ndarra
             "no_better_than_random": [
                 r.task for r in results if not r.score - chance[r.task][0] > np.hypot(r.score_error, chance[r.task][1])
             ],
+            "cut": {r.task: r.cut for r in results if r.cut},
             "episodes": TEACHER_EPISODES,
         }
     return scores
@@ -116,11 +143,11 @@ def evaluate_ref(ref: str, suite_name: str, **options) -> list[TaskResult]:
     Raises ValueError if the policy reads or acts in other spaces than the suite has.
     """
     suite = load_suite(suite_name)
-    spaces = describe(suite.tasks)
+    known = describe(suite.tasks, timeout=options.get("timeout", TIMEOUT))
     if ref == "random":
-        return evaluate(_Uniform(spaces.distribution.size), suite, **options)
-    teacher = adapt(load_teacher(ref), (), spaces.observation_space, spaces.action_space)
-    return evaluate(AsNetwork(teacher, spaces.distribution, spaces.action_space), suite, **options)
+        return evaluate(_Uniform(known.distribution.size), suite, **options)
+    teacher = adapt(load_teacher(ref), (), known.observation_space, known.action_space)
+    return evaluate(AsNetwork(teacher, known.distribution, known.action_space), suite, **options)
 
 
 def _device_of(network: Any) -> str:
@@ -129,8 +156,32 @@ def _device_of(network: Any) -> str:
     return getattr(network, "device", "cpu")
 
 
+class _EvaluatingActor(Actor):
+    def unended(self, column: int) -> Episode:
+        """The episode under way, with what it has: no success."""
+        task, so_far, length = int(self.env.task_of_column[column]), float(self._returns[column]), int(self._lengths[column])
+        return Episode(task, column, so_far, length, success=False)
+
+
+class _RandomActor(_EvaluatingActor):
+    """Acts uniformly, whatever the network says. Where a dimension has no bounds, by a standard normal, or with one, at an
+    exponential distance from it, as Gymnasium samples such spaces."""
+
+    def _choose(self, logits: torch.Tensor) -> torch.Tensor:
+        space = self.env.action_space
+        if not isinstance(space, spaces.Box):
+            return self.env.distribution.sample(logits, self._generator)
+        low, high = torch.from_numpy(space.low), torch.from_numpy(space.high)
+        empty = torch.empty(len(logits), *space.shape)
+        uniform, normal, distance = empty.clone().uniform_(generator=self._generator), empty.clone(), empty.clone()
+        normal.normal_(generator=self._generator)
+        distance.exponential_(generator=self._generator)
+        one_bound = torch.where(low.isfinite(), low + distance, torch.where(high.isfinite(), high - distance, normal))
+        return torch.where(low.isfinite() & high.isfinite(), low + (high - low) * uniform, one_bound)
+
+
 class _Uniform:
-    """The uniformly random policy, as a network."""
+    """The uniformly random policy, as a network; whoever acts with it is a `_RandomActor`."""
 
     def __init__(self, size: int) -> None:
         self.size = size

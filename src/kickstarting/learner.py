@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import nn
@@ -14,6 +14,7 @@ from kickstarting.algo.scale import Scales
 from kickstarting.algo.vtrace import VTraceReturns
 from kickstarting.machine import run_network
 from kickstarting.optimisers import make_optimiser
+from kickstarting.ranges import COUNT, Choice, Range
 from kickstarting.types import Output, Trajectory
 
 
@@ -25,31 +26,22 @@ class TrainingError(RuntimeError):
 class LearnerConfig:
     """How the student learns. What may change during training is an argument of `Learner.step` instead."""
 
-    optimiser: str = "adam"
+    optimiser: Annotated[str, Choice("adam", "rmsprop")] = "adam"
     """adam, or rmsprop as TensorFlow computes it."""
-    epsilon: float | None = None
+    epsilon: Annotated[float | None, Range(0, 1000, low_open=True)] = None
     """Epsilon of the optimiser; 1e-5 for adam and 0.1 for rmsprop unless given."""
-    epochs: int = 2
+    epochs: Annotated[int, COUNT] = 2
     """Passes over each unroll."""
-    minibatches: int = 4
+    minibatches: Annotated[int, COUNT] = 4
     """Gradient steps of each pass, at most envs-per-task: each step takes its share of every task's columns. V-trace corrects
     for the policy's movement between steps."""
     normalise_returns: bool = True
     """Measure each task's rewards in units of its own returns, so that all tasks learn alike, whatever the size of rewards."""
     normalise_advantages: bool = True
     """Divide advantages by their running root mean square, so that entropy cost and lambda mean the same everywhere."""
-    max_grad_norm: float = 0.5
-    """Clip the gradient's global norm to this; the loss is a mean over transitions."""
+    max_grad_norm: Annotated[float, Range(0, 1e30, low_open=True)] = 0.5
+    """Clip the gradient's global norm to this, 1e9 never; the loss is a mean over transitions."""
     loss: LossConfig = field(default_factory=LossConfig)
-
-    def check(self) -> None:
-        """Raise ValueError for a value that cannot work."""
-        self.loss.check()
-        for name in ("epochs", "minibatches"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
-        if not self.max_grad_norm > 0:
-            raise ValueError(f"max_grad_norm is {self.max_grad_norm}; it must be above 0, and 1e9 turns it off")
 
 
 PAPER = LearnerConfig(

@@ -8,11 +8,12 @@ import os
 import sys
 import time
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 
+from kickstarting.ranges import COUNT, SECONDS, THREADS, Choice
 from kickstarting.types import Output, State
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
@@ -23,28 +24,27 @@ PRECISIONS = ("auto", "float32", "bfloat16")
 class MachineConfig:
     """What a run takes of the machine; nothing of it changes what is learned, but precision and overlap."""
 
-    precision: str = "auto"
+    precision: Annotated[str, Choice(*PRECISIONS)] = "auto"
     """Precision of convolutions and linear layers: float32, bfloat16, or auto, which is bfloat16 where the hardware has it. A run
     keeps the precision that it began with."""
-    device: str = "auto"
+    device: Annotated[str, Choice("auto", "cpu", "cuda")] = "auto"
     """cpu, cuda, or auto, which is cuda where there is a GPU."""
     overlap: bool = False
     """Act on the next unroll while the learner steps on the last one, in two threads. The policy that acts is then one update
     behind, and V-trace corrects for that."""
-    env_groups: int = 1
+    env_groups: Annotated[int, COUNT] = 1
     """Number of groups in which the environments step: while one group steps, the network chooses actions for the next."""
-    torch_threads: int = 0
+    torch_threads: Annotated[int, THREADS] = 0
     """Threads of torch, with --overlap for each of the two threads. 0 takes as many as are fastest here and now, at most one per
     core."""
-    environment_threads: int = 0
+    environment_threads: Annotated[int, THREADS] = 0
     """Threads of each task's pool of environments. 0 takes one, or more where there are more cores than tasks."""
+    environment_timeout: Annotated[float, SECONDS] = 300.0
+    """Seconds after which an environment that does not answer is given up: the run saves, says which it is and where it hangs, and
+    stops. 0 waits forever."""
 
     def check(self) -> None:
-        """Raise ValueError for a precision that is none, or a device that is none or not here."""
-        if self.precision not in PRECISIONS:
-            raise ValueError(f"precision is {self.precision!r}; known: {', '.join(PRECISIONS)}")
-        if self.device not in ("auto", "cpu", "cuda"):
-            raise ValueError(f"device is {self.device!r}; known: auto, cpu, cuda")
+        """Raise ValueError for a device that is not here."""
         if self.device == "cuda" and not torch.cuda.is_available():
             raise ValueError("device is cuda, but torch finds no GPU here; use --device cpu, or a torch built for your GPU")
 

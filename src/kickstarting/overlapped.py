@@ -5,13 +5,15 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, wait
+from queue import SimpleQueue
+from threading import Thread
 from typing import Any
 
 import torch
 
 from kickstarting.actor import Actor, Episode
-from kickstarting.envs import MultiTaskEnv
+from kickstarting.envs import EnvironmentFault, MultiTaskEnv
 from kickstarting.teachers import ActingTeachers
 from kickstarting.types import Trajectory
 
@@ -20,7 +22,8 @@ class OverlappedActor:
     """An actor that works on the next unroll, in a thread of its own, while the learner steps on the last one.
 
     It acts with a copy of the network that is `lag` updates old, at most one, and is the same through an unroll: same
-    seed, same run. On a GPU it works in a stream of its own.
+    seed, same run. On a GPU it works in a stream of its own. An environment that hangs is an EnvironmentFault of `unroll`, and
+    its thread is left behind.
     """
 
     def __init__(
@@ -36,7 +39,10 @@ class OverlappedActor:
         self._copy, self._weights = copy.deepcopy(network), network.state_dict()
         self._actor = Actor(env, self._copy, unroll_length, seed=seed, device=device, teachers=teachers)
         self._stream = torch.cuda.Stream() if device == "cuda" else None
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="actor")
+        self._queue: SimpleQueue[Future[Trajectory] | None] = SimpleQueue()
+        # A daemon, unlike the threads of an executor: an environment that hangs must not keep the interpreter
+        self._thread = Thread(target=self._work, name="actor", daemon=True)
+        self._thread.start()
         self._metrics: dict[str, float | None] = {}
         self._episodes: list[Episode] = []
         self._next_lag = 0
@@ -45,6 +51,8 @@ class OverlappedActor:
     def unroll(self) -> Trajectory:
         """The unroll that was under way; the next one starts with the weights of now."""
         began = time.perf_counter()
+        while not wait([self._pending], timeout=1.0).done:
+            self._actor.env.check_answers()
         trajectory = self._pending.result()
         idle = time.perf_counter() - began
         self._metrics = {**self._actor.metrics(), "seconds/idle": idle, "lag": float(self._next_lag)}
@@ -68,13 +76,27 @@ class OverlappedActor:
         return self._metrics
 
     def close(self) -> None:
-        """Wait for the unroll under way, which nobody will read."""
-        self._thread.shutdown()
+        """Wait for the unroll under way, which nobody will read, unless it hangs."""
+        self._queue.put(None)
+        while self._thread.is_alive():
+            self._thread.join(timeout=1.0)
+            try:
+                self._actor.env.check_answers()
+            except EnvironmentFault:
+                return
 
     def _start(self) -> None:
         if self._stream:  # the weights have arrived
             torch.cuda.current_stream().synchronize()
-        self._pending = self._thread.submit(self._unroll)
+        self._pending: Future[Trajectory] = Future()
+        self._queue.put(self._pending)
+
+    def _work(self) -> None:
+        while pending := self._queue.get():
+            try:
+                pending.set_result(self._unroll())
+            except BaseException as error:
+                pending.set_exception(error)
 
     def _unroll(self) -> Trajectory:
         if not self._stream:

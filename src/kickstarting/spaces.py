@@ -21,6 +21,8 @@ from kickstarting.algo.distributions import Categorical, DiagonalGaussian, Distr
 BUCKETS = 1000
 MAX_WORDS = 40
 """Longer texts are cut; the longest mission of BabyAI's BossLevel has 39 words."""
+MOST_CHOICES = 100_000
+"""Of a policy's discrete actions, or of an observation that is read one-hot."""
 _SALT = b"kickstarting-0:"
 
 
@@ -35,7 +37,7 @@ class Declared(spaces.Box):
 
 
 class Pixels(Declared):
-    """An image, or a stack of images in its channels, uint8 [H, W, C]; [C, H, W] is turned by the adapters."""
+    """An image, a stack of images in its channels, or planes [H, W, C]: uint8 up to 255, or float32 of the size of 1."""
 
 
 class Grid(Declared):
@@ -48,6 +50,15 @@ class Text(Declared):
 
 class Vector(Declared):
     """Numbers without a layout that a network could use, float32 of any shape."""
+
+
+class Scaled(spaces.Box):
+    """Continuous actions float32 [n] in units of the policy: [-1, 1] wherever the environment has two bounds, to which its
+    adapter scales (`envs/actions.py`); elsewhere, and throughout if `as_is`, these are the environment's own units."""
+
+    def __init__(self, low: np.ndarray, high: np.ndarray, *, as_is: bool) -> None:
+        super().__init__(low, high, low.shape, np.float32)
+        self.as_is = as_is
 
 
 KINDS: dict[str, type[Declared]] = {"pixels": Pixels, "grid": Grid, "text": Text, "vector": Vector}
@@ -111,7 +122,7 @@ def join_actions(
                 f"task {name!r} acts in {space}, task {names[0]!r} in {acted[0]}; "
                 "only discrete action spaces of different size can share a suite"
             )
-    return acted[0], None
+    return next((space for space in acted if not getattr(space, "as_is", True)), acted[0]), None
 
 
 def task_of_column(tasks: int, envs_per_task: int, groups: int = 1) -> np.ndarray:
@@ -131,8 +142,14 @@ def action_mask(num_actions: tuple[int, ...] | None, joint: gymnasium.Space, tas
     return torch.arange(int(joint.n)) < torch.tensor(num_actions)[torch.from_numpy(tasks)][:, None]
 
 
+def _choices(space: spaces.Discrete | spaces.MultiDiscrete) -> int:
+    return int(space.n) if isinstance(space, spaces.Discrete) else sum(int(n) for n in space.nvec.flatten())
+
+
 def make_distribution(space: gymnasium.Space) -> Distribution:
     """The policy's distribution for an action space. Raises ValueError for spaces that have none."""
+    if isinstance(space, spaces.Discrete | spaces.MultiDiscrete) and (size := _choices(space)) > MOST_CHOICES:
+        raise ValueError(f"action space {space} has {size:,} choices, more than {MOST_CHOICES:,}; wrap the environment in a Box")
     if isinstance(space, spaces.Discrete):
         return Categorical(int(space.n))
     if isinstance(space, spaces.MultiDiscrete):
@@ -144,12 +161,15 @@ def make_distribution(space: gymnasium.Space) -> Distribution:
 
 def describe_space(space: gymnasium.Space) -> dict[str, Any]:
     """A space as JSON. Bounds of a Box are left out, for they never decide whether a network fits; and the kind of a flat vector,
-    which is that of every flat Box."""
+    which is that of every flat Box. `units` of actions says that they are in those of the policy: version 0.1 knew the
+    environment's only, and clipped."""
     if isinstance(space, spaces.Discrete):
         return {"discrete": int(space.n)}
     if isinstance(space, spaces.MultiDiscrete):
         return {"multi_discrete": [int(n) for n in space.nvec.flatten()]}
     shape = space.shape or ()
+    if isinstance(space, Scaled):
+        return {"units": "policy", "shape": list(shape), "dtype": str(space.dtype)}
     declared = isinstance(space, Declared) and not (isinstance(space, Vector) and len(shape) <= 1)
     return ({"kind": kind_of("", space)} if declared else {}) | {"shape": list(shape), "dtype": str(space.dtype)}
 
@@ -160,6 +180,9 @@ def read_space(data: Mapping[str, Any]) -> gymnasium.Space:
         return spaces.Discrete(data["discrete"])
     if "multi_discrete" in data:
         return spaces.MultiDiscrete(data["multi_discrete"])
+    if "units" in data:
+        low = np.full(data["shape"], -np.inf, np.float32)
+        return Scaled(low, -low, as_is=False)
     dtype = np.dtype(data["dtype"])
     low, high = (0, 255) if dtype == np.uint8 else (-np.inf, np.inf) if dtype.kind == "f" else (-(2**15), 2**15 - 1)
     return (KINDS[data["kind"]] if "kind" in data else spaces.Box)(low, high, tuple(data["shape"]), dtype.type)

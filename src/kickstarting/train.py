@@ -24,6 +24,7 @@ from kickstarting.runs.checkpoint import Snapshot, load_weights
 from kickstarting.runs.metrics import Clock
 from kickstarting.runs.saving import Saving
 from kickstarting.scores import ScoreTracker
+from kickstarting.spaces import Scaled
 from kickstarting.suites import Suite, load_suite
 from kickstarting.teachers import ActingTeachers, Teachers, build_teachers
 from kickstarting.trust import trust
@@ -72,10 +73,11 @@ def train(
     scores = ScoreTracker(suite, window=config.run.score_window, warm_up=learning.envs_per_task)
     scheduled = scheduled or Scheduled.of(config)
     if teacher_scores is None and any(alpha.uses_progress for alpha in scheduled.alphas):
-        teacher_scores = measure_teachers(teachers, suite, tasks, config.seed)
+        teacher_scores = measure_teachers(teachers, suite, tasks, config.seed, timeout=machine.environment_timeout)
     schedules = HyperparameterSchedules(scheduled, teachers, suite, tasks, teacher_scores)
     frames_per_update = learning.unroll_length * learning.envs_per_task * sum(task.action_repeat for task in suite.tasks)
     saving = saving or Saving(config.checkpoint_frames, config.run.frames_at(config.total_frames))
+    check_units(snapshot, spaces)
     frames, seam = restore(snapshot, learner, scores, schedules) if snapshot else (0, 0)
 
     while frames < config.total_frames:
@@ -114,7 +116,7 @@ def build(config: Config) -> tuple[Suite, TaskSpaces, NetworkSpec, Learner]:
     device = resolve_device(machine.device)
     use_machine(machine.threads_each(), machine.precision, device)
     suite = load_suite(config.suite)
-    spaces = describe(suite.tasks)
+    spaces = describe(suite.tasks, timeout=machine.environment_timeout)
     spec = NetworkSpec(config.network, config.parsed_network_options(), spaces.observation_space, spaces.action_space)
     torch.manual_seed(config.seed)
     learning = replace(how, minibatches=min(how.minibatches, config.learning.envs_per_task))
@@ -131,6 +133,7 @@ def make_env(config: Config, suite: Suite, seam: int) -> MultiTaskEnv:
         seed=_seed(config, seam),
         num_threads=config.machine.environment_threads or max(1, (os.cpu_count() or 1) // (len(suite.tasks) * groups)),
         groups=groups,
+        timeout=config.machine.environment_timeout,
     )
 
 
@@ -166,6 +169,13 @@ def take_snapshot(
         "spec": spec.to_json(),
     }
     return Snapshot(number, record, dict(learner.network.state_dict()), learner.optimiser_tensors())
+
+
+def check_units(snapshot: Snapshot | None, spaces: TaskSpaces) -> None:
+    """Raise ValueError if a snapshot's policy acts in an environment's own units, as all did in version 0.1, and here it must not."""
+    saved, acted = snapshot and snapshot.record["spec"]["action_space"], spaces.action_space
+    if saved and isinstance(acted, Scaled) and "units" not in saved and not acted.as_is:
+        raise ValueError("this run began with version 0.1, whose actions were in the environment's units; train it anew")
 
 
 def restore(snapshot: Snapshot, learner: Learner, scores: ScoreTracker, schedules: HyperparameterSchedules) -> tuple[int, int]:

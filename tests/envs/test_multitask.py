@@ -127,8 +127,8 @@ def test_a_description_is_that_of_the_environments(tasks, num_actions):
 def test_a_description_opens_each_environment_once_and_leaves_none_open(monkeypatch):
     opened, closed = [], []
 
-    def make(task, num_envs, *, seed):
-        env = make_task_env(task, num_envs, seed=seed)
+    def make(task, num_envs, **options):
+        env = make_task_env(task, num_envs, **options)
         close = env.close
         opened.append(task.name)
         env.close = lambda: closed.append(task.name) or close()

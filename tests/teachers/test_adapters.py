@@ -9,6 +9,8 @@ import pytest
 import torch
 from gymnasium import spaces
 
+from kickstarting.envs.actions import Actions
+from kickstarting.spaces import describe_space, read_space
 from kickstarting.teachers import Kind, Label, Teacher, adapt
 from kickstarting.teachers.adapters import Masked, check_spaces, parse_adapters
 from kickstarting.types import Inputs, State
@@ -95,3 +97,15 @@ def test_an_unknown_adapter_names_the_nearest() -> None:
     assert parse_adapters("") == ()
     with pytest.raises(ValueError, match="did you mean mask"):
         parse_adapters("masks")
+
+
+def test_a_box_policy_of_version_0_1_fits_only_where_units_are_the_same() -> None:
+    old, new = Fixed(2, [0.0] * 4), Fixed(2, [0.0] * 4)
+    old.action_space = read_space({"shape": [2], "dtype": "float32"})
+    scaled, as_is = (Actions(spaces.Box(-bound, bound, (2,), np.float32)).space for bound in (2.0, 1.0))
+    new.action_space = read_space(describe_space(scaled))
+    check_spaces(old, SPACE, as_is)
+    check_spaces(new, SPACE, as_is)
+    check_spaces(new, SPACE, scaled)
+    with pytest.raises(ValueError, match=r"version 0.1.*scaled to the environment's bounds"):
+        check_spaces(old, SPACE, scaled)

@@ -11,6 +11,7 @@ divided by N^2 and the learning rate stays; with Adam, epsilon is divided by N.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from jaxtyping import Bool, Float
@@ -18,6 +19,7 @@ from torch import Tensor
 
 from kickstarting.algo.distributions import IMPOSSIBLE, Categorical, Distribution
 from kickstarting.algo.vtrace import VTraceReturns, vtrace
+from kickstarting.ranges import Choice, Range
 from kickstarting.types import Output, Trajectory
 
 
@@ -25,28 +27,18 @@ from kickstarting.types import Output, Trajectory
 class LossConfig:
     """What shapes the loss, and stays as it is through a run."""
 
-    discount: float = 0.99
-    clip_rho_threshold: float = 1.0
-    clip_pg_rho_threshold: float = 1.0
-    vtrace_lambda: float = 0.95
+    discount: Annotated[float, Range(0, 1)] = 0.99
+    clip_rho_threshold: Annotated[float, Range(0, 1e9)] = 1.0
+    clip_pg_rho_threshold: Annotated[float, Range(0, 1e9)] = 1.0
+    vtrace_lambda: Annotated[float, Range(0, 1)] = 0.95
     """Below 1, targets lean on the critic beyond about 1 / (1 - this) steps. It has nothing to do with the teachers' lambda."""
-    reward_clip: str = "none"
+    reward_clip: Annotated[str, Choice("none", "abs_one", "soft_asymmetric")] = "none"
     """none, abs_one, or soft_asymmetric."""
-    policy_clip: float = 0.2
+    policy_clip: Annotated[float, Range(0, 1, high_open=True)] = 0.2
     """PPO's clip: the ratio of the policy to the one that acted gains nothing beyond 1 +- this. 0 takes the plain policy gradient
     with V-trace's rho, which is meant for one pass."""
-    value_distillation_cost: float = 0.0
+    value_distillation_cost: Annotated[float, Range(0, 1e6)] = 0.0
     """Weight, times lambda, of the squared distance to the teachers' values. It protects an untrained critic."""
-
-    def check(self) -> None:
-        """Raise ValueError for a value that cannot work."""
-        if self.reward_clip not in ("none", "abs_one", "soft_asymmetric"):
-            raise ValueError(f"reward_clip is {self.reward_clip!r}; known: none, abs_one, soft_asymmetric")
-        for name in ("discount", "vtrace_lambda"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must lie in [0, 1]")
-        if not 0 <= self.policy_clip < 1:
-            raise ValueError(f"policy_clip is {self.policy_clip}; it must lie in [0, 1), and 0 turns it off")
 
 
 @dataclass(frozen=True)

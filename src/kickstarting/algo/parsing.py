@@ -18,6 +18,7 @@ from kickstarting.algo.schedules import (
     Schedule,
     Step,
 )
+from kickstarting.ranges import Declaration, Range, shown
 
 _EXAMPLES = {
     Constant: "constant:1",
@@ -93,14 +94,43 @@ def parse_rate(name: str, text: str, total_frames: int) -> Schedule:
     return schedule
 
 
+class Rate(Declaration):
+    """A number or a schedule of frames alone, nowhere below 0 and nowhere above `high`."""
+
+    also = (int, float)
+
+    def __init__(self, high: float) -> None:
+        self.high = high
+
+    def check(self, name: str, value: str | float, total_frames: int) -> None:
+        try:
+            schedule = parse_rate(name, str(value), total_frames)
+        except ValueError as error:
+            raise ValueError(str(error) if str(error).startswith(name) else f"{name}: {error}") from None
+        if not schedule.highest <= self.high:
+            raise ValueError(f"{name} {shown(value)} rises above {self.high:g}; lower it")
+
+
+class Share(Declaration):
+    """Frames, or a share of the run."""
+
+    also = (int, float)
+
+    def check(self, name: str, value: str | float, total_frames: int) -> None:
+        try:
+            parse_frames(str(value), total_frames)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}; give frames or a share of the run, as 250k or 2%") from None
+
+
 def parse_frames(text: str, total_frames: int) -> float:
     """Frames from `250000`, `2.5e5`, `250k`, `1.5M`, `10B` or a share of total_frames, `20%`. Raises ValueError unless > 0."""
     units = {"k": 1e3, "m": 1e6, "b": 1e9, "%": total_frames / 100}
     text = text.strip()
     unit = units.get(text[-1:].lower(), 1.0)
     frames = _number(text[:-1] if text[-1:].lower() in units else text, text) * unit
-    if not frames > 0:
-        raise ValueError(f"{text!r} is no positive number of frames")
+    if frames not in FRAMES_EVER:
+        raise ValueError(f"{shown(text)} is no positive number of frames, up to {FRAMES_EVER.high:g}")
     return frames
 
 
@@ -111,11 +141,14 @@ def nearest(name: str, known) -> str:
     return f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(known)}"
 
 
+FRAMES_EVER = Range(0, 1e15, low_open=True)
+
+
 def _number(text: str, spec: str) -> float:
     try:
         number = float(text)
     except ValueError:
-        raise ValueError(f"{text!r} in schedule {spec!r} is not a number") from None
+        raise ValueError(f"{shown(text)} in schedule {shown(spec)} is not a number") from None
     if not math.isfinite(number):
-        raise ValueError(f"{text!r} in schedule {spec!r} is not finite")
+        raise ValueError(f"{shown(text)} in schedule {shown(spec)} is not finite")
     return number

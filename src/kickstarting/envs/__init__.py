@@ -3,11 +3,13 @@
 from kickstarting.envs.backends import BACKENDS, make_task_env
 from kickstarting.envs.multitask import MultiTaskEnv, TaskSpaces, describe
 from kickstarting.envs.protocol import EnvironmentFault, TimeStep, VectorEnv, is_success
+from kickstarting.envs.watch import TIMEOUT
 
 __all__ = [
     "BACKENDS",
     "EnvironmentFault",
     "MultiTaskEnv",
+    "TIMEOUT",
     "TaskSpaces",
     "TimeStep",
     "VectorEnv",

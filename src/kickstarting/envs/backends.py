@@ -22,6 +22,7 @@ class Backend(Protocol):
         num_threads: int = 1,
         success_ends: bool = False,
         options: Mapping[str, Any] | None = None,
+        timeout: float = 0.0,
     ) -> VectorEnv: ...
 
     def ids(self) -> Collection[str]:
@@ -60,16 +61,15 @@ class TaskSpec(Protocol):
     def options(self) -> Mapping[str, Any]: ...
 
 
-def make_task_env(task: TaskSpec, num_envs: int, *, seed: int, num_threads: int = 1) -> VectorEnv:
-    """The environments of one task.
+def make_task_env(task: TaskSpec, num_envs: int, *, seed: int, num_threads: int = 1, timeout: float = 0.0) -> VectorEnv:
+    """The environments of one task. timeout: seconds for an answer of environments in processes of their own.
 
     Raises ValueError if the backend or the environment is unknown, or counts other frames than the task.
     """
     if task.backend not in BACKENDS:
         raise ValueError(f"task {task.name!r} has backend {task.backend!r}; known: {', '.join(BACKENDS)}")
-    success_ends, options = task.metric == "success", task.options
-    make = BACKENDS[task.backend]
-    env = make(task.env_id, num_envs, seed=seed, num_threads=num_threads, success_ends=success_ends, options=options)
+    ends: dict[str, Any] = {"success_ends": task.metric == "success", "options": task.options, "timeout": timeout}
+    env = BACKENDS[task.backend](task.env_id, num_envs, seed=seed, num_threads=num_threads, **ends)
     try:
         check_frames(task, env.frame_skip)
     except ValueError:

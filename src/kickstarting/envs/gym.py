@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import importlib
 import math
+import os
+import signal
 import sys
-from collections.abc import Collection, Mapping
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import closing
+from functools import partial
 from typing import Any, cast
 
 import gymnasium
 import numpy as np
 from gymnasium import spaces
 from gymnasium.envs.registration import EnvSpec
-from gymnasium.vector import AutoresetMode
+from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 
 from kickstarting.algo.parsing import nearest
+from kickstarting.envs.actions import Actions
+from kickstarting.envs.checks import Checked, check_batch, settle
 from kickstarting.envs.observations import Observations
-from kickstarting.envs.protocol import TimeStep, first_step, read_ends
+from kickstarting.envs.protocol import EnvironmentFault, TimeStep, first_step, read_ends
 from kickstarting.spaces import Declared, Grid, Text
 
 
@@ -28,11 +34,11 @@ class GymnasiumEnv:
     same step (metadata `autoreset_mode` SAME_STEP) fits the contract too, at the cost of one transition per truncated
     episode: its last observation is not in the batch, so that transition is marked not valid.
 
-    num_threads: of no use here.
+    num_threads: of no use here. timeout: seconds for an answer of an environment in a process of its own.
     """
 
     mode = "sync"
-    """`gymnasium.make_vec`'s vectorization_mode."""
+    """How `gymnasium.make_vec` calls it."""
 
     def __init__(
         self,
@@ -43,19 +49,24 @@ class GymnasiumEnv:
         num_threads: int = 1,
         success_ends: bool = False,
         options: Mapping[str, Any] | None = None,
+        timeout: float = 0.0,
     ) -> None:
-        vector_kwargs = {"autoreset_mode": AutoresetMode.NEXT_STEP} if self.mode in ("sync", "async") else {}
+        options = dict(options or {})
         try:
-            self._env = gymnasium.make_vec(env_id, num_envs, self.mode, vector_kwargs=vector_kwargs, **(options or {}))
+            self._env: Any = self._make(env_id, num_envs, options, timeout)
+            self._act = Actions(self._env.single_action_space)
+            kinds, self.frame_skip = self._look(env_id, options)
+            self._observe = Observations(self._env.single_observation_space, num_envs, kinds)
         except (gymnasium.error.UnregisteredEnv, gymnasium.error.VersionNotFound) as error:
             raise ValueError(f"Gymnasium has no environment {env_id!r}; {nearest(env_id, gymnasium.registry)}") from error
-        except (gymnasium.error.Error, ImportError) as error:  # a package that is missing, an id that is none
-            raise ValueError(f"Gymnasium cannot make {env_id!r}: {error}") from error
+        except EnvironmentFault:
+            raise
+        except (Exception, SystemExit) as error:  # whatever an environment's own code raises while it is made
+            kind = "" if isinstance(error, ValueError | gymnasium.error.Error | ImportError) else f"{type(error).__name__}: "
+            told = f" with options {options}" if options else ""
+            raise ValueError(f"Gymnasium cannot make {env_id!r}{told}: {kind}{error}") from error
         self.num_envs = num_envs
-        self.action_space = self._env.single_action_space
-        kinds, self.frame_skip = self._look(env_id, options or {})
-        self._observe = Observations(self._env.single_observation_space, num_envs, kinds)
-        self.observation_space = self._observe.space
+        self.action_space, self.observation_space = self._act.space, self._observe.space
         reset_mode = self._env.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP)
         if reset_mode == AutoresetMode.DISABLED:
             raise ValueError(f"{env_id!r} never resets itself (autoreset_mode DISABLED); make it with NEXT_STEP or SAME_STEP")
@@ -66,31 +77,57 @@ class GymnasiumEnv:
         self._actions: np.ndarray | None = None
 
     def reset(self) -> TimeStep:
-        observations, _ = self._env.reset(seed=self._seed)
         self._done = np.zeros(self.num_envs, bool)
-        return first_step(self._observe(observations, ~self._done), self.num_envs)
+        return self._ask(self._reset)
 
     def send(self, actions: np.ndarray) -> None:
-        space = self.action_space
-        self._actions = np.clip(actions, space.low, space.high) if isinstance(space, spaces.Box) else actions
-        if isinstance(self._env, gymnasium.vector.AsyncVectorEnv):
-            self._env.step_async(self._actions)
+        self._actions = self._act(actions)
 
     def recv(self) -> TimeStep:
-        if isinstance(self._env, gymnasium.vector.AsyncVectorEnv):
-            observations, rewards, terminated, truncated, _ = self._env.step_wait()
-        else:
-            assert self._actions is not None, "recv without send"
-            observations, rewards, terminated, truncated, _ = self._env.step(self._actions)
+        assert self._actions is not None, "recv without send"
+        return self._ask(self._step)
+
+    def close(self) -> None:
+        self._ask(self._env.close)
+
+    def abandon(self) -> None:
+        self._env.closed = True  # or Gymnasium closes it at last, and waits
+
+    def _reset(self) -> TimeStep:
+        observations, _ = self._env.reset(seed=self._seed)
+        step = first_step(self._observe(observations, ~self._done), self.num_envs)
+        check_batch(self.observation_space, step.observations, step.rewards)
+        return step
+
+    def _step(self) -> TimeStep:
+        observations, rewards, terminated, truncated, _ = self._answer()
         rewards = np.asarray(rewards, np.float32)
-        terminated, truncated = read_ends(rewards, terminated, truncated, self._success_ends)
+        terminated, truncated = read_ends(rewards, np.asarray(terminated, bool), np.asarray(truncated, bool), self._success_ends)
+        if not rewards.shape == terminated.shape == truncated.shape == (self.num_envs,):
+            raise EnvironmentFault(
+                f"rewards have shape {rewards.shape}, terminated {terminated.shape}, for {self.num_envs} columns"
+            )
         done = terminated | truncated
         is_first, valid = (done, ~truncated) if self._same_step else (self._done, ~self._done)
         self._done = done
-        return TimeStep(self._observe(observations, is_first), rewards, terminated, truncated, is_first, valid)
+        step = TimeStep(self._observe(observations, is_first), rewards, terminated, truncated, is_first, valid)
+        check_batch(self.observation_space, step.observations, rewards)
+        return step
 
-    def close(self) -> None:
-        self._env.close()
+    def _answer(self) -> tuple[Any, ...]:
+        """What Gymnasium says of the actions that were sent."""
+        return self._env.step(self._actions)
+
+    def _ask(self, function: Callable[[], Any]) -> Any:
+        try:
+            return function()
+        except EnvironmentFault:
+            raise
+        except (Exception, SystemExit) as error:
+            raise EnvironmentFault(f"it raised {type(error).__name__}: {error}", "its traceback shows where") from error
+
+    def _make(self, env_id: str, num_envs: int, options: dict[str, Any], timeout: float) -> Any:
+        return SyncVectorEnv([partial(_make_one, env_id, options, column) for column in range(num_envs)])
 
     @staticmethod
     def ids() -> Collection[str]:
@@ -108,18 +145,9 @@ class GymnasiumEnv:
         spec = gymnasium.registry.get(name)
         return None if spec is None else _frame_skip(spec, options)
 
-    def _look(self, env_id: str, options: Mapping[str, Any]) -> tuple[dict[str, type[Declared]], int | None]:
+    def _look(self, env_id: str, options: dict[str, Any]) -> tuple[dict[str, type[Declared]], int | None]:
         """What a single environment says of its observations and its frames."""
-        if isinstance(self._env, gymnasium.vector.SyncVectorEnv):
-            env = self._env.envs[0]
-            return _minigrid(env), _frame_skip(env.spec, {})
-        if isinstance(self._env, gymnasium.vector.AsyncVectorEnv):  # its environments are out of sight
-            env = gymnasium.make(env_id, **{name: value for name, value in options.items() if name != "wrappers"})
-            for wrapper in options.get("wrappers") or ():
-                env = wrapper(env)
-            with closing(env):
-                return _minigrid(env), _frame_skip(env.spec, {})
-        return {}, self.frame_skip_of(env_id, options)
+        return _said(self._env.envs[0])
 
 
 class GymnasiumAsyncEnv(GymnasiumEnv):
@@ -127,11 +155,114 @@ class GymnasiumAsyncEnv(GymnasiumEnv):
 
     mode = "async"
 
+    def send(self, actions: np.ndarray) -> None:
+        super().send(actions)
+        self._ask(lambda: self._env.step_async(self._actions))
+
+    def close(self) -> None:
+        for pipe in self._env.parent_pipes:
+            try:
+                pipe.send(("close", None))
+            except (OSError, AttributeError):  # died, or closed by Gymnasium after an error
+                continue
+        until = time.monotonic() + CLOSE_SECONDS
+        for process in self._env.processes:
+            process.join(max(0.0, until - time.monotonic()))
+        self.abandon()
+
+    def abandon(self) -> None:
+        super().abandon()
+        for process in self._env.processes:
+            process.kill()
+            process.join(CLOSE_SECONDS)
+        for pipe in self._env.parent_pipes:
+            if pipe is not None:
+                pipe.close()
+
+    def _answer(self) -> tuple[Any, ...]:
+        return self._env.step_wait()
+
+    def _ask(self, function: Callable[[], Any]) -> Any:
+        try:
+            return super()._ask(function)
+        except EnvironmentFault as fault:
+            if isinstance(fault.__cause__, EOFError | OSError):
+                raise self._died() from fault.__cause__
+            raise
+
+    def _died(self) -> EnvironmentFault:
+        """The fault of the first process that has died."""
+        until = time.monotonic() + CLOSE_SECONDS
+        while time.monotonic() < until:
+            for column, process in enumerate(self._env.processes):
+                if (code := process.exitcode) is not None:
+                    said = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+                    remedy = "its own message, if any, is above; SIGKILL is mostly the system's, out of memory"
+                    return EnvironmentFault(f"its process died with {said}", remedy, column=column)
+            time.sleep(0.01)
+        return EnvironmentFault("its process has closed its connection", "run it with backend gymnasium to see why")
+
+    def _make(self, env_id: str, num_envs: int, options: dict[str, Any], timeout: float) -> Any:
+        with closing(_make_one(env_id, options, 0)) as env:
+            self._said, shared = _said(env), _can_be_shared(env.observation_space)
+        make = partial(_make_one, env_id, options, limit=timeout, parent=os.getpid())
+        return _Async([partial(make, column=column) for column in range(num_envs)], shared_memory=shared)
+
+    def _look(self, env_id: str, options: dict[str, Any]) -> tuple[dict[str, type[Declared]], int | None]:
+        return self._said
+
 
 class GymnasiumVectorEnv(GymnasiumEnv):
     """An environment's own vector version."""
 
     mode = "vector_entry_point"
+
+    def _make(self, env_id: str, num_envs: int, options: dict[str, Any], timeout: float) -> Any:
+        return gymnasium.make_vec(env_id, num_envs, self.mode, **options)
+
+    def _look(self, env_id: str, options: dict[str, Any]) -> tuple[dict[str, type[Declared]], int | None]:
+        return {}, self.frame_skip_of(env_id, options)
+
+
+CLOSE_SECONDS = 5.0
+"""In which a process must end before it is killed."""
+
+
+class _Async(AsyncVectorEnv):
+    """Raises the fault of a process itself, with its column and traceback, where Gymnasium prints it and raises a copy."""
+
+    def _raise_if_errors(self, successes: Iterable[bool]) -> None:
+        if all(successes):
+            return
+        column, kind, error, trace = self.error_queue.get()
+        if isinstance(error, EnvironmentFault):
+            raise error
+        fault = EnvironmentFault(f"it raised {kind.__name__}: {error}", "its traceback shows where", column=column)
+        fault.add_note(trace)
+        raise fault
+
+
+def _make_one(env_id: str, options: Mapping[str, Any], column: int, limit: float = 0.0, parent: int = 0) -> gymnasium.Env:
+    """One environment of a vector. parent: the process that this one was made by, if it is another."""
+    apart = parent not in (0, os.getpid())
+    if apart:
+        settle(parent)
+    env: gymnasium.Env = gymnasium.make(env_id, **{name: value for name, value in options.items() if name != "wrappers"})
+    for wrapper in options.get("wrappers") or ():
+        env = wrapper(env)
+    return Checked(env, column, limit if apart else 0.0)
+
+
+def _said(env: gymnasium.Env) -> tuple[dict[str, type[Declared]], int | None]:
+    assert isinstance(env, Checked)
+    return _minigrid(env.env), _frame_skip(env.env.spec, {})
+
+
+def _can_be_shared(space: gymnasium.Space) -> bool:
+    """Whether Gymnasium can put observations into memory that processes share: not texts, and no space that it does not know."""
+    if isinstance(space, spaces.Dict | spaces.Tuple):
+        return all(map(_can_be_shared, space.spaces.values() if isinstance(space, spaces.Dict) else space.spaces))
+    return isinstance(space, spaces.Box | spaces.Discrete | spaces.MultiDiscrete | spaces.MultiBinary)
 
 
 _REPEATS = {"AtariPreprocessing": "frame_skip", "MaxAndSkipObservation": "skip"}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import gymnasium
 import numpy as np
@@ -13,8 +14,14 @@ from gymnasium import spaces
 
 from kickstarting.algo.distributions import Distribution
 from kickstarting.envs.backends import TaskSpec, make_task_env
-from kickstarting.envs.protocol import TimeStep, VectorEnv
+from kickstarting.envs.checks import NO_NUMBER, first_wrong, wrong
+from kickstarting.envs.protocol import EnvironmentFault, TimeStep, VectorEnv
+from kickstarting.envs.watch import TIMEOUT, Watch
 from kickstarting.spaces import action_mask, join_actions, join_observations, make_distribution, task_of_column
+
+X = TypeVar("X")
+APART = 5.0
+"""Seconds longer that other processes are waited for: each watches itself, and can say where it stands."""
 
 
 @dataclass(frozen=True)
@@ -43,21 +50,28 @@ class TaskSpaces:
         return action_mask(self.num_actions, self.action_space, self.task_of_column(envs_per_task, groups))
 
 
-def describe(tasks: Sequence[TaskSpec], num_actions: int = 0) -> TaskSpaces:
-    """The spaces of tasks, of which one environment each is opened and closed, once per process.
+def describe(tasks: Sequence[TaskSpec], num_actions: int = 0, timeout: float = TIMEOUT) -> TaskSpaces:
+    """The spaces of tasks, of which one environment each is opened, tried and closed, once per process.
 
-    num_actions: at least so many in the joint space, as for `MultiTaskEnv`.
+    num_actions, timeout: as for `MultiTaskEnv`.
 
-    Raises ValueError if a backend or an environment is unknown, or the tasks do not fit together.
+    Raises ValueError if a backend or an environment is unknown, does not work, or the tasks do not fit together.
     """
-    return _join(tasks, [_look(task) for task in tasks], num_actions)
+    return _join(tasks, [_look(task, timeout) for task in tasks], num_actions)
 
 
-def _look(task: TaskSpec) -> tuple[spaces.Dict, gymnasium.Space]:
+def _look(task: TaskSpec, timeout: float) -> tuple[spaces.Dict, gymnasium.Space]:
     key = (task.backend, task.env_id, repr(sorted(task.options.items())))
     if key not in _SEEN:
-        with closing(make_task_env(task, 1, seed=0)) as env:
-            _SEEN[key] = env.observation_space, env.action_space
+        try:
+            with closing(MultiTaskEnv([task], 1, seed=0, timeout=timeout)) as env:
+                _SEEN[key] = env.observation_space, env.action_space
+                if task.backend != "envpool":  # others are written by hand, in Python: does it work at all?
+                    env.reset()
+                    env.step(np.zeros((1, *env.distribution.action_shape)).astype(env.action_space.dtype))
+        except EnvironmentFault as fault:
+            _SEEN.pop(key, None)
+            raise ValueError(str(fault)) from fault
     return _SEEN[key]
 
 
@@ -75,6 +89,9 @@ class MultiTaskEnv:
     Tasks may have fewer actions than the largest; `action_mask` [B, A] says which exist, None if all do everywhere.
     num_actions: at least so many in the joint space, as in the suite of which these tasks are a part; discrete actions only.
     `groups` of columns, each with its share of every task, can be stepped one beside the other by `send` and `recv`.
+
+    timeout: seconds for every answer, 0 to wait forever (`envs/watch.py`). All methods raise EnvironmentFault, which names task
+    and column.
     """
 
     def __init__(
@@ -86,22 +103,34 @@ class MultiTaskEnv:
         num_threads: int = 1,
         groups: int = 1,
         num_actions: int = 0,
+        timeout: float = TIMEOUT,
     ):
         self.task_of_column = task_of_column(len(tasks), envs_per_task, groups)
         each = envs_per_task // groups
-        pools = [task for _ in range(groups) for task in tasks]
-        seeds = np.random.SeedSequence(seed).generate_state(len(pools)) % 2**30
-        self.parts = [make_task_env(task, each, seed=int(s), num_threads=num_threads) for task, s in zip(pools, seeds, strict=True)]
         self.num_envs = envs_per_task * len(tasks)
         self.groups = [slice(g * each * len(tasks), (g + 1) * each * len(tasks)) for g in range(groups)]
-        self._tasks, self._each = len(tasks), each
-        self.spaces = _join(tasks, [(part.observation_space, part.action_space) for part in self.parts[: len(tasks)]], num_actions)
+        self._tasks, self._each, self._names = len(tasks), each, [task.name for task in tasks]
+        apart = any(task.backend == "gymnasium-async" for task in tasks)
+        self._watch, self._faulty, self._steps = Watch(timeout and timeout + APART * apart), False, 0
+        pools = [task for _ in range(groups) for task in tasks]
+        seeds = np.random.SeedSequence(seed).generate_state(len(pools)) % 2**30
+        self.parts: list[VectorEnv] = []
+        options: dict[str, Any] = {"num_threads": num_threads, "timeout": timeout}
+        try:
+            for i, (task, s) in enumerate(zip(pools, seeds, strict=True)):
+                self.parts.append(self._ask(i, make_task_env, task, each, seed=int(s), **options))
+            seen = [(part.observation_space, part.action_space) for part in self.parts[: len(tasks)]]
+            self.spaces = _join(tasks, seen, num_actions)
+            self.distribution = self.spaces.distribution
+        except BaseException:
+            self._faulty = True
+            self.close()
+            raise
         self.observation_space, self.action_space = self.spaces.observation_space, self.spaces.action_space
         self.action_mask = self.spaces.action_mask(envs_per_task, groups)
-        self.distribution = self.spaces.distribution
 
     def reset(self) -> TimeStep:
-        return _concatenate([part.reset() for part in self.parts])
+        return _concatenate([self._ask(i, part.reset) for i, part in enumerate(self.parts)])
 
     def step(self, actions: np.ndarray) -> TimeStep:
         """Of all groups together."""
@@ -111,19 +140,64 @@ class MultiTaskEnv:
 
     def send(self, actions: np.ndarray, group: int) -> None:
         """Let a group of columns step; returns at once."""
-        for i, part in enumerate(self._parts_of(group)):
-            part.send(actions[i * self._each : (i + 1) * self._each])
+        self._steps += not group
+        for n in range(self._tasks):
+            i = group * self._tasks + n
+            self._ask(i, self.parts[i].send, actions[n * self._each : (n + 1) * self._each])
 
     def recv(self, group: int) -> TimeStep:
         """What the last `send` to a group came to."""
-        return _concatenate([part.recv() for part in self._parts_of(group)])
+        first = group * self._tasks
+        return _concatenate([self._ask(i, self.parts[i].recv) for i in range(first, first + self._tasks)])
 
-    def _parts_of(self, group: int) -> list[VectorEnv]:
-        return self.parts[group * self._tasks : (group + 1) * self._tasks]
+    def check(self, observations: Mapping[str, torch.Tensor], rewards: np.ndarray) -> None:
+        """Raise EnvironmentFault if something of the last steps is no number: observations [T+1, B, ...], rewards [T, B]."""
+        for name, space in self.observation_space.items():
+            x = observations[name]
+            if x.dtype == torch.uint8 or (x.is_cuda and x.is_floating_point() and bool(x.isfinite().all())):
+                continue
+            if (found := first_wrong(space, x.cpu().numpy())) is not None:
+                self._blame(found, len(rewards), wrong(name, space, x[found].cpu().numpy()))
+        if (found := first_wrong(None, rewards)) is not None:
+            self._blame((found[0] + 1, found[1]), len(rewards), f"its reward is {rewards[found]}")
+
+    def check_answers(self) -> None:
+        """Raise EnvironmentFault if another thread waits for an environment that hangs."""
+        self._watch.raise_fault()
 
     def close(self) -> None:
-        for part in self.parts:
-            part.close()
+        """Of an environment that hangs, only its process is ended. Raises EnvironmentFault unless one was raised before."""
+        had_fault, faults = self._faulty, []
+        for i, part in enumerate(self.parts):
+            if self._watch.fault:
+                part.abandon()
+                continue
+            try:
+                self._ask(i, part.close)
+            except EnvironmentFault as fault:
+                faults.append(fault)
+        self._watch.close()
+        self.parts = []
+        if faults and not had_fault:
+            raise faults[0]
+
+    def _ask(self, i: int, function: Callable[..., X], *args: Any, **options: Any) -> X:
+        """Whatever goes wrong while a part answers is its task's."""
+        self._watch.task = self._names[i % self._tasks]
+        try:
+            with self._watch:
+                return function(*args, **options)
+        except EnvironmentFault as fault:
+            fault.task, self._faulty = self._watch.task, True
+            if fault.column is not None:
+                fault.column += i * self._each
+            raise
+
+    def _blame(self, where: tuple[int, ...], T: int, what: str) -> None:
+        self._faulty = True
+        fault = EnvironmentFault(what, NO_NUMBER, column=where[1], step=self._steps - T + where[0])
+        fault.task = self._names[self.task_of_column[where[1]]]
+        raise fault
 
 
 def _concatenate(steps: list[TimeStep]) -> TimeStep:

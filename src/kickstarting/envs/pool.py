@@ -12,8 +12,9 @@ import numpy as np
 from gymnasium import spaces
 
 from kickstarting.algo.parsing import nearest
-from kickstarting.envs.observations import Observations
-from kickstarting.envs.protocol import TimeStep, first_step, read_ends
+from kickstarting.envs.actions import Actions
+from kickstarting.envs.observations import Observations, flatten
+from kickstarting.envs.protocol import EnvironmentFault, TimeStep, first_step, read_ends
 from kickstarting.spaces import Declared, Grid, Text
 
 MINIGRID: dict[str, type[Declared]] = {"image": Grid, "mission": Text}
@@ -42,7 +43,7 @@ class EnvPoolEnv:
     """One pool, stepped in synchrony, with EnvPool's own next-step reset.
 
     success_ends: a success on the very last allowed step is a termination; EnvPool calls it truncated.
-    options: passed to `envpool.make`. Seeding is fixed at construction: environment i gets seed + i.
+    options: passed to `envpool.make`. timeout: of no use here. Seeding is fixed at construction: environment i gets seed + i.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class EnvPoolEnv:
         num_threads: int = 1,
         success_ends: bool = False,
         options: Mapping[str, Any] | None = None,
+        timeout: float = 0.0,
     ) -> None:
         import envpool
 
@@ -62,18 +64,23 @@ class EnvPoolEnv:
         self.num_envs = num_envs
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about float64 bounds cast to float32
-            self._pool = envpool.make_gymnasium(
-                env_id, num_envs=num_envs, num_threads=min(num_threads, num_envs), seed=seed, **(options or {})
-            )
-            self.action_space = self._pool.action_space
-            self._observe = Observations(
-                self._pool.observation_space, num_envs, MINIGRID if _library(env_id) == "minigrid" else None
-            )
-        self.observation_space = self._observe.space
+            try:
+                self._pool = envpool.make_gymnasium(
+                    env_id, num_envs=num_envs, num_threads=min(num_threads, num_envs), seed=seed, **(options or {})
+                )
+            except Exception as error:
+                told = f" with options {dict(options)}" if options else ""
+                raise ValueError(f"EnvPool cannot make {env_id!r}{told}: {error}") from error
+            self._act = Actions(self._pool.action_space)
+            parts = flatten(self._pool.observation_space)
+            observed = spaces.Dict({name: part for name, (_, part) in parts.items()})
+            self._observe = Observations(observed, num_envs, MINIGRID if _library(env_id) == "minigrid" else None)
+        self.action_space, self.observation_space = self._act.space, self._observe.space
         self.frame_skip = int(self._pool.spec.config.frame_skip) if _library(env_id) in GAMES else None
         self._success_ends = success_ends
         self._rows = np.arange(num_envs, dtype=np.int32)
-        self._keys = [key.removeprefix("obs:") for key in self._pool._state_keys]
+        spelled = {"obs:" + sign.join(path): name for name, (path, _) in parts.items() for sign in ".:"} | {"obs": "observation"}
+        self._keys = [spelled.get(key, key) for key in self._pool._state_keys]
         self._action_type = self._pool._spec._action_spec[-1][0]
 
     @staticmethod
@@ -99,25 +106,31 @@ class EnvPoolEnv:
             raise RuntimeError(
                 f"EnvPool returned rows {state['info:env_id']} for environments 0 to {self.num_envs - 1}; upgrade it"
             )
+        if state["reward"].shape != (self.num_envs,):
+            raise EnvironmentFault("it has several players, whose rewards nobody here can tell apart", "choose one with one player")
         every = np.ones(self.num_envs, bool)
-        return first_step(self._observe(state.get("obs", state), every), self.num_envs)
+        return first_step(self._observe(state, every), self.num_envs)
 
     # The public send and recv rebuild nested dictionaries at every call, which costs more than stepping 8 MiniGrids.
 
     def send(self, actions: np.ndarray) -> None:
-        space = self.action_space
-        actions = np.clip(actions, space.low, space.high) if isinstance(space, spaces.Box) else actions
-        self._pool._send([self._rows, self._rows, actions.astype(self._action_type)])
+        self._pool._send([self._rows, self._rows, self._act(actions).astype(self._action_type)])
 
     def recv(self) -> TimeStep:
         state = self._state()
         is_first = state["elapsed_step"] == 0
         rewards, cut = state["reward"], state["trunc"]
         terminated, truncated = read_ends(rewards, state["done"] & ~cut, cut, self._success_ends)
-        return TimeStep(self._observe(state.get("obs", state), is_first), rewards, terminated, truncated, is_first, ~is_first)
+        return TimeStep(self._observe(state, is_first), rewards, terminated, truncated, is_first, ~is_first)
 
     def close(self) -> None:
         self._pool.close()
 
+    def abandon(self) -> None:
+        """The thread that waits for it keeps it."""
+
     def _state(self) -> dict[str, Any]:
-        return dict(zip(self._keys, self._pool._recv(), strict=True))
+        try:
+            return dict(zip(self._keys, self._pool._recv(), strict=True))
+        except Exception as error:
+            raise EnvironmentFault(f"EnvPool raised {type(error).__name__}: {error}") from error

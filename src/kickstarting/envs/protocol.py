@@ -8,6 +8,29 @@ import gymnasium
 import numpy as np
 
 
+class EnvironmentFault(RuntimeError):
+    """An environment did what it must not do: it raised, hung, died, or said what nobody can learn from.
+
+    The message names where that was, as far as known, and the remedy. What does not fit on a line is in `__notes__`: the
+    traceback of another process, or the stack of a thread that hangs.
+    """
+
+    snapshot: Any = None
+    """What can be saved of the training that it ended."""
+
+    def __init__(self, what: str, remedy: str = "", *, column: int | None = None, step: int | None = None) -> None:
+        super().__init__(what, remedy)
+        self.what, self.remedy = what, remedy
+        self.task = ""
+        self.column, self.step = column, step
+
+    def __str__(self) -> str:
+        where = [f"task {self.task!r}"] if self.task else []
+        where += [f"{name} {value}" for name in ("column", "step") if (value := getattr(self, name)) is not None]
+        what = " ".join(self.what.split())  # an environment's own words may have several lines
+        return f"environment{' of ' * bool(where)}{', '.join(where)}: {what}" + f"; {self.remedy}" * bool(self.remedy)
+
+
 class TimeStep(NamedTuple):
     """One step of B environments; see the time diagram of `types.py`."""
 
@@ -30,14 +53,14 @@ class VectorEnv(Protocol):
     """B environments stepped together. `send` returns at once, so that several can be stepped side by side.
 
     An episode's last observation is returned with `terminated` or `truncated`; the next step ignores its action and
-    returns the first observation of the next episode, with `is_first` and without `valid`.
+    returns the first observation of the next episode, with `is_first` and without `valid`. Raises EnvironmentFault.
     """
 
     num_envs: int
     observation_space: gymnasium.spaces.Dict
     """Of one environment; each part of a declared kind (`spaces.py`): Pixels, Grid, Text, Vector or Discrete."""
     action_space: gymnasium.Space
-    """Of one environment: Discrete, MultiDiscrete or Box."""
+    """Of a policy for one environment: Discrete, MultiDiscrete or Scaled, flat and counted from 0 (`envs/actions.py`)."""
     frame_skip: int | None
     """Simulator frames of one step, for which the library repeats the action; None if it does not say."""
 
@@ -45,13 +68,9 @@ class VectorEnv(Protocol):
     def send(self, actions: np.ndarray) -> None: ...
     def recv(self) -> TimeStep: ...
     def close(self) -> None: ...
-
-
-class EnvironmentFault(RuntimeError):
-    """An environment failed, said what cannot be, or did not answer; the message says which, and what to do."""
-
-    snapshot: Any = None
-    """What can be saved of the training that it ended."""
+    def abandon(self) -> None:
+        """Let go of environments that do not answer, without waiting for them."""
+        ...
 
 
 def first_step(observations: dict[str, np.ndarray], num_envs: int) -> TimeStep:

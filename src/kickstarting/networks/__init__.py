@@ -11,6 +11,7 @@ import gymnasium
 from kickstarting.algo.distributions import Distribution
 from kickstarting.algo.parsing import nearest
 from kickstarting.networks.agent import Agent, Network, count_parameters
+from kickstarting.ranges import check, hints_of
 from kickstarting.spaces import kind_of
 
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
@@ -35,14 +36,18 @@ def build_network(
     """
     options = dict(options or {})
     if ":" in name:
-        return _import(name)(observation_space, distribution, **options)
+        try:
+            return _import(name)(observation_space, distribution, **options)
+        except (TypeError, ValueError, RuntimeError, AttributeError, LookupError) as error:
+            raise ValueError(f"network {name!r} cannot be made with {options}: {error}") from error
     presets = PRESETS[_preset(observation_space)]
     if name not in presets:
         raise ValueError(f"unknown network {name!r}; {nearest(name, presets)} Your own is written package.module:Class.")
     known = Agent.__init__.__annotations__.keys() - {"observation_space", "distribution", "return"}
-    for option in options:
+    for option, value in options.items():
         if option not in known:
             raise ValueError(f"network {name!r} has no option {option!r}; {nearest(option, sorted(known))}")
+        check(f"network option {option}", value, hints_of(Agent.__init__)[option])
     return Agent(observation_space, distribution, **{**presets[name], **options})
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Protocol, runtime_checkable
+from typing import Annotated, Protocol, runtime_checkable
 
 import gymnasium
 import torch
@@ -14,8 +14,11 @@ from kickstarting.networks.language import LanguageEncoder
 from kickstarting.networks.lstm import LSTM
 from kickstarting.networks.recurrent import Recurrent
 from kickstarting.networks.torsos import MLP, Grid, PixelLarge, PixelSmall
+from kickstarting.ranges import Range
 from kickstarting.spaces import kind_of
 from kickstarting.types import Inputs, Output, State
+
+WIDTH = Range(1, 10**5)
 
 
 @runtime_checkable
@@ -37,37 +40,42 @@ class Agent(Recurrent):
     a further text NAME `language_NAME`.
 
     hidden: width of each torso. lstm: width of the LSTM, 0 for none. channels: of the convolutions on grids (and of the
-    sections of the deep torso on pixels); None takes the torso's own. deep: the 15-convolution torso on pixels.
+    sections of the deep torso on pixels); None takes the torso's own. deep: the 15-convolution torso on pixels. normalise: a
+    LayerNorm in front of the LSTM, whose gates large inputs would close for good.
     """
 
     def __init__(
         self,
         observation_space: gymnasium.spaces.Dict,
         distribution: Distribution,
-        hidden: int = 256,
-        lstm: int = 256,
-        channels: tuple[int, ...] | None = None,
+        hidden: Annotated[int, WIDTH] = 256,
+        lstm: Annotated[int, Range(0, 10**5)] = 256,
+        channels: Annotated[tuple[int, ...] | None, WIDTH] = None,
         deep: bool = False,
-        language: int = 64,
+        language: Annotated[int, WIDTH] = 64,
+        normalise: bool = True,
     ) -> None:
         super().__init__()
         self.distribution = distribution
         self.torsos = nn.ModuleDict()
+        self.reads: dict[str, str] = {}
         self.one_hot: dict[str, int] = {}
         self.languages: dict[str, str] = {}
         width = 1 + distribution.encoding_size  # last reward, last action
         for name, space in observation_space.items():
             kind = kind_of(name, space)
             if kind == "text":
-                self.languages[name] = f"language_{name}" if self.languages else "language"
+                self.languages[name] = f"language_{_module(name)}" if self.languages else "language"
                 self.add_module(self.languages[name], LanguageEncoder(language))
                 width += language
             elif isinstance(space, gymnasium.spaces.Discrete):
                 self.one_hot[name] = int(space.n)
                 width += int(space.n)
             else:
-                self.torsos[name] = _torso(name, kind, space.shape or (), hidden, channels, deep)
+                self.reads[name] = _module(name)
+                self.torsos[self.reads[name]] = _torso(kind, space.shape or (), hidden, channels, deep)
                 width += hidden
+        self.norm = nn.LayerNorm(width, elementwise_affine=False) if lstm and normalise else nn.Identity()
         self.core = LSTM(width, lstm) if lstm else None
         self.policy = Head(lstm or width, distribution.size)
         self.value = Head(lstm or width, 1)
@@ -82,14 +90,14 @@ class Agent(Recurrent):
             inputs.last_rewards.clamp(-1.0, 1.0)[..., None],
             self.distribution.encode(inputs.last_actions),
         ]
-        for name, torso in self.torsos.items():
-            features.append(torso(inputs.observations[name].flatten(0, 1)).view(*leading, -1))
+        for name, module in self.reads.items():
+            features.append(self.torsos[module](inputs.observations[name].flatten(0, 1)).view(*leading, -1))
         for name, n in self.one_hot.items():
             indices = torch.arange(n, device=inputs.is_first.device)
             features.append((inputs.observations[name][..., None] == indices).float())
         for name, module in self.languages.items():
             features.append(getattr(self, module)(inputs.observations[name]))
-        return torch.cat(features, -1)
+        return self.norm(torch.cat(features, -1))
 
 
 class Head(nn.Linear):
@@ -100,18 +108,22 @@ class Head(nn.Linear):
             return super().forward(input.float())
 
 
-def _torso(name: str, kind: str, shape: tuple[int, ...], hidden: int, channels: tuple[int, ...] | None, deep: bool) -> nn.Module:
+def _module(name: str) -> str:
+    """A name for the module that reads an observation: its own, unless PyTorch has no module of that name."""
+    plain = name and "." not in name and not name.startswith("~") and not hasattr(_NO_MODULES, name)
+    return name if plain else "~" + name.encode().hex()
+
+
+_NO_MODULES = nn.ModuleDict()
+
+
+def _torso(kind: str, shape: tuple[int, ...], hidden: int, channels: tuple[int, ...] | None, deep: bool) -> nn.Module:
     if kind == "vector":
         return MLP(shape, hidden)
     if kind == "grid":
         return Grid(shape, hidden, channels) if channels else Grid(shape, hidden)
     if deep:
         return PixelLarge(shape, hidden, channels) if channels else PixelLarge(shape, hidden)
-    if min(shape[:2]) < PixelSmall.LEAST:
-        raise ValueError(
-            f"image {name!r} is {shape[0]} x {shape[1]}, the small torso reads {PixelSmall.LEAST} x {PixelSmall.LEAST} or more; "
-            "use --network large (--network-option deep=True), or declare another kind of observation (kickstarting.spaces)"
-        )
     return PixelSmall(shape, hidden)
 
 

@@ -11,7 +11,11 @@ from gymnasium import spaces
 from kickstarting.algo.distributions import Distribution
 from kickstarting.networks import build_network
 from kickstarting.spaces import describe_space, read_observations, read_space
-from kickstarting.trust import check_trusted
+from kickstarting.trust import check_trusted, module_in
+
+VERSION = 2
+UNNORMALISED: dict[str, Any] = {"normalise": False}
+"""What the package's own networks were in version 1."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,7 @@ class NetworkSpec:
     def to_json(self) -> dict[str, Any]:
         observations = {name: describe_space(space) for name, space in self.observation_space.items()}
         return {
+            "version": VERSION,
             "name": self.name,
             "options": self.options,
             "observation_space": observations,
@@ -41,5 +46,7 @@ class NetworkSpec:
         """Raises ValueError if the file that says so names a class of a module that is not trusted."""
         check_trusted(data["name"], file)
         options = {k: tuple(v) if isinstance(v, list) else v for k, v in data["options"].items()}
+        if data.get("version", 1) < 2 and not module_in(data["name"]):
+            options = {**UNNORMALISED, **options}
         observations = read_observations(data["observation_space"])
         return NetworkSpec(data["name"], options, observations, read_space(data["action_space"]))

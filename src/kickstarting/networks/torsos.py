@@ -8,18 +8,24 @@ from torch.nn import functional as F
 
 
 class PixelSmall(nn.Module):
-    """IMPALA's shallow torso: conv 16 8x8/4, conv 32 4x4/2, FC 256; images [N, H, W, C] uint8."""
+    """IMPALA's shallow torso: conv 16 8x8/4, conv 32 4x4/2, FC 256; images [N, H, W, C].
+
+    On images that are too small for it, conv 16 3x3, conv 32 3x3/2, both padded.
+    """
 
     LEAST = 20
-    """Rows and columns of an image."""
+    """Rows and columns of an image that is not small."""
 
     def __init__(self, shape: tuple[int, ...], size: int = 256) -> None:
         super().__init__()
-        self.convs = nn.Sequential(nn.Conv2d(shape[2], 16, 8, 4), nn.ReLU(), nn.Conv2d(16, 32, 4, 2), nn.ReLU())
+        small = min(shape[:2]) < self.LEAST
+        first = nn.Conv2d(shape[2], 16, 3, padding=1) if small else nn.Conv2d(shape[2], 16, 8, 4)
+        second = nn.Conv2d(16, 32, 3, 2, padding=1) if small else nn.Conv2d(16, 32, 4, 2)
+        self.convs = nn.Sequential(first, nn.ReLU(), second, nn.ReLU())
         self.output = nn.Linear(_flat(self.convs, shape), size)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.relu(self.output(self.convs(_to_nchw(x) / 255.0).flatten(1)))
+        return F.relu(self.output(self.convs(_to_nchw(x)).flatten(1)))
 
 
 class Residual(nn.Module):
@@ -46,7 +52,7 @@ class PixelLarge(nn.Module):
         self.output = nn.Linear(_flat(self.convs, shape), size)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.relu(self.output(self.convs(_to_nchw(x) / 255.0).flatten(1)))
+        return F.relu(self.output(self.convs(_to_nchw(x)).flatten(1)))
 
 
 class SamePool(nn.Module):
@@ -60,7 +66,8 @@ class SamePool(nn.Module):
 class Grid(nn.Module):
     """Symbolic MiniGrid views [N, H, W, 3] of (object, colour, state) indices: one-hot cells, 3x3 convolutions, FC.
 
-    The first two convolutions shrink the view (7x7 to 5x5 to 3x3); further ones keep it and are residual.
+    The first two convolutions shrink the view (7x7 to 5x5 to 3x3), unless it has less than 5 rows or columns; further ones keep
+    it and are residual.
     """
 
     cells: Tensor
@@ -73,11 +80,12 @@ class Grid(nn.Module):
         self.register_buffer("cells", torch.stack(cells).float(), persistent=False)
         self.register_buffer("strides", torch.tensor([24, 4, 1]), persistent=False)
         widths = (sum(self.SIZES), *channels)
+        shrinking = 2 if min(shape[:2]) >= 5 else 0
         self.convs = nn.ModuleList(
-            nn.Conv2d(before, after, 3, padding=0 if i < 2 else 1)
+            nn.Conv2d(before, after, 3, padding=0 if i < shrinking else 1)
             for i, (before, after) in enumerate(zip(widths, channels, strict=False))
         )
-        height, width = shape[0] - 2 * min(2, len(channels)), shape[1] - 2 * min(2, len(channels))
+        height, width = (n - 2 * min(shrinking, len(channels)) for n in shape[:2])
         self.output = nn.Linear(channels[-1] * height * width, size)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -104,11 +112,13 @@ class MLP(nn.Module):
         self.layers = nn.Sequential(nn.Linear(inputs, size), nn.Tanh(), nn.Linear(size, size), nn.Tanh())
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.layers(x.flatten(1).float())
+        return self.layers((x.flatten(1) if x.ndim > 1 else x[:, None]).float())
 
 
 def _to_nchw(x: Tensor) -> Tensor:
-    return x.permute(0, 3, 1, 2).float()
+    """Bytes as shares of 255, floats as they are."""
+    y = x.permute(0, 3, 1, 2).float()
+    return y / 255.0 if x.dtype == torch.uint8 else y
 
 
 def _flat(convs: nn.Module, shape: tuple[int, ...]) -> int:

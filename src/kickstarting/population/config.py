@@ -4,29 +4,32 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Annotated
 
-from kickstarting.algo.parsing import parse_frames
+from kickstarting.algo.parsing import Share
 from kickstarting.algo.pbt import Range
 from kickstarting.config import Config
+from kickstarting.ranges import Choice, check_fields
+from kickstarting.ranges import Range as Within
 
 
 @dataclass(frozen=True)
 class PopulationConfig:
     """How a population evolves. Ranges are LOW:HIGH[:START]. Without START the members start log-uniformly in the range."""
 
-    members: int = 8
-    slice: str = "2%"
+    members: Annotated[int, Within(2, 10_000)] = 8
+    slice: Annotated[str, Share()] = "2%"
     """Frames that a member trains between two looks at another member."""
-    burn_in: str = "4%"
+    burn_in: Annotated[str, Share()] = "4%"
     """Frames before the first look."""
-    test: str = "welch"
+    test: Annotated[str, Choice("welch", "margin")] = "welch"
     """The test that decides whether another member is significantly better: welch (a t-test) or margin."""
-    significance: float = 0.05
+    significance: Annotated[float, Within(0, 1, low_open=True, high_open=True)] = 0.05
     """Significance of Welch's test, one-sided."""
-    margin: float = 5.0
+    margin: Annotated[float, Within(0, 1e9)] = 5.0
     """Points of score by which the test `margin` wants another member to be better."""
-    perturb_probability: float = 0.33
-    perturb_factor: float = 1.2
+    perturb_probability: Annotated[float, Within(0, 1)] = 0.33
+    perturb_factor: Annotated[float, Within(1, 1e6, low_open=True)] = 1.2
     alpha_range: str = "0.001:2:1"
     """Strength of all teachers, a factor of --schedule."""
     horizon_range: str = "0.05:1"
@@ -42,13 +45,7 @@ class PopulationConfig:
         """Raise ValueError, with the remedy, for what cannot work with such members."""
         if self.members < 2:
             raise ValueError(f"a population of {self.members} cannot evolve; give at least 2 members, or use `kickstart train`")
-        if self.test not in ("welch", "margin"):
-            raise ValueError(f"test is {self.test!r}; known: welch, margin")
-        if not 0 <= self.perturb_probability <= 1 or not self.perturb_factor > 1:
-            raise ValueError(
-                f"perturb_probability is {self.perturb_probability}, perturb_factor {self.perturb_factor}; "
-                "the first must lie in [0, 1], the second above 1"
-            )
+        check_fields(self, max(1, config.total_frames))
         for name in ("alpha_range", "horizon_range", "rho_range", "learning_rate_range", "entropy_cost_range"):
             parse_range(name, getattr(self, name))
         if config.teaching.schedule.endswith(".json"):
@@ -59,11 +56,6 @@ class PopulationConfig:
         for name in ("learning_rate", "entropy_cost"):
             if config.parsed(name).start == 0:
                 raise ValueError(f"{name} {getattr(config.learning, name)!r} starts at 0, which no factor changes; start above 0")
-        for name in ("slice", "burn_in"):
-            try:
-                parse_frames(getattr(self, name), config.total_frames)
-            except ValueError as error:
-                raise ValueError(f"{name}: {error}; give frames or a share of the run, as 2%") from None
 
 
 def parse_range(name: str, text: str) -> tuple[Range, float | None]:
@@ -74,7 +66,7 @@ def parse_range(name: str, text: str) -> tuple[Range, float | None]:
         (start,) = numbers[2:] or [None]
     except ValueError:
         raise ValueError(f"{name} {text!r} is no range; write LOW:HIGH or LOW:HIGH:START") from None
-    if not 0 < low <= high:
+    if not 0 < low <= high < math.inf:
         raise ValueError(f"{name} {text!r}: a range is 0 < LOW <= HIGH, since values are multiplied")
     if start is not None and not low <= start <= high:
         raise ValueError(f"{name} starts at {start:g}, outside its range {low:g} to {high:g}; widen it or start inside")

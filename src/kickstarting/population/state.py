@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kickstarting.config import Config
+from kickstarting.config import FORMAT, Config
 from kickstarting.population.config import PopulationConfig, ranges_of
 from kickstarting.runs.checkpoint import (
     CheckpointError,
@@ -22,7 +22,7 @@ from kickstarting.runs.checkpoint import (
     remedy,
     save_checkpoint,
 )
-from kickstarting.runs.configuration import FORMAT, checked_config, read_run_file, run_id
+from kickstarting.runs.configuration import checked_config, read_run_file, run_id
 from kickstarting.runs.files import digest_of, write_json, write_signed
 from kickstarting.runs.layout import STATE, PopulationDirectory, checkpoints
 from kickstarting.runs.metrics import read_metrics

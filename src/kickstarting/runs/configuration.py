@@ -14,9 +14,8 @@ from kickstarting.config import GROUPS, Config, Input, changed, flat
 from kickstarting.runs.files import FileError, digest_of, read_json, write_json, write_signed
 from kickstarting.runs.layout import RunDirectory
 from kickstarting.teachers.references import parse_reference
-from kickstarting.trust import check_trusted
+from kickstarting.trust import check_trusted, module_in
 
-FORMAT = 2
 BESIDE = ("format", "id", "teacher_scores", "versions")
 """What stands in the file beside the configuration."""
 RESTORE = "restore the file, or begin a new run"
@@ -28,7 +27,7 @@ def begin_run(
     """Write a run's teacher_scores.json and then its config.json, which makes it a run. id: of what it is a part of."""
     data = config.to_json()
     write_json(directory.teacher_scores, teacher_scores)
-    beside = {"format": FORMAT, "id": id or digest_of(data)[:16], "teacher_scores": digest_of(teacher_scores)}
+    beside = {"id": id or digest_of(data)[:16], "teacher_scores": digest_of(teacher_scores)}
     write_signed(directory.config, {**beside, **data, "versions": dict(versions)})
 
 
@@ -96,6 +95,8 @@ def config_from_json(data: dict[str, Any]) -> Config:
     values = _ungrouped({name: value for name, value in data.items() if name not in BESIDE})
     if "optimiser" not in values:
         raise ValueError("no configuration that this version reads: it does not say how to learn")
+    if "format" not in data and not module_in(values.get("network", "")):
+        values["network_options"] = ("normalise=False", *values.get("network_options", ()))
     if "epochs" not in values:
         epsilon = 1e-8 if values["optimiser"] == "adam" and values.get("epsilon") is None else values.get("epsilon")
         values |= {**_BEFORE, "epsilon": epsilon}

@@ -42,9 +42,9 @@ def written_by_us(directory: Path) -> Iterator[None]:
             yield
     finally:
         _held.discard(directory)
-        if made:
+        for path in made:
             with contextlib.suppress(OSError):
-                directory.rmdir()
+                path.rmdir()
 
 
 def check_free(directory: Path, kind: str, resume: str) -> None:
@@ -89,15 +89,15 @@ def _begun(directory: Path) -> str | None:
     return "run" if isinstance(data, dict) and {"suite", "total_frames"} <= data.keys() else None
 
 
-def _make(directory: Path) -> bool:
-    """Whether it had to be made. Raises ValueError if it cannot be, or cannot be written."""
-    existed = directory.is_dir()
+def _make(directory: Path) -> list[Path]:
+    """What had to be made, innermost first. Raises ValueError if it cannot be."""
+    made = [path for path in (directory, *directory.parents) if not path.exists()]
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         reason = "it is a file" if directory.is_file() else error.strerror or str(error)
         raise ValueError(f"{directory} cannot be made a directory: {reason}; choose another --out") from error
-    return not existed
+    return made
 
 
 @contextmanager

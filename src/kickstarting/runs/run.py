@@ -8,6 +8,7 @@ import platform
 import shlex
 import subprocess
 import time
+import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from kickstarting.algo.losses import mask_logits
 from kickstarting.config import Config
 from kickstarting.display import Display
 from kickstarting.envs import EnvironmentFault, describe
+from kickstarting.evaluate import EPISODE_LIMIT
 from kickstarting.evaluate import measure_teachers as evaluate_teachers
 from kickstarting.runs.checkpoint import (
     CheckpointError,
@@ -35,7 +37,7 @@ from kickstarting.runs.configuration import begin_run, read_config, read_teacher
 from kickstarting.runs.files import write_json
 from kickstarting.runs.health import Facts, Health
 from kickstarting.runs.history import note
-from kickstarting.runs.layout import STATE, RunDirectory
+from kickstarting.runs.layout import STATE, JobDirectory, RunDirectory
 from kickstarting.runs.metrics import read_metrics, summarise
 from kickstarting.runs.ownership import check_free, written_by_us
 from kickstarting.runs.profile import profiled
@@ -180,7 +182,9 @@ def _consume(
     except EnvironmentFault as fault:
         if fault.snapshot and fault.snapshot.record["frames"] > start:
             save_checkpoint(directory.checkpoints, fault.snapshot, run=run)
-            note(directory.history, "failed", frames=fault.snapshot.record["frames"], reason=str(fault))
+        note(directory.history, "failed", frames=frames, reason=str(fault))
+        with JobDirectory(directory.path).log.open("a", encoding="utf-8") as log:
+            log.write("".join(traceback.format_exception(fault)))
         raise
     finally:
         writer.close()
@@ -209,9 +213,12 @@ def measure_teachers(config: Config, out: Path | None = None) -> dict[str, dict]
     taught = {int(tasks[column]) for teacher in teachers.assignments for column in teacher.columns}
     if taught and (alone := [task.name for i, task in enumerate(suite.tasks) if i not in taught]):
         Console().print(f"no teacher for {', '.join(alone)}: learned from rewards alone", highlight=False)
-    scores = evaluate_teachers(teachers, suite, tasks, config.seed)
+    scores = evaluate_teachers(teachers, suite, tasks, config.seed, timeout=config.machine.environment_timeout)
     follows_scores = any(schedule.uses_progress for schedule in config.teaching.schedules(config.total_frames))
     for name, score in scores.items():
+        if cut := score["cut"]:
+            said = f"{name}: episodes of {', '.join(cut)} did not end within {EPISODE_LIMIT:,} steps; they count with what they had"
+            Console().print(said, highlight=False, markup=False)
         if useless := score["no_better_than_random"]:
             heard = "not listened to there" if follows_scores else "listened to all the same, as --schedule says"
             Console().print(f"{name} is no better than random on {', '.join(useless)}: {heard}", highlight=False)
@@ -221,7 +228,7 @@ def measure_teachers(config: Config, out: Path | None = None) -> dict[str, dict]
 def facts_of(config: Config, out: Path) -> Facts:
     """What the metrics of this run are judged by."""
     suite = load_suite(config.suite)
-    spaces = describe(suite.tasks)
+    spaces = describe(suite.tasks, timeout=config.machine.environment_timeout)
     distribution, most = spaces.distribution, math.nan
     if isinstance(distribution, Categorical | MultiCategorical):  # one column stands for all of a task
         logits = mask_logits(torch.zeros(len(suite.tasks), distribution.size), spaces.action_mask(envs_per_task=1))

@@ -7,15 +7,19 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from kickstarting.algo.parsing import nearest
 from kickstarting.envs.backends import BACKENDS, check_frames
+from kickstarting.ranges import FRAMES, Range, check, check_label, hints_of
 from kickstarting.trust import check_trusted
 
 _HERE = Path(__file__).parent
+
+
+SCORE = Range(-1e15, 1e15)
 
 
 @dataclass(frozen=True)
@@ -28,12 +32,12 @@ class Task:
     """A name in `envs.BACKENDS`: envpool, gymnasium, gymnasium-async or gymnasium-vector."""
     metric: str = "return"
     """return, or success: 1 if the episode's last reward was positive, else 0."""
-    random: float | None = None
+    random: Annotated[float | None, SCORE] = None
     """The metric of a uniformly random policy, measured."""
-    reference: float | None = None
+    reference: Annotated[float | None, SCORE] = None
     """The metric that scores 100."""
     category: str = ""
-    action_repeat: int = 0
+    action_repeat: Annotated[int, Range(0, 10**6)] = 0
     """Number of simulator frames in one agent step. Unless given: the backend's own frame skip, or 1 if it has none."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """Passed to the backend's `make`."""
@@ -137,8 +141,10 @@ def _single(env_id: str, backend: str) -> Task:
 
 def _read(path: Path) -> Suite:
     try:
-        data = tomllib.loads(path.read_text())
-    except tomllib.TOMLDecodeError as error:
+        data = tomllib.loads(path.read_bytes().decode())
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}; give a suite's TOML file") from error
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is no TOML: {error}") from error
     for key in data:
         if key not in (known := ("name", "description", "frames", "defaults", "task")):
@@ -146,26 +152,36 @@ def _read(path: Path) -> Suite:
     defaults, entries, frames = data.get("defaults", {}), data.get("task", []), data.get("frames", 1_000_000)
     if not (isinstance(entries, list) and entries and all(isinstance(entry, dict) for entry in (defaults, *entries))):
         raise ValueError(f"{path} has no [[task]], or a task or [defaults] that is no table")
-    if not isinstance(frames, int):
-        raise ValueError(f"{path}: frames is {frames!r}; it must be an integer")
+    name, description = data.get("name", path.stem), data.get("description", "")
+    try:
+        check("frames", frames, Annotated[int, FRAMES])
+        check("name", name, str)
+        check("description", description, str)
+        check_label("name", name)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
     tasks = tuple(_task({**defaults, **entry}, path) for entry in entries)
     names = [task.name for task in tasks]
     if twice := {name for name in names if names.count(name) > 1}:
         raise ValueError(f"{path} names {', '.join(sorted(twice))} twice; task names are unique")
-    return Suite(data.get("name", path.stem), tasks, data.get("description", ""), frames)
+    return Suite(name, tasks, description, frames)
 
 
 def _task(entry: dict[str, Any], path: Path) -> Task:
-    known = {f.name: str(f.type) for f in fields(Task)}
-    types = {"str": str, "int": int, "float | None": (int, float), "Mapping[str, Any]": dict}
+    known = {f.name for f in fields(Task)}
+    hints = hints_of(Task)
     for key, value in entry.items():
         if key not in known:
             raise ValueError(f"{path}: a task has no {key!r}; {nearest(key, sorted(known))}")
-        if not isinstance(value, types[known[key]]):
-            raise ValueError(f"{path}: {key} of a task is {value!r}; it must be {known[key]}")
+        try:
+            check(f"{key} of a task", value, hints[key])
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
     if "env_id" not in entry:
         raise ValueError(f"{path}: a task lacks env_id")
     entry.setdefault("name", entry["env_id"])
+    for key in ("name", "env_id"):
+        check_label(f"{path}: {key} of a task", entry[key])
     if entry.get("action_repeat", 1) < 1:
         raise ValueError(f"{path}: task {entry['name']!r} has action_repeat {entry['action_repeat']}; it must be at least 1")
     check_trusted(str(entry["env_id"]), path)  # a Task looks at its environment

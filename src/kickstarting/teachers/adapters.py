@@ -22,7 +22,7 @@ from torch.nn import functional as F
 
 from kickstarting.algo.distributions import IMPOSSIBLE
 from kickstarting.algo.parsing import nearest
-from kickstarting.spaces import describe_space
+from kickstarting.spaces import Scaled, describe_space
 from kickstarting.teachers.protocol import Kind, Label, Teacher
 from kickstarting.types import Inputs, State
 
@@ -87,7 +87,13 @@ def adapt(teacher: Teacher, adapters: Sequence[str], observation_space: spaces.D
 def check_spaces(teacher: Teacher, observation_space: spaces.Dict, action_space: gymnasium.Space) -> None:
     """Raise ValueError, naming both sides, if a teacher cannot read or act in these spaces."""
     theirs, ours = describe_space(teacher.action_space), describe_space(action_space)
-    if theirs != ours:
+    if isinstance(action_space, Scaled) and theirs == {key: ours[key] for key in ours if key != "units"}:
+        if not action_space.as_is:
+            raise ValueError(
+                f"teacher {teacher.ref} was saved by version 0.1 and acts in the units of the environments that it was trained in, "
+                "the student in [-1, 1], which is scaled to the environment's bounds; train the teacher again"
+            )
+    elif theirs != ours:
         discrete = "discrete" in theirs and "discrete" in ours
         remedy = "; if the actions mean the same as far as both have them, give --teacher-adapters mask" if discrete else ""
         raise ValueError(f"teacher {teacher.ref} acts in {theirs}, the student in {ours}; they must share the action space{remedy}")

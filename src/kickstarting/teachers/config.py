@@ -9,8 +9,9 @@ from typing import Annotated
 
 import tyro
 
-from kickstarting.algo.parsing import parse_rate, parse_schedule
+from kickstarting.algo.parsing import Rate, parse_rate, parse_schedule
 from kickstarting.algo.schedules import Piecewise, Schedule
+from kickstarting.ranges import Range
 from kickstarting.teachers.adapters import parse_adapters
 from kickstarting.teachers.references import Reference, parse_reference
 
@@ -27,6 +28,9 @@ TeacherEntry = Annotated[
 """A teacher as it is written; read with adapters and pins in `TeachingConfig.references`."""
 
 
+MOST_ALPHA = 1e6
+
+
 @dataclass(frozen=True)
 class TeachingConfig:
     """Who teaches, and how much the student listens."""
@@ -36,13 +40,13 @@ class TeachingConfig:
     teacher_adapters: tuple[str, ...] = ()
     """What stands between the environments and each teacher, as NAME or NAME+NAME: identity, or mask for a teacher with fewer or
     more discrete actions. Identity for each unless given."""
-    teacher_shares: tuple[float, ...] = ()
+    teacher_shares: Annotated[tuple[float, ...], Range(0, 1e6)] = ()
     """rho of each teacher, in lambda_i = alpha * rho_i; 1 each unless given."""
     schedule: str = "evidence:1"
     """alpha, the teachers' weight over time: evidence:FROM[:RELEASE[:FRAMES]], constant:V, step:FROM:TO:FRAMES,
     linear:FROM:TO:FRAMES, cosine:FROM:TO:FRAMES, exponential:FROM:HALF_LIFE[:FLOOR], progress:FROM[:FRAMES]. FRAMES may be a
     share of the run, such as 20%. Or the schedule.json that a population evolved."""
-    teacher_acts: str = "0"
+    teacher_acts: Annotated[str, Rate(1.0)] = "0"
     """Probability that a teacher acts in an episode of its task instead of the student, a number or a schedule. V-trace corrects
     for it. The student always keeps one environment of every task, and its score counts its own episodes only."""
 
@@ -56,12 +60,12 @@ class TeachingConfig:
             parse_adapters(adapters)
         alphas = self.schedules(total_frames) or [parse_schedule(self.schedule, total_frames)]
         for i, alpha in enumerate(alphas):
+            whose = f"schedule of teacher {i}" if self.teachers else "schedule"
             if alpha.lowest < 0:
-                whose = f"schedule of teacher {i}" if self.teachers else "schedule"
                 raise ValueError(f"{whose} {self.schedule!r} falls below 0; weights, rates and costs are never negative")
-        highest = parse_rate("teacher_acts", self.teacher_acts, total_frames).highest
-        if highest > 1:
-            raise ValueError(f"teacher_acts {self.teacher_acts!r} rises to {highest:g}; it is a probability, at most 1")
+            if alpha.highest > MOST_ALPHA:
+                raise ValueError(f"{whose} {self.schedule!r} rises above {MOST_ALPHA:g}; lower it")
+        highest = parse_rate("teacher_acts", str(self.teacher_acts), total_frames).highest
         if highest > 0 and not self.teachers:
             raise ValueError(
                 f"teacher_acts is {self.teacher_acts!r}, but there is no teacher to act; give --teacher REF, or leave it at 0"

@@ -16,10 +16,10 @@ from typing import Any
 
 from rich.console import Console
 
-from kickstarting.config import Config, flat
+from kickstarting.config import FORMAT, Config, flat
 from kickstarting.console import say
 from kickstarting.launch.sweep import Part, SweepError, run_all
-from kickstarting.runs.configuration import FORMAT, begin_run, checked_config, read_run_file
+from kickstarting.runs.configuration import begin_run, checked_config, read_run_file
 from kickstarting.runs.files import blaming, check_writable, make_directory, typed, write_json, write_signed
 from kickstarting.runs.layout import JobDirectory, RunDirectory, TuneDirectory
 from kickstarting.runs.metrics import read_metrics

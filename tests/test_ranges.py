@@ -1,0 +1,309 @@
+"""Every option says what it may be, in one place, and nothing else is taken: one clear line before any work."""
+
+# ruff: noqa: PT012, PT017
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import math
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated, Any, get_args
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kickstarting import cli, load_suite
+from kickstarting.algo.parsing import KINDS, Rate, Share, parse_frames, parse_schedule
+from kickstarting.config import Config, flat
+from kickstarting.networks import Agent
+from kickstarting.population.config import PopulationConfig
+from kickstarting.ranges import NOWHERE, Choice, Range, _bare, _declared, check, check_label, check_name, hints_of
+from kickstarting.tuning.recipe import read_recipe
+
+COMMANDS = [cli.train, cli.population, cli.tune, cli.evaluate, cli.compare, cli.demo, cli.reproduce]
+
+
+def leaves(settings: Any) -> Iterator[tuple[str, Any]]:
+    """Name and annotation of every setting of a configuration."""
+    hints = hints_of(type(settings))
+    for field in dataclasses.fields(settings):
+        value = getattr(settings, field.name)
+        if dataclasses.is_dataclass(value):
+            yield from leaves(value)
+        else:
+            yield field.name, hints[field.name]
+
+
+def numbers_in(hint: Any) -> bool:
+    bare = _bare(hint)
+    return bare in (int, float) or any(numbers_in(part) for part in get_args(bare))
+
+
+SETTINGS = {name: hint for config in (Config(), PopulationConfig()) for name, hint in leaves(config)}
+PARAMETERS = {
+    (command.__name__, name): hint
+    for command in COMMANDS
+    for name, hint in hints_of(command).items()
+    if not dataclasses.is_dataclass(_bare(hint))
+}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_every_number_has_a_range(name):
+    if numbers_in(SETTINGS[name]):
+        assert any(isinstance(declared, Range) for declared in _declared(SETTINGS[name])), name
+
+
+@pytest.mark.parametrize(("command", "name"), PARAMETERS)
+def test_so_has_every_number_of_a_command(command, name):
+    hint = PARAMETERS[command, name]
+    if numbers_in(hint):
+        assert any(isinstance(declared, Range) for declared in _declared(hint)), name
+
+
+@pytest.mark.parametrize("name", [name for name in hints_of(Agent.__init__) if name not in ("observation_space", "distribution")])
+def test_so_has_every_number_of_a_network(name):
+    hint = hints_of(Agent.__init__)[name]
+    if numbers_in(hint):
+        assert any(isinstance(declared, Range) for declared in _declared(hint))
+
+
+def population_of(name: str, value: Any) -> Any:
+    make: Any = PopulationConfig
+    return make(**{name: value})
+
+
+def outside(declared: Any) -> list[Any]:
+    """What a declaration must refuse."""
+    if isinstance(declared, Range):
+        beyond = [declared.low - 1, declared.high + 1, declared.high * 2 + 1, -(10**30), 10**30, math.nan, math.inf, -math.inf]
+        return [value for value in [*beyond, declared.low, declared.high] if value not in declared]
+    if isinstance(declared, Choice):
+        return ["", "nothing", declared.words[0] + " ", declared.words[0].upper()]
+    if isinstance(declared, Rate):
+        return [
+            "-1",
+            "nan",
+            "inf",
+            "1e400",
+            "linear:1:-1:10%",
+            "progress:1",
+            "linear",
+            "fast",
+            "",
+            "1:2",
+            "constant:1e31",
+            "9" * 5000,
+        ]
+    if isinstance(declared, Share):
+        return ["0", "-1%", "nan", "often", "", "1e300", "0%", "-5k", "%"]
+    return []
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_what_is_outside_is_refused_by_its_name(name):
+    hint, of_run = SETTINGS[name], name in flat(Config())
+    for declared in _declared(hint):
+        for one in outside(declared):
+            value: Any = (one,) if isinstance(flat(Config() if of_run else PopulationConfig())[name], tuple) else one
+            if numbers_in(hint) and _bare(hint) is float:
+                value = float(value)
+            with pytest.raises(ValueError, match=name) as error:
+                if of_run:
+                    Config.of("x", **{name: value}).check()
+                else:
+                    population_of(name, value).check(Config("x"))
+            assert "\n" not in str(error.value)
+            assert len(str(error.value)) < 600
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+@pytest.mark.parametrize("value", [object(), [1, 2], {"a": 1}, b"1", 1j, True, None, "\x1b[31m"], ids=repr)
+def test_what_is_of_another_type_is_refused(name, value):
+    default = flat(Config() if name in flat(Config()) else PopulationConfig())[name]
+    if isinstance(default, bool) or (value is None and default is None):
+        return
+    if name in ("suite", "network", "trust_modules", "inputs", "teachers", "network_options") and isinstance(value, str | tuple):
+        return
+    with pytest.raises((ValueError, TypeError)):
+        if name in flat(Config()):
+            Config.of("x", **{name: value}).check()
+        else:
+            population_of(name, value).check(Config("x"))
+
+
+@pytest.fixture
+def error(monkeypatch) -> Callable[..., str]:
+    def call(*arguments: object) -> str:
+        monkeypatch.setattr(sys, "argv", ["kickstart", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        assert isinstance(stop.value.code, str), arguments
+        assert "\n" not in stop.value.code
+        return stop.value.code
+
+    return call
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("train", "CartPole-v1", "--frames", "0"),
+        ("train", "CartPole-v1", "--frames", "-5"),
+        ("train", "CartPole-v1", "--seed", "-1"),
+        ("train", "CartPole-v1", "--seed", 2**64),
+        ("train", "CartPole-v1", "--torch-threads", "100000"),
+        ("train", "CartPole-v1", "--environment-threads", "-1"),
+        ("train", "CartPole-v1", "--max-grad-norm", "nan"),
+        ("train", "CartPole-v1", "--epsilon", "-1"),
+        ("train", "CartPole-v1", "--learning-rate", "1e308"),
+        ("train", "CartPole-v1", "--name", "../../../up"),
+        ("train", "CartPole-v1", "--name", "a\x1b[31mb"),
+        ("train", "CartPole-v1", "--out", ""),
+        ("train", "CartPole-v1", "--recipe", ""),
+        ("train", "--resume", ""),
+        ("train", "CartPole-v1", "--network-option", "hidden=0"),
+        ("train", "CartPole-v1", "--network-option", "lstm=-1"),
+        ("train", "CartPole-v1", "--network-option", "hidden=wide"),
+        ("train", "MiniGrid-Empty-5x5-v0", "--network-option", "channels=(0,)"),
+        ("train", "MiniGrid-Empty-5x5-v0", "--network-option", "channels=16"),
+        ("train", "MiniGrid-Empty-5x5-v0", "--network-option", "deep=3"),
+        ("population", "CartPole-v1", "--members", "1"),
+        ("population", "CartPole-v1", "--significance", "nan"),
+        ("population", "CartPole-v1", "--alpha-range", "0.1:inf"),
+        ("tune", "CartPole-v1", "--budget", "-1"),
+        ("tune", "CartPole-v1", "--jobs", "-1", "--budget", "9M"),
+        ("evaluate", "random", "CartPole-v1", "--episodes", "0"),
+        ("evaluate", "random", "CartPole-v1", "--seed", "-1"),
+        ("evaluate", "random", "CartPole-v1", "--json", ""),
+        ("reproduce", "memory", "--jobs", "-1"),
+        ("reproduce", "memory", "--seeds", "0"),
+        ("reproduce", "memory", "--out", ""),
+        ("demo", "--frames", "0"),
+        ("demo", "--out", ""),
+        ("compare", "x", "--out", ""),
+    ],
+)
+def test_commands_refuse_in_one_line(error, tmp_path, monkeypatch, words):
+    monkeypatch.chdir(tmp_path)
+    message = error(*words)
+    option = next((str(word).removeprefix("--") for word in words if str(word).startswith("--")), "")
+    assert option.replace("-", "_").split("=")[0].rstrip("s") in message.replace("-", "_").replace(" ", "_") or "json" in option, (
+        message
+    )
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["", " ", ".", "..", "a/b", "a\\b", "a\0b", "a\nb", "\x1b[0m", "x" * 101, "é" * 101])
+def test_names_of_files(name):
+    with pytest.raises(ValueError, match="name"):
+        check_name("name", name)
+
+
+@pytest.mark.parametrize("name", ["[x]", "$x_{", "a b", "ü", "#1", "x" * 100, "scratch"])
+def test_names_that_are_odd_but_harmless(name):
+    check_name("name", name)
+    check_label("name", name)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text(max_size=30), st.integers(1, 10**9))
+def test_parsers_read_or_refuse(text, total):
+    for parse in (parse_frames, parse_schedule):
+        try:
+            parse(text, total)
+        except ValueError as refused:
+            assert len(str(refused)) < 1000
+
+
+PART = st.sampled_from(
+    [*KINDS, "1", "0", "-0.0", "1e308", "1e-320", "nan", "inf", "20%", "200%", "1k", "5M", "", " ", "0=1", ";", "=", "٣"]
+)
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.lists(PART, min_size=1, max_size=6), st.sampled_from([":", ";", "="]))
+def test_schedules_that_are_nearly_right(parts, between):
+    text = between.join(parts)
+    try:
+        schedule = parse_schedule(text, 1000)
+        value = schedule.at(10, 0.5)
+    except (ValueError, OverflowError):
+        return
+    assert not math.isnan(float(value))
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.binary(max_size=80))
+def test_suites_and_recipes_of_any_bytes(tmp_path_factory, data):
+    for name in ("suite.toml", "recipe.toml"):
+        path = tmp_path_factory.mktemp("any") / name
+        path.write_bytes(data)
+        try:
+            load_suite(str(path)) if name == "suite.toml" else read_recipe(path)
+        except ValueError as refused:
+            assert str(path) in str(refused)
+
+
+TOML = st.sampled_from(
+    [
+        "1",
+        "-1",
+        "nan",
+        "inf",
+        '"x"',
+        "true",
+        "[]",
+        "[1]",
+        "{a = 1}",
+        '""',
+        "1e400",
+        "2020-01-01",
+        '"\\u001b"',
+        "99999999999999999999",
+    ]
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.dictionaries(
+        st.sampled_from(
+            ["name", "env_id", "backend", "metric", "random", "reference", "category", "action_repeat", "options", "x"]
+        ),
+        TOML,
+    )
+)
+def test_tasks_of_any_values(tmp_path_factory, values):
+    path = tmp_path_factory.mktemp("task") / "suite.toml"
+    entries = {"env_id": '"MiniGrid-Empty-5x5-v0"', **values}
+    path.write_text("[[task]]\n" + "".join(f"{key} = {value}\n" for key, value in entries.items()))
+    try:
+        (task,) = load_suite(str(path)).tasks
+    except ValueError as refused:
+        assert "suite.toml" in str(refused)
+        assert "\n" not in str(refused)
+        return
+    assert math.isfinite(task.score(0.5))
+
+
+def test_a_directory_a_missing_and_an_unreadable_file_are_no_suites(tmp_path):
+    (tmp_path / "folder.toml").mkdir()
+    for name in ("folder.toml", "missing.toml"):
+        with pytest.raises(ValueError, match=name):
+            load_suite(str(tmp_path / name))
+        with pytest.raises(ValueError, match=name):
+            read_recipe(tmp_path / name)
+
+
+def test_a_wrong_argument_is_named():
+    assert Path(NOWHERE) != Path()
+    with pytest.raises(ValueError, match=r"x is 'a' \(str\); it must be an integer"):
+        check("x", "a", Annotated[int, Range(0, 5)])
+    with pytest.raises(ValueError, match=r"x is 6; it must lie in \[0, 5\]"):
+        check("x", 6, Annotated[int, Range(0, 5)])
+    check("x", None, Annotated[int | None, Range(0, 5)])
+    assert inspect.signature(cli.train)
