@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +12,7 @@ import tyro
 from rich.console import Console
 
 from kickstarting.config import Config, Frames
+from kickstarting.console import literal, say
 from kickstarting.envs import EnvironmentFault
 from kickstarting.help import flowing_help
 from kickstarting.launch.sweep import SweepError
@@ -176,22 +175,20 @@ def evaluate(
         json_file: Also write the numbers to this file.
     """
     from kickstarting.evaluate import evaluate_ref
-    from kickstarting.listing import evaluation_table, mean_score
+    from kickstarting.listing import check_json, evaluation_table, write_evaluation
 
     trust(trust_module)
-    if json_file and not json_file.absolute().parent.is_dir():
-        raise ValueError(f"--json {json_file}: there is no directory {json_file.parent}; create it first")
-    with console.status("evaluating ...") as status:
+    if json_file:
+        check_json(json_file)
+    with console.status("evaluating ...", spinner="line") as status:
 
         def progress(done: int, total: int) -> None:
-            status.update(f"evaluating {ref}: {done} of {total} episodes")
+            status.update(literal(f"evaluating {ref}: {done} of {total} episodes"))
 
         results = evaluate_ref(ref, suite, episodes=episodes, seed=seed, greedy=greedy, progress=progress)
     console.print(evaluation_table(results))
     if json_file:
-        scores = {"score": mean_score(results), "tasks": [asdict(r) for r in results]}
-        data = {"ref": ref, "suite": suite, "greedy": greedy, "seed": seed, **scores}
-        json_file.write_text(json.dumps(data, indent=1) + "\n")
+        write_evaluation(json_file, results, ref=ref, suite=suite, greedy=greedy, seed=seed)
 
 
 def compare(
@@ -210,7 +207,7 @@ def compare(
 
     comparison = compare_runs(directories, out=out, baseline=baseline)
     console.print(to_rich(comparison))
-    console.print(f"open {ReportDirectory(out).page.resolve()}")
+    say(console, f"open {ReportDirectory(out).page.resolve()}")
 
 
 def suites() -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 from rich.console import Console
 
 from kickstarting.config import Config
+from kickstarting.console import say
 from kickstarting.launch.sweep import run_all
-from kickstarting.report import compare_runs, to_rich
+from kickstarting.report import check_out, compare_runs, to_rich
 from kickstarting.runs.layout import ReportDirectory
 from kickstarting.runs.ownership import written_by_us
 from kickstarting.teachers.origins import zoo
@@ -40,14 +41,15 @@ def run_demo(out: Path, *, full: bool, frames: int | None, console: Console) -> 
 def _run(out: Path, full: bool, frames: int | None, console: Console) -> None:
     started = time.perf_counter()
     budget = frames or FRAMES
+    check_out(out / "report")
     teacher = f"zoo:{ZOO_TEACHER}"
     if full:
-        console.print(f"[bold]1. A small teacher[/] learns {SUITE} for {TEACHER_FRAMES / 1e6:g}M frames.")
+        say(console, f"1. A small teacher learns {SUITE} for {TEACHER_FRAMES / 1e6:g}M frames.")
         run_all({out / "teacher-0": teacher_config()}, console=console)
         teacher = str(out / "teacher-0")
     elif ZOO_TEACHER not in zoo.names():
         raise ValueError(f"this installation lacks {teacher}; reinstall the package, or train one with `kickstart demo --full`")
-    console.print(f"[bold]A large student[/] learns {SUITE} with {teacher} as its teacher, and again from scratch, side by side.")
+    say(console, f"A large student learns {SUITE} with {teacher} as its teacher, and again from scratch, side by side.")
     students = {}
     for seed in FULL_SEEDS if full else FULL_SEEDS[:1]:
         students[out / f"kickstarted-{seed}"] = student_config(seed, budget, (teacher,))
@@ -55,4 +57,5 @@ def _run(out: Path, full: bool, frames: int | None, console: Console) -> None:
     run_all(students, console=console)
     comparison = compare_runs(list(students), out=out / "report", baseline="scratch")
     console.print(to_rich(comparison))
-    console.print(f"took {(time.perf_counter() - started) / 60:.1f} minutes; open {ReportDirectory(out / 'report').page.resolve()}")
+    took = (time.perf_counter() - started) / 60
+    say(console, f"took {took:.1f} minutes; open {ReportDirectory(out / 'report').page.resolve()}")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -16,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kickstarting.config import Config
+from kickstarting.console import literal, say
 from kickstarting.runs.health import HEALTH, Notice
 from kickstarting.runs.layout import PopulationDirectory, RunDirectory, finished
 from kickstarting.runs.metrics import last_metrics
@@ -49,17 +51,17 @@ class Display:
             self._live.update(panel(self.config, frames, metrics, warnings))
         elif time.monotonic() - self._printed > PLAIN_EVERY or frames >= self.config.total_frames:
             self._printed = time.monotonic()
-            self.console.print(plain_line(self.config, frames, metrics), soft_wrap=True, highlight=False)
+            say(self.console, plain_line(self.config, frames, metrics))
 
     def say(self, notices: Sequence[Notice]) -> None:
         """Print what was not so a line ago: once, above the panel where there is one, which shows what stands already."""
         for notice in notices:
             if notice.passed or not self._live:
-                text = Text(f"{short(notice.frames)} frames  {notice.text}", style="green" if notice.passed else "yellow")
-                self.console.print(text, soft_wrap=True)
+                say(self.console, f"{short(notice.frames)} frames  {notice.text}", "green" if notice.passed else "yellow")
 
 
 def plain_line(config: Config, frames: int, metrics: dict[str, float | None]) -> str:
+    metrics = finite(metrics)
     parts = [
         f"{config.group}:{config.seed}",
         f"{short(frames)}/{short(config.total_frames)} frames",
@@ -69,6 +71,11 @@ def plain_line(config: Config, frames: int, metrics: dict[str, float | None]) ->
     ]
     parts += [f"lambda {value} ({teacher})" for teacher, value in lambdas(metrics)]
     return "  ".join(parts)
+
+
+def finite(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """With nothing for what is no finite number, of which nothing can be drawn."""
+    return {name: value if value is not None and math.isfinite(value) else None for name, value in metrics.items()}
 
 
 def lambdas(metrics: dict[str, float | None]) -> list[tuple[str, str]]:
@@ -81,9 +88,10 @@ def lambdas(metrics: dict[str, float | None]) -> list[tuple[str, str]]:
 
 
 def panel(config: Config, frames: int, metrics: dict[str, float | None], warnings: Sequence[str] = ()) -> Group:
+    metrics = finite(metrics)
     head = Table.grid(padding=(0, 2))
     head.add_row(
-        Text(f"{config.group} seed {config.seed}", style="bold"),
+        literal(f"{config.group} seed {config.seed}", "bold"),
         f"score [bold]{number(metrics.get('score'))}[/]",
         f"{short(frames)} of {short(config.total_frames)} frames",
         f"{short(metrics.get('frames_per_second') or 0)} frames/s",
@@ -93,17 +101,17 @@ def panel(config: Config, frames: int, metrics: dict[str, float | None], warning
     tasks = Table.grid(padding=(0, 1))
     for name, value in metrics.items():
         if name.startswith("task_success/") and value is not None:
-            tasks.add_row(name[13:], ProgressBar(total=1.0, completed=value, width=24), f"{value:.0%}")
+            tasks.add_row(literal(name[13:]), ProgressBar(total=1.0, completed=value, width=24), f"{value:.0%}")
     rows.append(tasks)
-    rows += [Text(f"lambda {value}  {teacher}", style="cyan") for teacher, value in lambdas(metrics)]
-    rows += [Text(warning, style="yellow") for warning in warnings]
+    rows += [literal(f"lambda {value}  {teacher}", "cyan") for teacher, value in lambdas(metrics)]
+    rows += [literal(warning, "yellow") for warning in warnings]
     return Group(*rows)
 
 
 def left(config: Config, frames: int, metrics: dict[str, float | None]) -> str:
     """Time to the end at the present speed."""
     speed = metrics.get("frames_per_second")
-    if not speed:
+    if not speed or not 1e-9 < speed < math.inf:
         return "?"
     seconds = max(0, int((config.total_frames - frames) / speed))
     hours, rest = divmod(seconds, 3600)
@@ -160,8 +168,8 @@ class Race(Refreshed):
         elif last or time.monotonic() - self._shown > 15.0:
             self._shown = time.monotonic()
             for out, metrics in states.items():
-                if metrics and (last or not finished(out)):
-                    self.console.print(plain_line(self.runs[out], metrics["frames"], metrics), soft_wrap=True, highlight=False)
+                if metrics and (last or not _finished(out)):
+                    say(self.console, plain_line(self.runs[out], metrics["frames"], metrics))
 
     def _table(self, states: dict[Path, dict]) -> Table:
         table = Table.grid(padding=(0, 2))
@@ -169,14 +177,14 @@ class Race(Refreshed):
             metrics = states[out]
             frames = metrics.get("frames", 0)
             table.add_row(
-                f"{config.group}:{config.seed}",
+                literal(f"{config.group}:{config.seed}"),
                 ProgressBar(total=config.total_frames, completed=min(frames, config.total_frames), width=30),
                 f"{short(frames)} frames",
                 f"score [bold]{number(metrics.get('score'))}[/]",
                 " ".join(["lambda", *(value for _, value in lambdas(metrics))]) if lambdas(metrics) else "",
                 f"{short(metrics.get('frames_per_second') or 0)}/s",
-                "done" if finished(out) else f"left {left(config, frames, metrics)}" if frames else "waiting",
-                Text(" ".join(ailing(metrics)), style="yellow"),
+                "done" if _finished(out) else f"left {left(config, frames, metrics)}" if frames else "waiting",
+                literal(" ".join(ailing(metrics)), "yellow"),
             )
         return table
 
@@ -188,12 +196,23 @@ def ailing(metrics: dict[str, float | None]) -> list[str]:
 
 def _state(out: Path) -> dict:
     """The last metrics of a run; of a population its best member's, with the frames and speed of all."""
-    members = PopulationDirectory(out).members()
-    lines = [line for member in members if (line := last_metrics(member.metrics))]
+    try:
+        members = PopulationDirectory(out).members()
+    except OSError:
+        members = []
+    lines = [finite(line) for member in members if (line := last_metrics(member.metrics))]
     if not lines:
-        return last_metrics(RunDirectory(out).metrics)
+        return finite(last_metrics(RunDirectory(out).metrics))
     best = max(lines, key=lambda line: line.get("score") or -1e9)
     return _slowed({**best, "frames": sum(line["frames"] for line in lines) / len(members)}, len(members))
+
+
+def _finished(out: Path) -> bool:
+    """As far as can be seen."""
+    try:
+        return finished(out)
+    except OSError:
+        return False
 
 
 def _slowed(metrics: dict, turns: int) -> dict:

@@ -94,7 +94,7 @@ def test_every_population_has_a_figure(population, tmp_path):
 def test_an_unfinished_population_and_a_torn_lineage_are_refused(population, tmp_path):
     shutil.copytree(population, tmp_path / "torn")
     (tmp_path / "torn" / "lineage.json").write_text('[{"round": 0')
-    with pytest.raises(ValueError, match=r"lineage\.json cannot be read .* resume the population"):
+    with pytest.raises(ValueError, match=r"lineage\.json is damaged: .* resume the population"):
         compare([tmp_path / "torn"])
     shutil.rmtree(tmp_path / "torn" / "best")
     with pytest.raises(ValueError, match="has no best member yet; let it finish"):

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 
 import pytest
 
 from kickstarting.learner import LearnerConfig
+from kickstarting.runs.files import FileError
 from kickstarting.runs.layout import RunDirectory
 from kickstarting.runs.metrics import METRICS, TAIL, last_metrics, metric_of, read_metrics, summarise
 from kickstarting.runs.run import run
+from kickstarting.runs.writer import MetricsWriter
 
 PAGE = Path(__file__).parents[2] / "docs" / "metrics.md"
 
@@ -38,12 +41,65 @@ def test_a_torn_last_line_is_left_out(path, torn):
     assert last_metrics(path) == {"frames": 20}
 
 
-@pytest.mark.parametrize("damage", ['{"frames": 30, "sc\n', "3\n", "[]\n", '{"score": 1.0}\n'])
+DAMAGE = (
+    *('{"frames": 30, "sc\n', "3\n", "[]\n", '{"score": 1.0}\n', '{"frames": -1}\n', '{"frames": NaN}\n', '{"frames": 1.5}\n'),
+    *(
+        '{"frames": "30"}\n',
+        '{"frames": true}\n',
+        '{"frames": 30, "score": "1"}\n',
+        '{"frames": 30, "score": [1]}\n',
+        "[" * 9999 + "\n",
+    ),
+    *('{"frames": 30, "score": 1e200}\n', '{"frames": 30, "score": %s}\n' % ("9" * 400), '{"frames": %s}\n' % ("9" * 30)),
+)
+
+
+@pytest.mark.parametrize("damage", DAMAGE, ids=lambda line: line[:30])
 def test_damage_before_the_last_line_is_an_error_with_its_place(path, damage):
     written(path, {"frames": 10}, damage, {"frames": 20})
     with pytest.raises(ValueError, match=r"line 2 of .*run\.jsonl is not a JSON object with 'frames' .*; remove or repair it"):
         read_metrics(path)
     assert last_metrics(path) == {"frames": 20}
+
+
+def test_bytes_that_are_no_text_are_damage(path):
+    path.write_bytes(b'{"frames": 10}\n{"frames": 20, "sc\xffore": 1.0}\n{"frames": 30}\n')
+    with pytest.raises(FileError, match=r"line 2 of .*run\.jsonl"):
+        read_metrics(path)
+
+
+def test_numbers_that_are_not_finite_are_kept(path):
+    """A loss may be: what reads them leaves them out."""
+    assert str(read_metrics(written(path, {"frames": 10, "a": float("nan"), "b": float("inf"), "c": None}))) == (
+        "[{'frames': 10, 'a': nan, 'b': inf, 'c': None}]"
+    )
+
+
+@pytest.mark.parametrize("kind", ["directory", "pipe", "unreadable"])
+def test_what_is_no_file_stops_no_display(path, kind, monkeypatch):
+    if kind == "directory":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    else:
+        written(path, {"frames": 10})
+        monkeypatch.setattr(Path, "open", lambda *_, **__: (_ for _ in ()).throw(PermissionError(13, "Permission denied")))
+    assert last_metrics(path) == {}
+    with pytest.raises(FileError, match=r"run\.jsonl cannot be read: .*; leave the run out"):
+        read_metrics(path)
+
+
+def test_a_disk_that_is_full_is_said_in_one_line(tmp_path, monkeypatch):
+    writer = MetricsWriter(tmp_path, board=False)
+    writer.write(10, {"score": 1.0})
+    full = Path("/dev/full").open("w", encoding="utf-8")  # noqa: SIM115, since the writer closes it
+    monkeypatch.setattr(writer, "_file", full)
+    with pytest.raises(
+        FileError, match=r"the metrics in .* cannot be written: No space left on device; free space .*, then resume"
+    ):
+        writer.write(20, {"score": 1.0})
+    writer.close()  # with the line still in its buffer
+    assert full.closed
 
 
 def test_what_a_resumed_run_logs_replaces_what_it_had_logged(path):
@@ -61,9 +117,9 @@ def test_a_file_that_is_missing_or_empty(path):
 
 @pytest.mark.parametrize("size", [10, TAIL // 2, TAIL, 3 * TAIL])
 def test_the_last_line_is_found_however_long_it_is(path, size):
-    lines = [{"frames": x, "name": "x" * size} for x in (10, 20)]
+    lines = [{"frames": x, "x" * size: 1.0} for x in (10, 20)]
     assert last_metrics(written(path, *lines)) == lines[1]
-    assert last_metrics(written(path, *lines, '{"frames": 30, "name": "' + "x" * size)) == lines[1]
+    assert last_metrics(written(path, *lines, '{"frames": 30, "' + "x" * size)) == lines[1]
 
 
 def test_a_line_is_a_mean_or_the_last_as_the_registry_says():

@@ -10,12 +10,15 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 
 import pytest
 from rich.console import Console
 
+from fuzzing_files import NASTY_NAMES, damaged, restored
 from kickstarting import Config, cli
 from kickstarting.algo.parsing import parse_schedule, written
+from kickstarting.console import visible
 from kickstarting.launch import sweep
 from kickstarting.launch.sweep import Part, SweepError, reached
 from kickstarting.runs.checkpoint import latest_checkpoint
@@ -27,7 +30,7 @@ from kickstarting.runs.run import run
 from kickstarting.tuning import halving, tune
 from kickstarting.tuning.display import RungProgress
 from kickstarting.tuning.halving import cost, draw, plan, ranked, rescaled, rung_score, rungs_of, space, stretched, survivors
-from kickstarting.tuning.recipe import apply, differing, read_recipe, settings
+from kickstarting.tuning.recipe import apply, differing, read_recipe, settings, write_recipe
 from kickstarting.tuning.tune import read_tune, resume_tune, run_tune
 from resuming import kill_when, without_times
 
@@ -343,3 +346,27 @@ def test_bad_input_to_tune(tuned, suite, tmp_path, monkeypatch):
 
 def test_a_tune_without_scores_says_why(tuned):
     assert "no configuration has a score after 192 frames" in tune._why_no_score(read_tune(tuned[0]), [0, 1], halving.Rung(2, 192))
+
+
+@pytest.mark.parametrize("name", ["tune.json", "recipe.toml"])
+def test_a_damaged_file_of_a_tune_is_named(tuned, tmp_path, name):
+    path = tmp_path / name
+    path.write_bytes((tuned[0] / name).read_bytes())
+    whole, refused = path.read_bytes(), 0
+    for seed in range(120):
+        damaged(path, Random(seed))
+        try:
+            read_tune(tmp_path) if name == "tune.json" else read_recipe(path)
+        except ValueError as error:
+            refused += str(path) in str(error) or str(error).startswith(f"no tune at {tmp_path}")
+            said = str(error)
+            assert "\n" not in said, said
+        finally:
+            restored(path, whole)
+    assert refused > 60
+
+
+def test_a_recipe_of_any_suite_is_read_again(tmp_path):
+    for name in NASTY_NAMES:
+        recipe = write_recipe(tmp_path / "recipe.toml", {"learning_rate": "1e-3"}, {"suite": name, "versions": {"x": name}})
+        assert read_recipe(recipe.path).found["suite"] == visible(name)

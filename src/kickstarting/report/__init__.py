@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from kickstarting.console import visible
 from kickstarting.report.compare import compare
 from kickstarting.report.comparison import Comparison
-from kickstarting.report.figures import draw, save
 from kickstarting.report.groups import group_runs
-from kickstarting.report.page import to_page
+from kickstarting.report.output import check_out, write_report
 from kickstarting.report.runs import load_runs
 from kickstarting.report.tables import to_markdown
 from kickstarting.report.teachers import name_teachers
 from kickstarting.report.terminal import to_rich
 from kickstarting.report.wording import headline
-from kickstarting.runs.layout import ReportDirectory
 
-__all__ = ["Comparison", "compare_runs", "headline", "to_markdown", "to_rich"]
+__all__ = ["Comparison", "check_out", "compare_runs", "headline", "to_markdown", "to_rich"]
 
 
 def compare_runs(
@@ -41,20 +39,13 @@ def compare_runs(
     at_frames, levels, bootstrap, seed: as in `compare`.
     smooth_frames: length of a trailing mean over the scores of each run, none by default.
 
-    Raises ValueError if the runs cannot be read or compared.
+    Raises ValueError if the runs cannot be read or compared, or `out` holds files that are no report's.
     """
+    if out is not None:
+        check_out(Path(out))
     groups = group_runs(name_teachers(load_runs([Path(directory) for directory in directories])), smooth_frames)
+    baseline = baseline if baseline is None else visible(baseline)
     comparison = compare(groups, baseline=baseline, at_frames=at_frames, levels=levels, bootstrap=bootstrap, seed=seed)
     if out is not None:
-        _write(comparison, Path(out))
+        write_report(comparison, Path(out))
     return comparison
-
-
-def _write(comparison: Comparison, out: Path) -> None:
-    out.mkdir(parents=True, exist_ok=True)
-    figures = {stem: save(figure, out / stem) for stem, figure in draw(comparison).items()}
-    numbers = json.dumps(comparison.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
-    report = ReportDirectory(out)
-    report.numbers.write_text(numbers + "\n", encoding="utf-8")
-    report.table.write_text(to_markdown(comparison), encoding="utf-8")
-    report.page.write_text(to_page(comparison, figures), encoding="utf-8")

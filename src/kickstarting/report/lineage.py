@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-import json
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
 
 from kickstarting.report.comparison import Lineage
-from kickstarting.report.runs import Run
+from kickstarting.report.runs import Run, all_visible
+from kickstarting.runs.files import blaming, read_json, read_json_list, typed
 from kickstarting.runs.layout import PopulationDirectory, RunDirectory
 
+REMEDY = "resume the population, or leave it out"
 FIRST = ("alpha", "horizon", "learning_rate", "entropy_cost")
 
 
 def read_lineage(run: Run) -> Lineage | None:
     """The lineage of the population whose best member this run is; None if it is of none.
 
-    Raises ValueError if the file is missing or torn, since a population leaves a whole one behind.
+    Raises FileError if the file is missing or damaged, since a population leaves a whole one behind.
     """
     if run.population is None:
         return None
-    path = PopulationDirectory(run.population).lineage
-    try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
-        finished = json.loads(RunDirectory(run.directory).end.read_text(encoding="utf-8"))
-        table = {(entry["member"], entry["round"]): entry for entry in entries}
-        members, rounds = (range(1 + max(key[i] for key in table)) for i in (0, 1))
-        rows = [[table[member, turn] for turn in rounds] for member in members]
+    path, end = PopulationDirectory(run.population).lineage, RunDirectory(run.directory).end
+    rows = _rows(path)
+    finished = read_json(end, remedy=REMEDY)
+    with blaming(end, remedy=REMEDY):
+        ancestry = _ancestry(rows, _one_of(len(rows), finished["member"], "'member'"))
+    with blaming(path, remedy=REMEDY):
         return Lineage(
             name=run.name,
             seed=run.seed,
@@ -37,17 +40,53 @@ def read_lineage(run: Run) -> Lineage | None:
                     rows[0][0]["values"], key=lambda name: (FIRST.index(name) if name in FIRST else len(FIRST), name)
                 )
             },
-            ancestry=_ancestry(rows, finished["member"]),
+            ancestry=ancestry,
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} cannot be read ({error!r}); resume the population, or leave it out") from error
+
+
+def _rows(path: Path) -> list[list[dict[str, Any]]]:
+    """For each member an entry of each round, checked."""
+    entries = all_visible(read_json_list(path, remedy=REMEDY))
+    with blaming(path, remedy=REMEDY):
+        table = {}
+        for entry in entries:
+            number = {key: typed(typed(entry, dict, "an entry")[key], int, f"{key!r}") for key in ("member", "round", "frames")}
+            if entry["score"] is not None:
+                typed(entry["score"], float, "a score")
+            for name, value in typed(entry["values"], dict, "'values'").items():
+                if typed(value, float, f"a value of {name!r}") <= 0.0:
+                    raise ValueError(f"a value of {name!r} is {value}, not above 0")
+            table[number["member"], number["round"]] = entry
+        members, rounds = (1 + max((key[i] for key in table), default=-1) for i in (0, 1))
+        if not table or len(table) != len(entries) or len(table) != members * rounds or min(map(min, table)) < 0:
+            raise ValueError("it does not have one entry for each member and round")
+        rows = [[table[member, turn] for turn in range(rounds)] for member in range(members)]
+        for row in rows:
+            if [entry["frames"] for entry in row] != [entry["frames"] for entry in rows[0]]:
+                raise ValueError("its members did not train for the same frames")
+            for entry in row:
+                _one_of(members, entry["goes_on_as"], "'goes_on_as'")
+        frames = [0, *(entry["frames"] for entry in rows[0])]
+        if any(before >= after for before, after in pairwise(frames)):
+            raise ValueError("its frames do not rise")
+        return rows
+
+
+def _one_of(members: int, value: Any, what: str) -> int:
+    member = typed(value, int, what)
+    if not 0 <= member < members:
+        raise ValueError(f"{what} is {member}, but there are {members} members")
+    return member
 
 
 def _readable(name: str, teachers: tuple[str, ...]) -> str:
     """'rho/3' names the fourth teacher."""
     if not name.startswith("rho/"):
         return name
-    return f"rho of {teachers[int(name.removeprefix('rho/'))]}"
+    number = int(name.removeprefix("rho/"))
+    if not 0 <= number < len(teachers):
+        raise ValueError(f"it tunes {name!r}, but the run has {len(teachers)} teachers")
+    return f"rho of {teachers[number]}"
 
 
 def _ancestry(rows: list[list[dict]], best: int) -> tuple[int, ...]:

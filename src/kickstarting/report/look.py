@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+import textwrap
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import matplotlib
@@ -14,6 +17,7 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#b0609a", "#b8860b")
 DASHES: tuple[Any, ...] = ("-", (0, (7, 2.5)), (0, (1.5, 1.5)), (0, (7, 2, 1.5, 2)))  # points
 TEACHER_DASH = (0, (4, 3))
 MARKERS = ("D", "o", "^", "s", "v", "P")
+LONGEST = 48  # characters of a name in a figure; the tables have all of it
 WIDTH = 5.4  # inches; 9-point type is still readable when a phone shows it three inches wide
 
 # name of the CSS variable: (in the light, in the dark). Every colour of a figure is here, so that a page can turn dark.
@@ -33,6 +37,7 @@ PALETTE = {
 RC: dict[Any, Any] = {
     "font.family": "DejaVu Sans",  # comes with matplotlib, so that figures are the same everywhere
     "font.size": 9.0,
+    "text.parse_math": False,  # names may hold a $
     "text.color": INK,
     "axes.labelcolor": INK,
     "axes.edgecolor": FAINT,
@@ -57,6 +62,19 @@ RC: dict[Any, Any] = {
 }
 
 
-def look() -> AbstractContextManager[None]:
+@contextmanager
+def look() -> Iterator[None]:
     """What a figure must be both drawn and saved in."""
-    return matplotlib.rc_context(RC)
+    with matplotlib.rc_context(RC), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r"Glyph \d+ .* missing from")  # of names in other scripts; the page has them
+        warnings.filterwarnings("ignore", message=r"Matplotlib currently does not support .* natively")
+        warnings.filterwarnings("ignore", message=r".*layout not applied because")  # of names that leave no room
+        yield
+
+
+def label(text: str, width: int = 0) -> str:
+    """A name as figures show it: cut short, and with a space before a _, which hides it from a legend. width: of a line, if it may
+    have several."""
+    short = text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+    short = f" {short}" if short.startswith("_") else short
+    return textwrap.fill(short, width) if width else short

@@ -5,7 +5,6 @@ A population is the run in its `best/`, whose metrics follow the ancestry of its
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,12 +13,16 @@ from typing import Any
 
 import numpy as np
 
+from kickstarting.console import visible
+from kickstarting.runs.files import FileError, blaming, digest_of, read_json, typed
 from kickstarting.runs.layout import PopulationDirectory, RunDirectory
 from kickstarting.runs.metrics import read_metrics
 from kickstarting.teachers.references import Reference, parse_reference
 
 TASK_SCORE = "task_score/"
 LAMBDA = "lambda/"
+SCHEDULE = "linear:1:0:20%"
+REMEDY = "restore the file, or leave the run out"
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,9 @@ class Run:
 
     teachers: in the order given; teacher_names: the short name of each, once they are named.
     population: the directory of the population whose best member this is.
+    suite_sha256: of the file that said what the suite is; empty of a run that did not write it down.
+
+    Every text is `visible`, so that names need to be escaped for a format, but not for what they would do to a terminal or a line.
     """
 
     directory: Path
@@ -49,7 +55,8 @@ class Run:
     teacher_scores: Mapping[str, TeacherScore]
     teacher_names: tuple[str, ...] = ()
     population: Path | None = None
-    schedule: str = "linear:1:0:20%"
+    schedule: str = SCHEDULE
+    suite_sha256: str = ""
 
     def curve(self, column: str) -> tuple[np.ndarray, np.ndarray]:
         """Frames [M] and values [M] of the lines that hold a number for this column."""
@@ -72,6 +79,7 @@ def load_runs(directories: Sequence[Path]) -> tuple[Run, ...]:
         raise ValueError("no run directory was given to compare; name at least one")
     runs = tuple(load_run(path) for path in paths.values())
     seen: dict[tuple[str, int], Run] = {}
+    first_of: dict[str, Run] = {}
     for run in runs:
         other = seen.setdefault((run.name, run.seed), run)
         if other is not run:
@@ -84,6 +92,11 @@ def load_runs(directories: Sequence[Path]) -> tuple[Run, ...]:
                 f"{runs[0].directory} is of suite {runs[0].suite!r} but {run.directory} is of suite {run.suite!r}; "
                 "compare runs of one suite at a time"
             )
+        if run.suite_sha256 and (first := first_of.setdefault(run.suite, run)).suite_sha256 != run.suite_sha256:
+            raise ValueError(
+                f"{first.directory} and {run.directory} are of two versions of suite {run.suite!r}, whose file was changed between "
+                "them; compare runs of one version at a time"
+            )
     return runs
 
 
@@ -92,47 +105,65 @@ def _find(directory: Path) -> list[Path]:
 
     A run's own folders (checkpoints) are not searched.
     """
-    if not directory.is_dir():
-        raise ValueError(f"there is no directory {directory}; name a run directory or a folder that holds some")
-    found = []
-    for folder, below, _ in os.walk(directory):
-        run, population = RunDirectory(Path(folder)), PopulationDirectory(Path(folder))
-        below.sort()
-        if population.begun:
-            if not population.best.path.is_dir():
+    found, waiting = [], [directory]
+    while waiting:
+        folder = waiting.pop()
+        below = _folders(folder)
+        run, population = RunDirectory(folder), PopulationDirectory(folder)
+        if population.begun and not run.begun:
+            if not population.finished:
                 raise ValueError(f"the population in {folder} has no best member yet; let it finish, or leave it out")
-            below[:] = [population.best.path.name]
+            below = [population.best.path]
         if run.begun:
             found.append(run.path)
-            below.clear()
+        else:
+            waiting += reversed(below)
     if not found:
         name = RunDirectory(directory).config.name
         raise ValueError(f"{directory} holds no {name} at any depth; name a run directory or a folder that holds some")
     return found
 
 
+def _folders(directory: Path) -> list[Path]:
+    """In order, without links, which may lead in a circle. Raises ValueError if the directory cannot be looked into."""
+    try:
+        with os.scandir(directory) as entries:
+            return sorted(directory / entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+    except FileNotFoundError:
+        raise ValueError(f"there is no directory {directory}; name a run directory or a folder that holds some") from None
+    except NotADirectoryError:
+        raise ValueError(f"{directory} is no directory; name a run directory or a folder that holds some") from None
+    except OSError as error:
+        raise ValueError(f"{directory} cannot be read: {error.strerror or error}; fix permissions, or leave it out") from error
+
+
 def load_run(directory: Path) -> Run:
-    """Read one run directory."""
+    """Read one run directory. Raises FileError if a file in it is missing or damaged."""
     files, population = RunDirectory(directory), PopulationDirectory(directory.parent)
-    config = _read_object(files.config)
-    for key in ("name", "seed", "suite", "total_frames"):
-        if key not in config:
-            raise ValueError(f"{files.config} has no {key!r}; add it, a report cannot place the run without it")
-    teaching = config.get("teaching", config)  # of earlier versions all settings stood side by side
-    lines = read_metrics(files.metrics)
-    frames = np.array([line["frames"] for line in lines], dtype=np.int64)
+    if not os.path.lexists(files.config):
+        raise FileError(f"{files.config} is missing; {directory} is not a complete run directory, leave it out or run it again")
+    config = all_visible(read_json(files.config, remedy=REMEDY))
+    with blaming(files.config, remedy=REMEDY):
+        teaching = typed(config.get("teaching", config), dict, "'teaching'")  # of earlier versions all settings stood side by side
+        placed = {
+            "name": typed(config["name"], str, "'name'"),
+            "seed": typed(config["seed"], int, "'seed'"),
+            "suite": typed(config["suite"], str, "'suite'"),
+            "total_frames": typed(config["total_frames"], int, "'total_frames'"),
+            "teachers": tuple(_reference(entry) for entry in typed(teaching.get("teachers") or [], list, "'teachers'")),
+            "schedule": typed(teaching.get("schedule", SCHEDULE), str, "'schedule'"),
+            "suite_sha256": _suite_sha256(typed(config.get("inputs", []), list, "'inputs'")),
+        }
+        if placed["total_frames"] < 1:
+            raise ValueError(f"'total_frames' is {placed['total_frames']}, below 1")
+    lines = [all_visible(line) for line in read_metrics(files.metrics)]
     run = Run(
         directory=directory,
-        name=str(config["name"]),
-        seed=int(config["seed"]),
-        suite=str(config["suite"]),
-        total_frames=int(config["total_frames"]),
-        teachers=tuple(parse_reference(teacher) for teacher in teaching.get("teachers") or ()),
-        frames=frames,
+        **placed,
+        frames=np.array([line["frames"] for line in lines], dtype=np.int64),
         columns=_columns(lines),
-        teacher_scores=_read_teacher_scores(files.teacher_scores),
+        teacher_scores=_read_teacher_scores(files.teacher_scores, config.get("teacher_scores")),
         population=population.path if population.begun else None,
-        schedule=str(teaching.get("schedule", "linear:1:0:20%")),
     )
     if not len(run.curve("score")[0]):
         raise ValueError(
@@ -142,28 +173,53 @@ def load_run(directory: Path) -> Run:
     return run
 
 
-def _read_object(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise ValueError(f"{path} is missing; {path.parent} is not a complete run directory, leave it out or run it again")
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path} is not JSON ({error}); repair it or leave the run out") from error
+def all_visible(data: Any) -> Any:
+    """Data with every text and name in it `visible`."""
+    if isinstance(data, dict):
+        return {visible(key): all_visible(value) for key, value in data.items()}
+    if isinstance(data, list):
+        return list(map(all_visible, data))
+    return visible(data) if isinstance(data, str) else data
+
+
+def _suite_sha256(inputs: list[Any]) -> str:
+    digests = {
+        typed(given["name"], str, "'name' of an input"): typed(given["sha256"], str, "'sha256' of an input") for given in inputs
+    }
+    return digests.get("suite", "")
+
+
+def _reference(entry: Any) -> Reference:
+    if isinstance(entry, dict):
+        for key in ("ref", "pattern", "sha256"):
+            typed(entry.get(key, ""), str, f"{key!r} of a teacher")
+        adapters = typed(entry.get("adapters", []), list, "'adapters' of a teacher")
+        entry = {**entry, "adapters": [typed(adapter, str, "an adapter of a teacher") for adapter in adapters]}
+    return parse_reference(entry if isinstance(entry, dict) else typed(entry, str, "a teacher"))
 
 
 def _columns(lines: list[dict[str, Any]]) -> dict[str, np.ndarray]:
     columns: dict[str, np.ndarray] = {}
     for index, line in enumerate(lines):
         for key, value in line.items():
-            if isinstance(value, int | float) and not isinstance(value, bool):
+            if value is not None:
                 columns.setdefault(key, np.full(len(lines), np.nan))[index] = value
     return columns
 
 
-def _read_teacher_scores(path: Path) -> dict[str, TeacherScore]:
-    if not path.is_file():
+def _read_teacher_scores(path: Path, digest: object) -> dict[str, TeacherScore]:
+    """digest: of what the run began with, where its configuration says so."""
+    if digest is None and not os.path.lexists(path):
         return {}
-    return {
-        name: TeacherScore(float(entry["score"]), {task: float(score) for task, score in entry.get("tasks", {}).items()})
-        for name, entry in _read_object(path).items()
-    }
+    data = read_json(path, remedy=REMEDY)
+    if digest not in (None, digest_of(data)):
+        raise FileError(f"{path} is damaged or was altered: its SHA-256 differs from the one in config.json; {REMEDY}")
+    data = all_visible(data)
+    with blaming(path, remedy=REMEDY):
+        return {name: _teacher_score(typed(entry, dict, f"what it says of {name!r}")) for name, entry in data.items()}
+
+
+def _teacher_score(entry: dict[str, Any]) -> TeacherScore:
+    tasks = typed(entry.get("tasks", {}), dict, "'tasks' of a teacher")
+    scores = {task: typed(score, float, f"the score on {task!r}") for task, score in tasks.items()}
+    return TeacherScore(typed(entry["score"], float, "'score' of a teacher"), scores)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -144,19 +145,26 @@ def _level_text(level: Level, baseline: str) -> str:
 
 def to_markdown(comparison: Comparison) -> str:
     parts = [_markdown(table) for table in (*tables(comparison), experts_table(comparison)) if table]
-    return "\n".join([*parts, "".join(f"- {note}\n" for note in comparison.notes)])
+    return "\n".join([*parts, "".join(f"- {in_markdown(note)}\n" for note in comparison.notes)])
+
+
+def in_markdown(text: str) -> str:
+    """A text as it stands, in a cell or a paragraph. Underscores within a word mean nothing there, and stay."""
+    text = re.sub(r"&(?=#?\w+;)", "&amp;", text).replace("<", "&lt;")
+    return re.sub(r"[\\`*\[\]|~$]|(?<!\w)_|_(?!\w)", r"\\\g<0>", text)
 
 
 def _markdown(table: Table) -> str:
     def line(cells: Sequence[str]) -> str:
-        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |\n"
+        return "| " + " | ".join(cells) + " |\n"
 
-    text = line(["", *(f"{column.heading} {column.title}".strip() for column in table.columns)])
+    text = line(["", *(in_markdown(f"{column.heading} {column.title}".strip()) for column in table.columns)])
     text += "|---|" + "---:|" * len(table.columns) + "\n"
     for row in table.rows:
-        label = f"*{row.label}*" if row.kind == "versus" else row.label
-        text += line([label, *(f"{cell.text} ({cell.interval})" if cell.interval else cell.text for cell in row.cells)])
-    return f"{text}\n{table.caption}\n"
+        label = f"*{in_markdown(row.label)}*" if row.kind == "versus" else in_markdown(row.label)
+        cells = (f"{cell.text} ({cell.interval})" if cell.interval else cell.text for cell in row.cells)
+        text += line([label, *map(in_markdown, cells)])
+    return f"{text}\n{in_markdown(table.caption)}\n"
 
 
 def to_html(comparison: Comparison) -> str:

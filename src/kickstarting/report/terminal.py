@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 
+from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.console import Group as RichGroup
 from rich.padding import Padding
@@ -87,8 +88,8 @@ def _least(column: Sequence[Text]) -> int:
     """The width that breaks no word of a column's heading, which comes first, and no short line of its cells."""
     heading, *cells = (text.plain for text in column)
     lines = [line for cell in cells for line in cell.split("\n")]
-    pieces = [*heading.split(), *(piece for line in lines for piece in ([line] if len(line) <= WHOLE else line.split()))]
-    return max(map(len, pieces), default=0)
+    pieces = [*heading.split(), *(piece for line in lines for piece in ([line] if cell_len(line) <= WHOLE else line.split()))]
+    return max(map(cell_len, pieces), default=0)
 
 
 def _grid(
@@ -100,7 +101,7 @@ def _grid(
     row_styles: Sequence[str] = (),
 ) -> RichTable:
     """Columns, each with its heading first, wider than they must be where the width allows. ends: behind which rows is a line."""
-    wanted = [max(len(line) for text in column for line in text.plain.split("\n")) for column in columns]
+    wanted = [max(cell_len(line) for text in column for line in text.plain.split("\n")) for column in columns]
     widths = [_least(column) for column in columns]
     room = width - BORDER * (len(columns) - 1) - 2
     while sum(widths) < room and widths != wanted:
@@ -109,7 +110,7 @@ def _grid(
     grid = RichTable(show_edge=False, pad_edge=True, header_style="bold")
     for i, (column, size) in enumerate(zip(columns, widths, strict=True)):
         style = styles[i] if styles else ""
-        grid.add_column(column[0], justify="right" if i else "left", style=style, width=size, overflow="fold")
+        grid.add_column(column[0], justify="right" if i else "left", style=style, width=max(1, size), overflow="fold")
     for i, row in enumerate(zip(*(column[1:] for column in columns), strict=True)):
         grid.add_row(*row, style=row_styles[i] if row_styles else None, end_section=bool(ends) and i < len(ends) and ends[i])
     return grid

@@ -10,10 +10,11 @@ from typing import Protocol
 from rich.console import Console
 
 from kickstarting.algo.parsing import nearest
+from kickstarting.console import say
 from kickstarting.launch.sweep import run_all
-from kickstarting.report import Comparison, compare_runs, to_rich
+from kickstarting.report import Comparison, check_out, compare_runs, to_rich
 from kickstarting.reproduce.lab import SCALES, Lab
-from kickstarting.runs.files import write_json
+from kickstarting.runs.files import make_directory, write_json
 from kickstarting.runs.layout import ReportDirectory
 from kickstarting.runs.ownership import written_by_us
 from kickstarting.runs.run import versions
@@ -55,19 +56,20 @@ def reproduce(
     experiment, out = known[name], out or Path("runs/reproduce") / scale
     report, wanted = out / name, {"scale": scale, "seeds": seeds or SCALES[scale].seeds}
     directory = ReportDirectory(report)
+    check_out(report)
     if directory.experiment.exists() and not resume:
         raise ValueError(f"{report} was begun already; add --resume to go on with it, or choose another --out")
     lab = Lab(SCALES[scale], out, wanted["seeds"])
     experiment.sweep(lab)
-    report.mkdir(parents=True, exist_ok=True)
+    make_directory(report)
     write_json(directory.experiment, {**wanted, "versions": versions()})
-    console.print(f"[bold]{name}[/]: {' '.join((experiment.__doc__ or '').split())}", highlight=False)
-    console.print(f"{len(lab.runs)} runs in {out}, of which {len(lab.compared)} are compared", highlight=False)
+    say(console, f"{name}: {' '.join((experiment.__doc__ or '').split())}")
+    say(console, f"{len(lab.runs)} runs in {out}, of which {len(lab.compared)} are compared")
     with written_by_us(out):
         run_all(dict(sorted(lab.runs.items(), key=lambda item: _seed_of(item[0]))), jobs=jobs, console=console)
     comparison = compare_runs(lab.compared, out=report, baseline=experiment.BASELINE)
     console.print(to_rich(comparison))
-    console.print(f"open {directory.page.resolve()}")
+    say(console, f"open {directory.page.resolve()}")
     return comparison
 
 

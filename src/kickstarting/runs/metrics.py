@@ -7,6 +7,7 @@ imports torch: reports and displays read runs, too. `writer.py` writes.
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -15,6 +16,8 @@ from pathlib import Path
 from typing import Any, Literal, ParamSpec, TypeVar
 
 import numpy as np
+
+from kickstarting.runs.files import LARGEST, FileError, read_bytes, shown, typed
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -102,25 +105,23 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
     - The last line, if it is torn (a run was killed, or is writing at this moment), is left out.
     - Where frames fall back or repeat, a run was resumed from an earlier checkpoint: what was logged from there on replaces what
       had been logged.
-    - Any other line that is not a JSON object with `frames` is damage that no run does: ValueError, with its number.
+    - Any other line that is not a JSON object of numbers with `frames` is damage that no run does: FileError, with its number.
 
-    Raises ValueError if the file is missing.
+    Raises FileError if the file is missing or cannot be read.
     """
-    if not path.is_file():
-        raise ValueError(f"{path} is missing; {path.parent} is not a complete run directory, leave it out or run it again")
-    texts = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    if not os.path.lexists(path):
+        raise FileError(f"{path} is missing; {path.parent} is not a complete run directory, leave it out or run it again")
+    texts = read_bytes(path, remedy="leave the run out, or fix permissions").split(b"\n")
     lines: list[dict[str, Any]] = []
     for number, text in enumerate(texts, start=1):
         if not text.strip():
             continue
         try:
             line = _parse(text)
-        except (ValueError, KeyError, TypeError) as error:
-            if number == len(texts):
+        except MALFORMED as error:
+            if not any(later.strip() for later in texts[number:]):
                 break
-            raise ValueError(
-                f"line {number} of {path} is not a JSON object with 'frames' ({error}); remove or repair it"
-            ) from error
+            raise FileError(f"line {number} of {path} is not a JSON object with 'frames' ({error}); remove or repair it") from error
         while lines and lines[-1]["frames"] >= line["frames"]:
             lines.pop()
         lines.append(line)
@@ -128,27 +129,38 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
 
 
 def last_metrics(path: Path) -> dict[str, Any]:
-    """The last whole line of a metrics.jsonl, {} if there is none yet; reads the end of the file only, since displays ask often."""
-    if not path.is_file():
+    """The last whole line of a metrics.jsonl, {} if there is none yet, or none that can be read, since displays go on whatever
+    happens to a file; reads its end only, since they ask often."""
+    try:
+        if not path.is_file():
+            return {}
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            tail = TAIL
+            while True:
+                file.seek(max(0, size - tail))
+                for text in reversed(file.read().split(b"\n")):
+                    try:
+                        return _parse(text)
+                    except MALFORMED:  # torn at its end, or where the tail begins
+                        continue
+                if tail >= size:
+                    return {}
+                tail *= 8
+    except OSError:
         return {}
-    with path.open("rb") as file:
-        size = file.seek(0, os.SEEK_END)
-        tail = TAIL
-        while True:
-            file.seek(max(0, size - tail))
-            for text in reversed(file.read().decode(errors="replace").splitlines()):
-                try:
-                    return _parse(text)
-                except (ValueError, KeyError, TypeError):  # torn at its end, or where the tail begins
-                    continue
-            if tail >= size:
-                return {}
-            tail *= 8
 
 
-def _parse(text: str) -> dict[str, Any]:
-    line = json.loads(text)
-    line["frames"] = int(line["frames"])
+MALFORMED = (ValueError, RecursionError)
+
+
+def _parse(text: bytes) -> dict[str, Any]:
+    line = typed(json.loads(text), dict, "it")
+    if typed(line.get("frames"), int, "'frames'") < 0:
+        raise ValueError(f"'frames' is {line['frames']}, below 0")
+    for name, value in line.items():
+        if not (value is None or (type(value) in (int, float) and not LARGEST <= abs(value) < math.inf)):
+            raise ValueError(f"{shown(name)} is {shown(value)}, no number")
     return line
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -13,6 +14,7 @@ from rich.table import Table
 
 from kickstarting.algo.parsing import written
 from kickstarting.config import Config
+from kickstarting.console import literal, say
 from kickstarting.display import Refreshed, left, number, short
 from kickstarting.runs.layout import JobDirectory, RunDirectory
 from kickstarting.runs.metrics import last_metrics
@@ -85,7 +87,7 @@ def results_table(
 
     for i in sorted(range(len(configs)), key=place):
         values = [_value(configs[i], setting) for setting in tuned]
-        row = [str(i) if i else "default", *values, *(number(scores.get(i)) for scores in results)]
+        row = [str(i) if i else "default", *map(literal, values), *(number(scores.get(i)) for scores in results)]
         table.add_row(*row, style="bold" if i == winner else None)
     return table
 
@@ -108,14 +110,14 @@ class RungProgress(Refreshed):
             return
         self._shown = now
         if self._live:
-            self._live.update(self.line())
+            self._live.update(literal(self.line()))
         else:
-            self.console.print(self.line(), soft_wrap=True, highlight=False)
+            say(self.console, self.line())
 
     def line(self) -> str:
         each = self._frames()
         done, ended = self._before + sum(each), sum(frames >= self._rung.frames - self._since for frames in each)
-        ended += sum(JobDirectory(run).diverged.exists() for run in self._runs)
+        ended += sum(os.path.exists(JobDirectory(run).diverged) for run in self._runs)  # False, too, where it cannot be seen
         speed = (sum(each) - self._began_with) / max(1e-9, time.monotonic() - self._began)
         return "  ".join(
             (

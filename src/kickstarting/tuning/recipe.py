@@ -16,6 +16,8 @@ from typing import Any, get_args
 
 from kickstarting.algo.parsing import nearest, parse_schedule
 from kickstarting.config import Config, flat, types_of
+from kickstarting.console import visible
+from kickstarting.runs.files import FileError, read_bytes, write_text
 
 FORMAT = 1
 SPELLED = {
@@ -89,9 +91,9 @@ def apply(config: Config, recipe: Recipe) -> Config:
 def read_recipe(path: Path) -> Recipe:
     """Raises ValueError, with the remedy, for a file that is no recipe of this version."""
     try:
-        data = tomllib.loads(path.read_bytes().decode())
-    except OSError as error:
-        raise ValueError(f"recipe {path} cannot be read: {error.strerror}; give a file as `kickstart tune` writes it") from error
+        data = tomllib.loads(read_bytes(path, remedy="give a file as `kickstart tune` writes it").decode())
+    except FileError as error:
+        raise FileError(f"recipe {error}") from error
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is no TOML: {error}; a recipe is format = {FORMAT}, then KEY = VALUE under [options]") from error
     if data.get("format") != FORMAT:
@@ -116,9 +118,7 @@ def write_recipe(path: Path, options: Mapping[str, Any], found: Mapping[str, Any
     lines = [f"format = {FORMAT}"]
     for title, table in {**tables, "options": options}.items():
         lines += ["", f"[{title}]", *(f"{_key(key)} = {_toml(value)}" for key, value in table.items())]
-    temporary = path.with_suffix(".partial")
-    temporary.write_text("\n".join(lines) + "\n")
-    temporary.replace(path)
+    write_text(path, "\n".join(lines) + "\n")
     return Recipe(path, dict(options), dict(found))
 
 
@@ -187,4 +187,6 @@ def _key(name: str) -> str:
 def _toml(value: Any) -> str:
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(_toml, value))}]"
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, str | bool) else repr(value)
+    if isinstance(value, str):
+        return json.dumps(visible(value), ensure_ascii=False)
+    return json.dumps(value) if isinstance(value, bool) else repr(value)

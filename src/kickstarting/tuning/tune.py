@@ -17,9 +17,10 @@ from typing import Any
 from rich.console import Console
 
 from kickstarting.config import FORMAT, Config, flat
+from kickstarting.console import say
 from kickstarting.launch.sweep import Part, SweepError, run_all
 from kickstarting.runs.configuration import begin_run, checked_config, read_run_file
-from kickstarting.runs.files import write_json, write_signed
+from kickstarting.runs.files import blaming, check_writable, make_directory, typed, write_json, write_signed
 from kickstarting.runs.layout import JobDirectory, RunDirectory, TuneDirectory
 from kickstarting.runs.metrics import read_metrics
 from kickstarting.runs.ownership import check_free, written_by_us
@@ -30,6 +31,7 @@ from kickstarting.tuning.display import RungProgress, plan_table, results_table,
 from kickstarting.tuning.halving import Rung, draw, plan, ranked, rung_score, slice_frames, survivors
 from kickstarting.tuning.recipe import OF_THE_RUN, differing, words, write_recipe
 
+REMEDY = "restore the file, or start anew with another --out"
 Scores = dict[int, float | None]
 """Of the configurations that reached a rung; None for one that diverged, or of which too few episodes ended."""
 
@@ -68,6 +70,7 @@ def run_tune(config: Config, budget: int, out: Path, *, jobs: int = 0, console: 
             f"schedule is {config.teaching.schedule}, which no factor changes; name one, as linear:1:0:20%, or leave it out"
         )
     config.check()
+    check_writable(out)
     plan(budget, config.total_frames)
     check_free(out, "tune", resume_command(out))
     with listening(), written_by_us(out):
@@ -113,24 +116,29 @@ def read_tune(out: Path, trust_modules: Sequence[str] = ()) -> Tuning:
     """Raises ValueError if there is no tune.json, it is not of this version, or names a module that is not trusted."""
     trust(trust_modules)
     path = TuneDirectory(out).tune
-    if not path.is_file():
+    if not os.path.lexists(path):
         raise ValueError(f"no tune at {out}; start one with `kickstart tune SUITE --budget FRAMES --out {out}`")
     data = read_run_file(path)
-    data.pop("format", None)
-    try:
-        config = checked_config(data["config"], path).changed(trust_modules=tuple(trust_modules))
-        return Tuning(out, **{**data, "config": config})
-    except (ValueError, TypeError, KeyError) as error:
-        raise ValueError(
-            f"{path} is damaged or of another version ({error}); restore the file, or start anew with another --out"
-        ) from error
+    with blaming(path, remedy=REMEDY):
+        config = checked_config(typed(data["config"], dict, "'config'"), path).changed(trust_modules=tuple(trust_modules))
+        tuning = Tuning(
+            out,
+            config,
+            budget=typed(data["budget"], int, "'budget'"),
+            command=typed(data["command"], str, "'command'"),
+            train=typed(data["train"], str, "'train'"),
+            teacher_scores=typed(data["teacher_scores"], dict, "'teacher_scores'"),
+            versions={name: typed(x, str, "a version") for name, x in typed(data["versions"], dict, "'versions'").items()},
+        )
+        tuning.configurations()
+        return tuning
 
 
 def _tune(tuning: Tuning, jobs: int, console: Console) -> None:
     configs, rungs = tuning.configurations(), tuning.rungs
-    console.print(f"{len(configs)} configurations of {tuning.config.suite} within {tuning.budget} frames:", highlight=False)
+    say(console, f"{len(configs)} configurations of {tuning.config.suite} within {tuning.budget} frames:")
     console.print(plan_table(rungs))
-    console.print(f"searched, as factors of the default: {searched(tuning.config)}", highlight=False)
+    say(console, f"searched, as factors of the default: {searched(tuning.config)}")
     for i, config in enumerate(configs):
         _begin(tuning.run(i), config, tuning)
     results: list[Scores] = []
@@ -143,7 +151,7 @@ def _tune(tuning: Tuning, jobs: int, console: Console) -> None:
         results.append({i: _score(tuning.run(i), rung.frames) for i in running})
         if not ranked(results[-1]):
             raise SweepError(_why_no_score(tuning, running, rung))
-        console.print(f"rung {n + 1} of {len(rungs)}: {said_score(results[-1])}", highlight=False)
+        say(console, f"rung {n + 1} of {len(rungs)}: {said_score(results[-1])}")
         running = survivors(results[-1], rungs[n + 1].runs) if n + 1 < len(rungs) else running
     _finish(tuning, configs, results, console)
 
@@ -151,7 +159,7 @@ def _tune(tuning: Tuning, jobs: int, console: Console) -> None:
 def _begin(out: Path, config: Config, tuning: Tuning) -> None:
     """A run's directory, from which it is resumed even for its first frame: teachers are measured once for all."""
     if not RunDirectory(out).begun:
-        out.mkdir(parents=True, exist_ok=True)
+        make_directory(out)
         begin_run(RunDirectory(out), config, tuning.teacher_scores, tuning.versions)
 
 
@@ -192,9 +200,5 @@ def _finish(tuning: Tuning, configs: list[Config], results: list[Scores], consol
     write_recipe(TuneDirectory(out).recipe, differing(configs[winner]), found)
     console.print(results_table(configs, results, tuning.rungs, winner))
     said = "the default won: its recipe changes nothing" if winner == 0 else f"configuration {winner} won"
-    console.print(f"{said}; {said_score(results[-1])}, of one seed", highlight=False)
-    console.print(
-        f"next, with another seed: {tuning.train} --recipe {shlex.quote(str(TuneDirectory(out).recipe))}",
-        soft_wrap=True,
-        highlight=False,
-    )
+    say(console, f"{said}; {said_score(results[-1])}, of one seed")
+    say(console, f"next, with another seed: {tuning.train} --recipe {shlex.quote(str(TuneDirectory(out).recipe))}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import re
-from pathlib import Path
 
 from matplotlib.figure import Figure
 
@@ -15,7 +14,7 @@ from kickstarting.report.figures.panels import panels_figure
 from kickstarting.report.figures.score_map import score_map_figure
 from kickstarting.report.figures.tasks import tasks_figure
 from kickstarting.report.figures.teachers import teachers_figure
-from kickstarting.report.look import look
+from kickstarting.report.look import LONGEST, look
 
 __all__ = [
     "curves_figure",
@@ -23,7 +22,7 @@ __all__ = [
     "lineage_figure",
     "lineage_stem",
     "panels_figure",
-    "save",
+    "rendered",
     "score_map_figure",
     "tasks_figure",
     "teachers_figure",
@@ -46,17 +45,22 @@ def draw(comparison: Comparison) -> dict[str, Figure]:
 
 
 def lineage_stem(comparison: Comparison, lineage: Lineage) -> str:
-    """'lineage', or 'lineage-NAME-SEED' where there are several."""
+    """'lineage', or 'lineage-NAME-SEED' where there are several, with what may stand in the name of a file."""
     if len(comparison.lineages) == 1:
         return "lineage"
-    return f"lineage-{re.sub(r'[^A-Za-z0-9_.-]+', '-', lineage.name)}-{lineage.seed}"
+    stems = [_stem(other) for other in comparison.lineages]
+    same = [other for other, stem in zip(comparison.lineages, stems, strict=True) if stem == _stem(lineage)]
+    return _stem(lineage) + (f"-{1 + same.index(lineage)}" if len(same) > 1 else "")
 
 
-def save(figure: Figure, stem: Path) -> str:
-    """Write STEM.png and STEM.svg; the answer is the text of the latter."""
-    buffer = io.StringIO()
+def _stem(lineage: Lineage) -> str:
+    return f"lineage-{re.sub(r'[^A-Za-z0-9_.-]+', '-', lineage.name)[:LONGEST]}-{lineage.seed}"
+
+
+def rendered(figure: Figure) -> tuple[bytes, str]:
+    """As PNG, and as SVG."""
+    png, svg = io.BytesIO(), io.StringIO()
     with look():
-        figure.savefig(stem.with_name(f"{stem.name}.png"), dpi=200, metadata={"Software": None})
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    stem.with_name(f"{stem.name}.svg").write_text(buffer.getvalue(), encoding="utf-8")
-    return buffer.getvalue()
+        figure.savefig(png, format="png", dpi=200, metadata={"Software": None})
+        figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
+    return png.getvalue(), svg.getvalue()

@@ -18,7 +18,7 @@ from kickstarting.report.figures.legend import (
     teacher_line_handles,
 )
 from kickstarting.report.figures.teachers import voices, weight_table
-from kickstarting.report.look import DASHES, FAINT, INK, TEACHER_DASH, WIDTH, look
+from kickstarting.report.look import DASHES, FAINT, INK, TEACHER_DASH, WIDTH, label, look
 from kickstarting.report.teachers import NAMED
 
 
@@ -71,7 +71,9 @@ def _draw_lambdas(axes: Axes, comparison: Comparison) -> None:
             axes.plot(voice.frames, voice.weights, color=shade, linestyle=style, linewidth=width, clip_on=False)
     if keys:
         styles = [DASHES[i % len(DASHES)] for i in range(len(keys))]
-        handles = [Line2D([], [], color=FAINT, linestyle=s, linewidth=1.4, label=key) for s, key in zip(styles, keys, strict=True)]
+        handles = [
+            Line2D([], [], color=FAINT, linestyle=s, linewidth=1.4, label=label(key)) for s, key in zip(styles, keys, strict=True)
+        ]
         axes.legend(handles=handles, loc="upper right", fontsize=8.0, handlelength=2.2, borderaxespad=0.0)
     top = max(value for group, _ in taught for curve in group.lambdas.values() for value in curve.mean)
     axes.set_ylim(0.0, 1.08 * top if top > 0.0 else 1.0)

@@ -13,7 +13,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from kickstarting.report.comparison import Comparison, GroupResult, TeacherResult
-from kickstarting.report.look import BASELINE, COLOURS, DASHES, INK, MARKERS, PAPER, TEACHER_DASH
+from kickstarting.report.look import BASELINE, COLOURS, DASHES, INK, MARKERS, PAPER, TEACHER_DASH, label
 from kickstarting.report.wording import frames_text, score_text
 
 Handle = Line2D | Patch
@@ -33,10 +33,10 @@ def dash(comparison: Comparison, group: GroupResult) -> Any:
 
 def group_handle(comparison: Comparison, group: GroupResult, *, bar: bool = False) -> Handle:
     seeds = f"{len(group.seeds)} seed{'s' if len(group.seeds) > 1 else ''}"
-    shade, label = colour(comparison, group), f"{group.name} ({seeds})"
+    shade, shown = colour(comparison, group), f"{label(group.name)} ({seeds})"
     if bar:
-        return Patch(facecolor=shade, linewidth=0, label=label)
-    return Line2D([], [], color=shade, linewidth=2.2, linestyle=dash(comparison, group), label=label)
+        return Patch(facecolor=shade, linewidth=0, label=shown)
+    return Line2D([], [], color=shade, linewidth=2.2, linestyle=dash(comparison, group), label=shown)
 
 
 def teacher_line_handles(comparison: Comparison) -> list[Handle]:
@@ -44,11 +44,11 @@ def teacher_line_handles(comparison: Comparison) -> list[Handle]:
     teachers = sorted((t for t in comparison.yardsticks if t.whole_suite), key=lambda teacher: -teacher.score)
     if not teachers:
         return []
-    best = f"{teachers[0].name}, {score_text(teachers[0].score)}"
-    label = (
+    best = f"{label(teachers[0].name)}, {score_text(teachers[0].score)}"
+    shown = (
         f"{len(teachers)} teachers, best {best}" if len(teachers) > 1 else best if teachers[0].experts > 1 else f"teacher {best}"
     )
-    return [Line2D([], [], color=INK, linestyle=TEACHER_DASH, linewidth=1.0, label=label)]
+    return [Line2D([], [], color=INK, linestyle=TEACHER_DASH, linewidth=1.0, label=shown)]
 
 
 def teacher_marker_handles(comparison: Comparison) -> list[Handle]:
@@ -56,8 +56,9 @@ def teacher_marker_handles(comparison: Comparison) -> list[Handle]:
     alone = sum(teacher.experts > 1 for teacher, _ in marked) == 1
     handles: list[Handle] = []
     for teacher, marker in marked:
-        label = f"teacher {teacher.name}" if teacher.experts == 1 else "the task's own teacher" if alone else teacher.name
-        handles.append(Line2D([], [], color=INK, marker=marker, markersize=5.0, markerfacecolor=PAPER, linestyle="", label=label))
+        name = label(teacher.name)
+        shown = f"teacher {name}" if teacher.experts == 1 else "the task's own teacher" if alone else name
+        handles.append(Line2D([], [], color=INK, marker=marker, markersize=5.0, markerfacecolor=PAPER, linestyle="", label=shown))
     return handles
 
 

@@ -12,7 +12,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from kickstarting.report.comparison import Lineage
 from kickstarting.report.figures.legend import draw_legend, frames_axis, legend_height
-from kickstarting.report.look import COLOURS, FAINT, WIDTH, look
+from kickstarting.report.look import COLOURS, FAINT, WIDTH, label, look
 from kickstarting.report.teachers import NAMED
 
 BEST, COPY = COLOURS[0], COLOURS[1]
@@ -38,7 +38,7 @@ def lineage_figure(lineage: Lineage) -> Figure:
         _draw_members(axes[1], lineage)
         for ax, (title, names) in zip(axes[2:], panels.items(), strict=True):
             _draw_values(ax, lineage, names)
-            ax.set_title(title, loc="left", fontsize=9.0, pad=3.0)
+            ax.set_title(label(title), loc="left", fontsize=9.0, pad=3.0)
         frames_axis(axes[-1], lineage.frames[-1])
         draw_legend(figure, handles)
         return figure

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -14,7 +13,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from kickstarting.report.comparison import Comparison, GroupResult
 from kickstarting.report.figures.legend import draw_legend, legend_height, teacher_line_handles
 from kickstarting.report.figures.teachers import voices, weight_table
-from kickstarting.report.look import BASELINE, COLOURS, FAINT, INK, TEACHER_DASH, WIDTH, look
+from kickstarting.report.look import BASELINE, COLOURS, FAINT, INK, TEACHER_DASH, WIDTH, label, look
 from kickstarting.report.teachers import NAMED
 from kickstarting.report.wording import frames_text, score_text
 
@@ -31,7 +30,7 @@ def panels_figure(comparison: Comparison) -> Figure:
         handles = [
             Line2D([], [], color=SHADE, linewidth=1.8, label="the named one"),
             Patch(facecolor=SHADE, alpha=0.18, linewidth=0, label="95% over its seeds"),
-            Line2D([], [], color=BASELINE, linewidth=1.3, label=baseline.name),
+            Line2D([], [], color=BASELINE, linewidth=1.3, label=label(baseline.name)),
             Line2D([], [], **OTHERS, label="all others"),
             *teacher_line_handles(comparison),
         ]
@@ -47,9 +46,9 @@ def panels_figure(comparison: Comparison) -> Figure:
             _draw_score(score, comparison, group)
             for ax in below:
                 _draw_lambda(ax, comparison, group)
-            for ax, label in zip([score, *below], ("score", "λ"), strict=False):
+            for ax, title in zip([score, *below], ("score", "λ"), strict=False):
                 ax.axis("on")
-                ax.set_ylabel(label if column == 0 else "")
+                ax.set_ylabel(title if column == 0 else "")
             [score, *below][-1].tick_params(labelbottom=True)
         axes[0, 0].xaxis.set_major_locator(MaxNLocator(2, steps=[1, 2, 5, 10]))
         axes[0, 0].xaxis.set_major_formatter(FuncFormatter(lambda frames, _: frames_text(frames)))
@@ -70,7 +69,7 @@ def _draw_score(axes: Axes, comparison: Comparison, group: GroupResult) -> None:
     for teacher in comparison.yardsticks:
         if teacher.whole_suite:
             axes.axhline(teacher.score, color=INK, linestyle=TEACHER_DASH, linewidth=0.8, zorder=1.5)
-    axes.set_title(textwrap.fill(group.name, TITLE), loc="left", fontsize=8.0, pad=3.0)
+    axes.set_title(label(group.name, TITLE), loc="left", fontsize=8.0, pad=3.0)
     if group.final.value is not None:
         axes.text(0.98, 0.93, score_text(group.final.value), color=SHADE, ha="right", va="top", transform=axes.transAxes)
     axes.set_ylim(min(0.0, *(value for g in comparison.groups for value in (*g.curve.mean, *g.curve.low))), 100.0)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import textwrap
-
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from kickstarting.report.comparison import Comparison
-from kickstarting.report.look import COLOURS, INK, WIDTH, look
+from kickstarting.report.look import COLOURS, INK, WIDTH, label, look
 
 ROW, HEADING = 0.2, 1.35  # inches
 DARKEST = 0.55  # opacity of a full score, on which ink can still be read
@@ -28,9 +26,9 @@ def score_map_figure(comparison: Comparison) -> Figure | None:
             for y, task in enumerate(tasks):
                 if (score := scores.get(task)) is not None:
                     _draw_cell(axes, x, y, score)
-        names = [textwrap.fill(name, 20) for name in columns]
+        names = [label(name, 20) for name in columns]
         axes.set_xticks(range(len(names)), names, rotation=90, fontsize=7.5)
-        axes.set_yticks(range(len(tasks)), tasks, fontsize=8.0)
+        axes.set_yticks(range(len(tasks)), list(map(label, tasks)), fontsize=8.0)
         axes.tick_params(length=0, top=False, labeltop=True, bottom=False, labelbottom=False)
         axes.set_xlim(-0.5, len(columns) - 0.5)
         axes.set_ylim(len(tasks) - 0.5, -0.5)

@@ -14,7 +14,7 @@ from kickstarting.report.figures.legend import (
     teacher_marker_handles,
     teacher_markers,
 )
-from kickstarting.report.look import FAINT, INK, PAPER, WIDTH, look
+from kickstarting.report.look import FAINT, INK, PAPER, WIDTH, label, look
 
 FEW = 12  # tasks; the bars of more are thinner
 
@@ -37,7 +37,7 @@ def tasks_figure(comparison: Comparison) -> Figure | None:
             for teacher, marker in teacher_markers(comparison):
                 if task in teacher.tasks:
                     _draw_teacher(axes, teacher.tasks[task], marker, y=middle, reach=0.5 * bar * len(groups))
-        axes.set_yticks(middles, tasks, fontsize=8.5 if len(tasks) <= FEW else 8.0)
+        axes.set_yticks(middles, list(map(label, tasks)), fontsize=8.5 if len(tasks) <= FEW else 8.0)
         axes.tick_params(axis="y", length=0)
         axes.set_ylim(block * len(tasks), 0.0)
         axes.set_xlim(min(0.0, *_ends(comparison)), 100.0)

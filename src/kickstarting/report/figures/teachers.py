@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from kickstarting.report.comparison import Comparison, GroupResult
 from kickstarting.report.figures.legend import colour, frames_axis
-from kickstarting.report.look import INK, WIDTH, look
+from kickstarting.report.look import INK, WIDTH, label, look
 from kickstarting.report.teachers import NAMED
 
 SHADES = 16  # more cannot be told apart
@@ -93,11 +93,11 @@ def _draw_map(axes: Axes, group: GroupResult, order: list[str], top: float, shad
     rows = list(group.lambdas)
     for y, name in enumerate(names):
         _draw_row(axes, y, frames, _levels(weights[rows.index(name)], top), shade)
-    axes.set_yticks(range(len(names)), names, fontsize=8.0)
+    axes.set_yticks(range(len(names)), list(map(label, names)), fontsize=8.0)
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
-    axes.set_title(group.name, loc="left", fontsize=9.0, fontweight="bold", color=INK)
+    axes.set_title(label(group.name), loc="left", fontsize=9.0, fontweight="bold", color=INK)
 
 
 def _draw_row(axes: Axes, y: float, frames: np.ndarray, levels: np.ndarray, shade: str) -> None:

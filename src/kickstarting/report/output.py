@@ -1,0 +1,59 @@
+"""Where a report is written, and over what: nothing but an earlier report."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from kickstarting.report.comparison import Comparison
+from kickstarting.report.figures import draw, rendered
+from kickstarting.report.page import to_page
+from kickstarting.report.tables import to_markdown
+from kickstarting.runs.files import FileError, check_replaceable, check_writable, make_directory, read_json, write_bytes
+from kickstarting.runs.layout import ReportDirectory
+
+FIGURES = ("curves", "teachers", "tasks", "lineage", "lineage-*")
+OURS = {"confidence", "suite", "baseline", "groups", "runs", "bootstrap_seed"}
+"""What every comparison.json has said."""
+
+
+def check_out(out: Path) -> None:
+    """Raise FileError, before any work, if a report cannot be written into this directory, or only over files of others."""
+    check_writable(out)
+    report = ReportDirectory(out)
+    figures = [path for stem in FIGURES for suffix in ("png", "svg") for path in out.glob(f"{stem}.{suffix}")]
+    present = [path for path in (report.numbers, report.table, report.page, *figures) if os.path.lexists(path)]
+    for path in present:
+        check_replaceable(path)
+    if present and not _is_ours(report):
+        raise FileError(f"{present[0]} is there already, and of no earlier report; choose another --out, or move it away")
+
+
+def _is_ours(report: ReportDirectory) -> bool:
+    try:
+        return read_json(report.numbers, remedy="").keys() >= OURS
+    except FileError:
+        return False
+
+
+def write_report(comparison: Comparison, out: Path) -> None:
+    """Everything is made before anything is written, comparison.json first, which marks the directory as a report's."""
+    report = ReportDirectory(out)
+    figures = {stem: rendered(figure) for stem, figure in draw(comparison).items()}
+    numbers = json.dumps(comparison.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
+    texts = {
+        report.numbers: numbers + "\n",
+        report.table: to_markdown(comparison),
+        report.page: to_page(comparison, {stem: svg for stem, (_, svg) in figures.items()}),
+        **{out / f"{stem}.svg": svg for stem, (_, svg) in figures.items()},
+    }
+    files: Mapping[Path, bytes] = {
+        **{path: text.encode() for path, text in texts.items()},
+        **{out / f"{stem}.png": png for stem, (png, _) in figures.items()},
+    }
+    check_out(out)
+    make_directory(out)
+    for path, data in files.items():
+        write_bytes(path, data)
