@@ -4,9 +4,10 @@ Whatever comes, a command ends well or with one line; nothing of others is lost;
 imported that was not named. For a nightly run: FUZZ=5000 cases, SEED draws others.
 """
 
-# ruff: noqa: PT017, E501
+# ruff: noqa: PT017
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
@@ -14,6 +15,7 @@ import random
 import shutil
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -244,10 +246,8 @@ def test_options(home, evil, monkeypatch, capsys, make_policy) -> None:
         if "--jobs" in words or command == "tune":  # no processes
             monkeypatch.setattr("kickstarting.tuning.tune.run_all", lambda *_, **__: pytest.skip("tuned"))
         named = "evil.payload:Net" in words
-        try:
+        with contextlib.suppress(pytest.skip.Exception):
             called(words, monkeypatch, capsys)
-        except pytest.skip.Exception:
-            pass
         finite(out)
         intact(home)
         if not named:
@@ -398,7 +398,8 @@ def test_spaces_and_environments(home, evil, monkeypatch, capsys) -> None:
     for i in range(FUZZ * 2 // 5):
         seed, fault = rng.randrange(10**9), rng.choice(faults)
         name = f"Odd-{i}-v0".replace("-v0", "") + "-v0"
-        gymnasium.register(name, lambda seed=seed, fault=fault: Odd(seed, fault), disable_env_checker=True)
+        make: Any = partial(Odd, seed, fault)
+        gymnasium.register(name, make, disable_env_checker=True)
         backend = "gymnasium" if rng.random() < 0.97 else "gymnasium-async"
         out = home / f"run-{i}"
         words = ["train", f"{backend}:{name}", *SMALL, "--out", str(out)]

@@ -12,7 +12,7 @@ import tyro
 from rich.console import Console
 
 from kickstarting.config import Config, Frames
-from kickstarting.console import literal, say
+from kickstarting.console import keep_streams, literal, say, visible
 from kickstarting.envs import EnvironmentFault
 from kickstarting.help import flowing_help
 from kickstarting.launch.sweep import SweepError
@@ -62,13 +62,13 @@ def train(
         given = _only_with_resume(resume, config, "learning_rate", "trust_module")
         rate = config.learning.learning_rate if "learning_rate" in given else None
         runs.resume(resume, learning_rate=rate, trust_modules=config.trust_modules)
-        console.print(f"finished; the run is in {resume}")
+        say(console, f"finished; the run is in {resume}")
         return
     config = _complete(config, recipe)
     config.check()
     out = out or _default_out(config, config.group)
     runs.run(config, out, profile=profile)
-    console.print(f"finished; the run is in {out}: compare it with `kickstart compare {out} ...`")
+    say(console, f"finished; the run is in {out}: compare it with `kickstart compare {out} ...`")
 
 
 def population(
@@ -98,7 +98,7 @@ def population(
         out = out or _default_out(config, "population")
         run_population(config, pbt, out, console=console)
     best = PopulationDirectory(out).best
-    console.print(f"finished; the best member is the run {best.path}: its lambda over time is {best.schedule}")
+    say(console, f"finished; the best member is the run {best.path}: its lambda over time is {best.schedule}")
 
 
 def tune(
@@ -272,14 +272,15 @@ def main() -> None:
     """Entry point. An error that a user can mend gives one clear line and exit code 1; a signal gives 128 + its number."""
     commands = {"train": train, "population": population, "tune": tune, "evaluate": evaluate, "compare": compare}
     commands |= {"reproduce": reproduce, "demo": demo, "suites": suites}
+    keep_streams()
     try:
         with listening(), flowing_help():
             commands = {name: checked(command) for name, command in commands.items()}
             tyro.extras.subcommand_cli_from_dict(commands, prog="kickstart", description=__doc__)
     except (ValueError, OSError, TrainingError, EnvironmentFault, SweepError) as error:
-        sys.exit(f"kickstart: error: {error}")
+        sys.exit(f"kickstart: error: {visible(str(error))}")
     except Stopped as stopped:
-        print(f"kickstart: {stopped}", file=sys.stderr)
+        print(f"kickstart: {visible(str(stopped))}", file=sys.stderr)
         sys.exit(stopped.code)
 
 

@@ -15,6 +15,7 @@ from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 from typing import IO, Any, Generic, TypeVar, cast
 
+from kickstarting.console import keep_streams
 from kickstarting.launch.jobs import Job, JobError, Line
 from kickstarting.runs.signals import Stopped, listening
 
@@ -189,6 +190,7 @@ def _appending(log: Path | None) -> Iterator[IO[str] | None]:
 
 def main() -> None:
     """One job, in a process that `Child` started."""
+    keep_streams()
     starter = Connection(int(sys.argv[1]))
     job = cast(Job[Any], _receive(starter))
 

@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from rich.console import Console
-from rich.text import Text
 
 from kickstarting.algo.distributions import Categorical, MultiCategorical
 from kickstarting.algo.losses import mask_logits
 from kickstarting.config import Config
+from kickstarting.console import say
 from kickstarting.display import Display
 from kickstarting.envs import EnvironmentFault, describe
 from kickstarting.evaluate import EPISODE_LIMIT
@@ -155,7 +155,7 @@ def _consume(
     def save(snapshot: Snapshot) -> None:
         save_checkpoint(directory.checkpoints, snapshot, run=run)
         if short_of := check_space(directory.path, size_of(snapshot)):
-            show.console.print(Text(short_of, style="yellow"), soft_wrap=True)
+            say(show.console, short_of, style="yellow")
 
     at = config.run.frames_at(config.total_frames)
     saving = Saving(config.checkpoint_frames, at, stop=stop, decided=keep_distance)
@@ -212,16 +212,16 @@ def measure_teachers(config: Config, out: Path | None = None) -> dict[str, dict]
     teachers = build_teachers(config.teaching.references, [task.name for task in suite.tasks], spaces, tasks)
     taught = {int(tasks[column]) for teacher in teachers.assignments for column in teacher.columns}
     if taught and (alone := [task.name for i, task in enumerate(suite.tasks) if i not in taught]):
-        Console().print(f"no teacher for {', '.join(alone)}: learned from rewards alone", highlight=False)
+        say(Console(), f"no teacher for {', '.join(alone)}: learned from rewards alone")
     scores = evaluate_teachers(teachers, suite, tasks, config.seed, timeout=config.machine.environment_timeout)
     follows_scores = any(schedule.uses_progress for schedule in config.teaching.schedules(config.total_frames))
     for name, score in scores.items():
         if cut := score["cut"]:
             said = f"{name}: episodes of {', '.join(cut)} did not end within {EPISODE_LIMIT:,} steps; they count with what they had"
-            Console().print(said, highlight=False, markup=False)
+            say(Console(), said)
         if useless := score["no_better_than_random"]:
             heard = "not listened to there" if follows_scores else "listened to all the same, as --schedule says"
-            Console().print(f"{name} is no better than random on {', '.join(useless)}: {heard}", highlight=False)
+            say(Console(), f"{name} is no better than random on {', '.join(useless)}: {heard}")
     return scores
 
 
