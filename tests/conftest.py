@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,16 @@ from kickstarting.train import make_env
 def fresh_process() -> None:
     """What a run chose for its process does not reach the next test."""
     use_machine(1)
+
+
+@pytest.fixture
+def signals_heard() -> Iterator[None]:
+    """As in a terminal, wherever the tests run: under nohup, or in the background of a shell, some signals are ignored."""
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGUSR1)}
+    before[signal.SIGINT] = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 SUITE = """

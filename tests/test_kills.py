@@ -21,6 +21,7 @@ from kickstarting.runs.history import read_history
 from kickstarting.runs.layout import PopulationDirectory, RunDirectory
 from kickstarting.runs.metrics import read_metrics
 
+pytestmark = pytest.mark.usefixtures("signals_heard")
 KILLS = int(os.environ.get("KILLS", "50"))
 SEED = int(os.environ.get("SEED", "0"))
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)

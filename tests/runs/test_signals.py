@@ -33,6 +33,7 @@ from kickstarting.runs.saving import Saving, ten_minutes
 from kickstarting.runs.signals import Stopped, listening
 from resuming import without_times
 
+pytestmark = pytest.mark.usefixtures("signals_heard")
 PBT = PopulationConfig(members=2, slice="128", burn_in="128", test="margin", margin=0.0)
 QUIET = Console(quiet=True)
 
