@@ -208,8 +208,8 @@ def test_bad_input_to_evaluate(error, ref, suite_name, message):
     assert message in error("evaluate", ref, suite_name)
 
 
-def test_a_loss_that_is_not_finite_keeps_the_last_checkpoint(error, kickstart, tiny, tmp_path, monkeypatch):
-    """Rewards turn NaN in the sixth update, after the checkpoint of the fourth. The run then resumes from there."""
+def test_an_environment_that_says_nan_is_named_and_costs_nothing(error, kickstart, tiny, tmp_path, monkeypatch):
+    """Rewards turn NaN in the sixth update, after the checkpoint of the fourth. The run then resumes from the fifth."""
     steps, real = [0], MultiTaskEnv.recv
 
     def recv(self, group):
@@ -222,10 +222,10 @@ def test_a_loss_that_is_not_finite_keeps_the_last_checkpoint(error, kickstart, t
         patch.setattr(MultiTaskEnv, "recv", recv)
         patch.setattr(cli, "train", lambda: run(config, tmp_path / "run"))
         message = error("train")
-    assert "not finite" in message
-    assert "lower the learning rate" in message
+    assert "environment of task 'object', column 0, step 9: its reward is nan; mend the environment" in message
+    assert "EnvironmentFault" in (tmp_path / "run" / "log.txt").read_text()
     path = latest_checkpoint(tmp_path / "run")
-    assert json.loads((path / "state.json").read_text())["record"]["frames"] == 128
+    assert json.loads((path / "state.json").read_text())["record"]["frames"] == 160
     kickstart("train", "--resume", tmp_path / "run")
     assert (tmp_path / "run" / "finished.json").exists()
 

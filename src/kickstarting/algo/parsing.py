@@ -99,8 +99,9 @@ class Rate(Declaration):
 
     also = (int, float)
 
-    def __init__(self, high: float) -> None:
+    def __init__(self, high: float, why: str = "") -> None:
         self.high = high
+        self.why = why or f"it must be at most {high:g}"
 
     def check(self, name: str, value: str | float, total_frames: int) -> None:
         try:
@@ -108,7 +109,7 @@ class Rate(Declaration):
         except ValueError as error:
             raise ValueError(str(error) if str(error).startswith(name) else f"{name}: {error}") from None
         if not schedule.highest <= self.high:
-            raise ValueError(f"{name} {shown(value)} rises above {self.high:g}; lower it")
+            raise ValueError(f"{name} {shown(value)} rises to {schedule.highest:g}; {self.why}")
 
 
 class Share(Declaration):

@@ -46,7 +46,7 @@ class TeachingConfig:
     """alpha, the teachers' weight over time: evidence:FROM[:RELEASE[:FRAMES]], constant:V, step:FROM:TO:FRAMES,
     linear:FROM:TO:FRAMES, cosine:FROM:TO:FRAMES, exponential:FROM:HALF_LIFE[:FLOOR], progress:FROM[:FRAMES]. FRAMES may be a
     share of the run, such as 20%. Or the schedule.json that a population evolved."""
-    teacher_acts: Annotated[str, Rate(1.0)] = "0"
+    teacher_acts: Annotated[str, Rate(1.0, "it is a probability, at most 1")] = "0"
     """Probability that a teacher acts in an episode of its task instead of the student, a number or a schedule. V-trace corrects
     for it. The student always keeps one environment of every task, and its score counts its own episodes only."""
 
@@ -92,7 +92,7 @@ class TeachingConfig:
         if not self.schedule.endswith(".json"):
             return [parse_schedule(self.schedule, total_frames)] * len(self.teachers)
         try:
-            data = json.loads(Path(self.schedule).read_text())
+            data = json.loads(Path(self.schedule).read_text(encoding="utf-8"))
             frames = [float(since) for since in data["frames"]]
             evolved = {
                 ref: Piecewise(tuple(zip(frames, [parse_schedule(spec, total_frames) for spec in specs], strict=True)))
@@ -100,7 +100,7 @@ class TeachingConfig:
             }
         except OSError as error:
             raise ValueError(f"schedule {self.schedule} cannot be read: {error.strerror}") from error
-        except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
             raise ValueError(f"{self.schedule} is no evolved schedule ({error}); give a population's best/schedule.json") from error
         ours = [str(reference) for reference in self.references]
         if sorted(evolved) != sorted(ours):
