@@ -8,6 +8,7 @@ import pty
 import subprocess
 import sys
 import unicodedata
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,7 @@ NAMES = st.sampled_from(NASTY_NAMES) | st.text(max_size=20)
 
 def printed(*what: object, terminal: bool = False) -> str:
     file = io.StringIO()
-    Console(file=file, width=400, force_terminal=terminal, color_system=None, legacy_windows=False).print(*what)
+    Console(file=file, width=3000, force_terminal=terminal, color_system=None, legacy_windows=False).print(*what)
     return file.getvalue()
 
 
@@ -95,8 +96,7 @@ def test_a_display_takes_any_name_on_a_terminal_and_elsewhere(terminal, tmp_path
 def test_episodes_that_were_cut_are_said():
     result = TaskResult("t", 10, 0.0, 0.0, 0.0, 0.0, 1.0)
     assert "cut" not in printed(evaluation_table([result]))
-    object.__setattr__(result, "cut", 3)
-    assert "3 episodes were cut at the limit of steps" in printed(evaluation_table([result]))
+    assert "3 episodes were cut at the limit of steps" in printed(evaluation_table([result, replace(result, cut=3)]))
 
 
 # The file of an evaluation

@@ -22,7 +22,7 @@ def mean_score(results: Sequence[TaskResult]) -> float:
 
 def evaluation_table(results: Sequence[TaskResult]) -> Table:
     table = Table("task", "episodes", "return", "success", "length", "score", caption_justify="left")
-    if cut := sum(getattr(r, "cut", 0) for r in results):
+    if cut := sum(r.cut for r in results):
         episodes = f"{cut} episodes were" if cut > 1 else "1 episode was"
         table.caption = literal(f"{episodes} cut at the limit of steps: what they would have brought after it is not counted")
     for r in results:
