@@ -33,7 +33,7 @@ NAMES = st.sampled_from(NASTY_NAMES) | st.text(max_size=20)
 
 def printed(*what: object, terminal: bool = False) -> str:
     file = io.StringIO()
-    Console(file=file, width=400, force_terminal=terminal, color_system=None, legacy_windows=False).print(*what)
+    Console(file=file, width=3000, force_terminal=terminal, color_system=None, legacy_windows=False).print(*what)
     return file.getvalue()
 
 
