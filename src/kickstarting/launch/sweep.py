@@ -13,6 +13,7 @@ from typing import Any
 from rich.console import Console
 
 from kickstarting.config import Config, flat
+from kickstarting.console import visible
 from kickstarting.display import Race, Refreshed
 from kickstarting.launch.jobs import Backend, JobError, Line, carried_out
 from kickstarting.launch.local import Processes
@@ -180,4 +181,4 @@ def advance(out: Path, until: int, trust_modules: Sequence[str] = ()) -> None:
         resume(out, until=until, trust_modules=trust_modules)
     except TrainingError as error:
         write_json(JobDirectory(out).diverged, {"reason": str(error)})
-        print(f"diverged: {error}")
+        print(visible(f"diverged: {error}"))

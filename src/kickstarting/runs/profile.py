@@ -10,6 +10,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from kickstarting.console import say
 from kickstarting.train import Update
 
 WARM_UP, TRACED, TIMED = 5, 3, 40
@@ -36,7 +37,7 @@ def profiled(updates: Iterator[Update], trace: Path, console: Console) -> Iterat
             if count == TIMED:
                 total = time.perf_counter() - began
                 console.print(split(seconds, total, count, update.frames - start))
-                console.print(f"trace of {TRACED} updates: {trace}")
+                say(console, f"trace of {TRACED} updates: {trace}")
         yield update
     if count < TIMED:
         console.print(f"the run was too short to profile: it takes {WARM_UP + TRACED + TIMED} updates")

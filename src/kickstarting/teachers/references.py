@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import fnmatch
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 PREFIXES = ("run", "zoo")
@@ -64,7 +64,7 @@ def parse_reference(entry: str | Reference | dict[str, Any]) -> Reference:
 
 
 def _is_there(ref: str) -> bool:
-    return ref.partition(":")[0] in PREFIXES or Path(ref).exists()
+    return ref.partition(":")[0] in PREFIXES or os.path.exists(ref)
 
 
 def names_of(references: Iterable[Reference]) -> list[str]:
