@@ -34,7 +34,7 @@ def commands(suite: str, teacher: str) -> dict[str, tuple[list[str], list[str]]]
     student = [suite, *SMALL, "--checkpoint-every", "4k", "--teacher", teacher, "--schedule", "linear:1:0:50%"]
     population = ["--members", "2", "--slice", "4k", "--burn-in", "4k", "--score-window", "4"]
     reproduce = ["reproduce", "memory", "--scale", "tiny", "--out", "OUT", "--jobs", "2"]
-    demo = ["demo", "--frames", "30k", "--out", "OUT"]
+    demo = ["demo", "--frames", "100k", "--out", "OUT"]
     return {
         "train": (["train", *student, "--frames", "24k", "--out", "OUT"], ["train", "--resume", "OUT"]),
         "population": (
