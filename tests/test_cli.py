@@ -238,7 +238,7 @@ def test_tasks_without_a_teacher_are_named(kickstart, suite, make_policy, tmp_pa
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("CartPole-v1", "--members", 1), "at least 2 members"),
+        (("CartPole-v1", "--members", 1), "members is 1; it must be at least 2"),
         (("CartPole-v1", "--learning-rate-range", "1e-3:1e-2:1"), "outside its range"),
         ((), "name a suite"),
         (("--resume", "nowhere"), "no population at nowhere"),

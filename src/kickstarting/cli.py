@@ -150,7 +150,7 @@ def _only_with_resume(resume: Path, config: Config, *allowed: str) -> set[str]:
 
 
 def _default_out(config: Config, name: str) -> Path:
-    suite = re.sub(r"[^\w.-]+", "-", config.suite.rpartition("/")[2].replace(".toml", "")).strip("-.")[:100]
+    suite = re.sub(r"[^\w.-]+", "-", config.suite.rpartition("/")[2].replace(".toml", "")).strip("-.")[:60]
     return Path("runs") / (suite or "suite") / f"{name}-{config.seed}"
 
 

@@ -14,8 +14,9 @@ import tyro
 from kickstarting.algo.parsing import Rate, nearest, parse_frames, parse_schedule
 from kickstarting.algo.schedules import Schedule
 from kickstarting.learner import LearnerConfig
-from kickstarting.machine import MachineConfig
-from kickstarting.ranges import COUNT, FRAMES, SEED, Name, Range, check_fields
+from kickstarting.machine import MachineConfig, memory_bytes
+from kickstarting.networks import check_network
+from kickstarting.ranges import COUNT, FRAMES, SEED, Name, Range, check_fields, shown
 from kickstarting.runs.files import file_digest
 from kickstarting.suites.suite import env_in, suite_file
 from kickstarting.teachers.build import pinned
@@ -64,6 +65,22 @@ class LearningConfig:
     envs_per_task: Annotated[int, Range(1, 10**5)] = 16
     unroll_length: Annotated[int, Range(1, 10**5)] = 32
     learner: LearnerConfig = field(default_factory=LearnerConfig)
+
+    def check(self, env_groups: int) -> None:
+        """Raise ValueError, with the remedy, for what cannot work together, or in the memory of this machine."""
+        loss, memory = self.learner.loss, memory_bytes()
+        if loss.clip_rho_threshold < loss.clip_pg_rho_threshold:
+            raise ValueError(
+                f"clip_rho_threshold {loss.clip_rho_threshold} is below clip_pg_rho_threshold {loss.clip_pg_rho_threshold}; "
+                "lower the second, or raise the first"
+            )
+        if self.envs_per_task % env_groups:
+            raise ValueError(f"env_groups is {env_groups}; it must divide envs_per_task, {self.envs_per_task}, evenly")
+        if 64 * self.envs_per_task * self.unroll_length > memory:  # bytes, without any observation
+            raise ValueError(
+                f"envs_per_task is {self.envs_per_task}, unroll_length {self.unroll_length}: an unroll of one task is more than "
+                f"the {memory / 2**30:.0f} GiB of this machine; lower one of them"
+            )
 
 
 @dataclass(frozen=True)
@@ -144,8 +161,9 @@ class Config:
         check_fields(self, max(1, self.total_frames))
         self.teaching.check(self.total_frames, self.learning.envs_per_task)
         self.run.check(self.total_frames)
+        self.learning.check(self.machine.env_groups)
         self.machine.check()
-        self.parsed_network_options()
+        check_network(self.network, self.parsed_network_options())
 
     @property
     def group(self) -> str:
@@ -199,10 +217,10 @@ class Config:
             key, separator, value = option.partition("=")
             try:
                 options[key] = ast.literal_eval(value)
-            except (ValueError, SyntaxError):
+            except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):  # a word, or what Python cannot read
                 options[key] = value
             if not separator or not key:
-                raise ValueError(f"network option {option!r} is not KEY=VALUE")
+                raise ValueError(f"network option {shown(option)} is not KEY=VALUE")
         return options
 
     def to_json(self) -> dict[str, Any]:
@@ -241,9 +259,14 @@ def changed(config: Group, settings: Mapping[str, Any]) -> Group:
     return _changed(config, settings)
 
 
+def _is_group(value: object) -> bool:
+    """What else is given for one is refused by `Config.check`."""
+    return dataclasses.is_dataclass(value) and not isinstance(value, type)
+
+
 def _changed(config: Group, settings: Mapping[str, Any]) -> Group:
     values: dict[str, Any] = {}
     for f in dataclasses.fields(config):
         value = settings.get(f.name, getattr(config, f.name))
-        values[f.name] = _changed(value, settings) if f.name in GROUPS else value
+        values[f.name] = _changed(value, settings) if f.name in GROUPS and _is_group(value) else value
     return dataclasses.replace(config, **values)

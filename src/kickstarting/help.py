@@ -1,18 +1,21 @@
-"""Help texts of the command that wrap to the terminal's width."""
+"""Help texts of the command that wrap to the terminal's width and say the ranges of numbers."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import is_dataclass
 from typing import Any
 
 import docstring_parser
 
+from kickstarting.ranges import Range, declarations, hints_of
+
 
 @contextmanager
 def flowing_help() -> Iterator[None]:
-    """Let tyro wrap help texts to the terminal's width.
+    """Let tyro wrap help texts to the terminal's width, and end those of a dataclass's numbers with their ranges.
 
     tyro keeps every line break of an indented docstring. Here the parser of docstrings that tyro calls gives it each
     paragraph as one line.
@@ -25,6 +28,8 @@ def flowing_help() -> Iterator[None]:
             for parameter in docstring.params:
                 paragraphs = re.split(r"\n\s*\n", parameter.description or "")
                 parameter.description = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs) or None
+            if arguments and is_dataclass(arguments[0]):
+                _add_ranges(docstring, arguments[0])
             return docstring
 
         return parse_flowing
@@ -36,3 +41,13 @@ def flowing_help() -> Iterator[None]:
     finally:
         for name, parse in parsers.items():
             setattr(docstring_parser, name, parse)
+
+
+def _add_ranges(docstring: docstring_parser.Docstring, kind: Any) -> None:
+    described = {parameter.arg_name: parameter for parameter in docstring.params}
+    for name, hint in hints_of(kind).items():
+        for within in (x for x in declarations(hint) if isinstance(x, Range)):
+            if name not in described:
+                described[name] = docstring_parser.DocstringParam(["attribute", name], None, name, None, None, None)
+                docstring.meta.append(described[name])
+            described[name].description = f"{described[name].description or ''} It must {within}.".strip()

@@ -28,7 +28,7 @@ class LearnerConfig:
 
     optimiser: Annotated[str, Choice("adam", "rmsprop")] = "adam"
     """adam, or rmsprop as TensorFlow computes it."""
-    epsilon: Annotated[float | None, Range(0, 1000, low_open=True)] = None
+    epsilon: Annotated[float | None, Range(1e-15, 1000)] = None
     """Epsilon of the optimiser; 1e-5 for adam and 0.1 for rmsprop unless given."""
     epochs: Annotated[int, COUNT] = 2
     """Passes over each unroll."""

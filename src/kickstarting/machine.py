@@ -59,6 +59,14 @@ class MachineConfig:
         return replace(self, device=device, precision=resolve_precision(self.precision, device), torch_threads=threads)
 
 
+def memory_bytes() -> float:
+    """All memory of this machine; inf where the system does not say."""
+    try:
+        return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    except (AttributeError, ValueError, OSError):
+        return float("inf")
+
+
 _precision = "float32"
 
 

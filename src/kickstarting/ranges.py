@@ -101,7 +101,7 @@ JOBS = Range(0, 1024)
 
 def check(name: str, value: Any, hint: Any, total_frames: int = 1) -> None:
     """Raise ValueError if a value has not the type of an annotation, or is not what is declared in it."""
-    kind, declared = _bare(hint), list(_declared(hint))
+    kind, declared = bare(hint), list(declarations(hint))
     also = tuple(x for declaration in declared for x in declaration.also)
     if not (_fits(value, kind) or (isinstance(value, also) and not isinstance(value, bool))):
         wanted = ", and ".join([f"be {_in_words(kind)}", *(str(d) for d in declared if isinstance(d, Range))])
@@ -118,7 +118,7 @@ def check_fields(settings: Any, total_frames: int = 1) -> None:
     for f in fields(settings):
         value, hint = getattr(settings, f.name), hints[f.name]
         check(f.name, value, hint, total_frames)
-        if is_dataclass(kind := _bare(hint)) and isinstance(kind, type):
+        if is_dataclass(kind := bare(hint)) and isinstance(kind, type):
             check_fields(value, total_frames)
 
 
@@ -129,7 +129,7 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
         arguments = inspect.signature(function).bind(*args, **kwargs).arguments
         for name, hint in hints_of(function).items():
-            if name in arguments and not is_dataclass(_bare(hint)):
+            if name in arguments and not is_dataclass(bare(hint)):
                 check(name, arguments[name], hint)
         return function(*args, **kwargs)
 
@@ -170,22 +170,23 @@ def hints_of(thing: Any) -> dict[str, Any]:
     return hints if inspect.isclass(thing) else {name: hint for name, hint in hints.items() if name != "return"}
 
 
-def _declared(hint: Any) -> Iterable[Declaration]:
+def declarations(hint: Any) -> Iterable[Declaration]:
+    """All that an annotation declares, at any depth."""
     if get_origin(hint) is Annotated:
         yield from (x for x in hint.__metadata__ if isinstance(x, Declaration))
-        yield from _declared(hint.__origin__)
+        yield from declarations(hint.__origin__)
     else:
         for part in get_args(hint):
-            yield from _declared(part)
+            yield from declarations(part)
 
 
-def _bare(hint: Any) -> Any:
+def bare(hint: Any) -> Any:
     """Without the outer `Annotated`."""
     return hint.__origin__ if get_origin(hint) is Annotated else hint
 
 
 def _fits(value: Any, hint: Any) -> bool:
-    kind = _bare(hint)
+    kind = bare(hint)
     if (origin := get_origin(kind)) in (Union, types.UnionType):
         return any(_fits(value, part) for part in get_args(kind))
     if origin is tuple:
@@ -201,7 +202,7 @@ _WORDS = {int: "an integer", float: "a number", str: "text", bool: "True or Fals
 
 
 def _in_words(hint: Any) -> str:
-    kind = _bare(hint)
+    kind = bare(hint)
     if (origin := get_origin(kind)) in (Union, types.UnionType):
         return " or ".join(_in_words(part) for part in get_args(kind) if part is not types.NoneType)
     if origin is tuple:
@@ -210,4 +211,4 @@ def _in_words(hint: Any) -> str:
 
 
 def _number(x: float) -> str:
-    return f"{x:,}" if isinstance(x, int) else f"{x:g}"
+    return f"{x:,}" if isinstance(x, int) and x < 10**10 else f"{x:g}".replace("e+0", "e").replace("e+", "e")

@@ -194,6 +194,7 @@ def test_a_users_own_class(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         "    def __init__(self, observation_space, distribution, *, width=1):\n"
         "        super().__init__()\n"
         "        self.built = observation_space, distribution, width\n"
+        "    def initial_state(self, batch): return ()\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     distribution = Categorical(2)

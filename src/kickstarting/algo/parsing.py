@@ -39,18 +39,19 @@ def parse_schedule(spec: str | float, total_frames: int) -> Schedule:
     Raises ValueError, naming the nearest known kind, if the name is unknown, a number cannot be read, or their count is wrong.
     """
     text = str(spec).strip()
+    said = f"schedule {shown(text)}"
     name, *given = text.split(":")
     if not given and name not in KINDS:
         name, given = "constant", [text]
     if name not in KINDS:
-        raise ValueError(f"unknown schedule {text!r}; {nearest(name, KINDS)}")
+        raise ValueError(f"unknown {said}; {nearest(name, KINDS)}")
     if (kind := KINDS[name]) is Piecewise:
         return _parse_pieces(text, total_frames)
     numbers = [f for f in fields(kind) if f.init]
     fewest = sum(f.default is MISSING and not f.metadata for f in numbers)
     if not fewest <= len(given) <= len(numbers):
         takes = f"{name} takes {fewest} to {len(numbers)}, as in {_EXAMPLES[kind]}"
-        raise ValueError(f"schedule {text!r} has {len(given)} numbers; {takes}")
+        raise ValueError(f"{said} has {len(given)} numbers; {takes}")
     given += [f.metadata["unless given"] for f in numbers[len(given) :] if f.metadata]
     read = {
         f.name: parse_frames(x, total_frames) if f.name in IN_FRAMES else _number(x, text)
@@ -76,21 +77,24 @@ def written(schedule: Schedule, total_frames: int) -> str:
 
 
 def _parse_pieces(text: str, total_frames: int) -> Schedule:
+    said, how = f"schedule {shown(text)}", f"write it as in {_EXAMPLES[Piecewise]}"
     pieces = [piece.partition("=") for piece in text.partition(":")[2].split(";")]
+    if any(spec.strip().startswith("piecewise") for _, _, spec in pieces):
+        raise ValueError(f"{said} has pieces in a piece; {how}")
     since = [parse_frames(x, total_frames) if x.strip(" 0.%") else 0.0 for x, _, _ in pieces]
     try:
         return Piecewise(tuple(zip(since, [parse_schedule(spec, total_frames) for _, _, spec in pieces], strict=True)))
     except ValueError as error:
-        raise ValueError(f"schedule {text!r}: {error}; write it as in {_EXAMPLES[Piecewise]}") from None
+        raise ValueError(f"{said}: {error}; {how}") from None
 
 
 def parse_rate(name: str, text: str, total_frames: int) -> Schedule:
     """A schedule of frames alone that is nowhere negative. Raises ValueError, with the name of the setting, if it is none."""
     schedule = parse_schedule(text, total_frames)
     if schedule.lowest < 0:
-        raise ValueError(f"{name} {text!r} falls below 0; weights, rates and costs are never negative")
+        raise ValueError(f"{name} {shown(text)} falls below 0; weights, rates and costs are never negative")
     if schedule.uses_progress:
-        raise ValueError(f"{name} {text!r} follows progress; only the teachers' weight can")
+        raise ValueError(f"{name} {shown(text)} follows progress; only the teachers' weight can")
     return schedule
 
 

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import gymnasium
+from torch import nn
 
 from kickstarting.algo.distributions import Distribution
 from kickstarting.algo.parsing import nearest
 from kickstarting.networks.agent import Agent, Network, count_parameters
-from kickstarting.ranges import check, hints_of
+from kickstarting.ranges import check, hints_of, shown
 from kickstarting.spaces import kind_of
 
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
@@ -32,23 +33,39 @@ def build_network(
 
     name: `small`, `large`, or `package.module:Class`; options override the preset or are the class's keyword arguments.
 
-    Raises ValueError with the nearest names if the name or an option is unknown.
+    Raises ValueError with the nearest names if the name or an option is unknown, and with the reason if it cannot be built.
     """
     options = dict(options or {})
+    check_network(name, options)
     if ":" in name:
-        try:
-            return _import(name)(observation_space, distribution, **options)
-        except (TypeError, ValueError, RuntimeError, AttributeError, LookupError) as error:
-            raise ValueError(f"network {name!r} cannot be made with {options}: {error}") from error
-    presets = PRESETS[_preset(observation_space)]
-    if name not in presets:
-        raise ValueError(f"unknown network {name!r}; {nearest(name, presets)} Your own is written package.module:Class.")
-    known = Agent.__init__.__annotations__.keys() - {"observation_space", "distribution", "return"}
+        return _built(name, _import(name), observation_space, distribution, options)
+    return _built(name, Agent, observation_space, distribution, {**PRESETS[_preset(observation_space)][name], **options})
+
+
+def check_network(name: str, options: Mapping[str, Any]) -> None:
+    """Raise ValueError for a name that is none, and for what its options cannot be, as far as no observation is known."""
+    if ":" in name:
+        return  # a user's own class knows its options
+    if name not in (known := PRESETS["grid"]):
+        raise ValueError(f"unknown network {shown(name)}; {nearest(name, known)} Your own is written package.module:Class.")
+    hints = {name: hint for name, hint in hints_of(Agent.__init__).items() if name not in ("observation_space", "distribution")}
     for option, value in options.items():
-        if option not in known:
-            raise ValueError(f"network {name!r} has no option {option!r}; {nearest(option, sorted(known))}")
-        check(f"network option {option}", value, hints_of(Agent.__init__)[option])
-    return Agent(observation_space, distribution, **{**presets[name], **options})
+        if option not in hints:
+            raise ValueError(f"network {name!r} has no option {shown(option)}; {nearest(option, sorted(hints))}")
+        check(f"network option {option}", value, hints[option])
+
+
+def _built(name: str, make: Any, observation_space: Any, distribution: Distribution, options: Mapping[str, Any]) -> Any:
+    try:
+        network = make(observation_space, distribution, **options)
+    except Exception as error:  # whatever a user's own class raises, or torch for want of memory
+        if make is Agent and isinstance(error, ValueError):
+            raise
+        why = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise ValueError(f"network {name!r} cannot be made with {shown(dict(options))}: {why}") from error
+    if not (isinstance(network, nn.Module) and isinstance(network, Network)):
+        raise ValueError(f"network {name!r} is {shown(network)}; it must be a torch.nn.Module with initial_state and forward")
+    return network
 
 
 def _preset(observation_space: gymnasium.spaces.Dict) -> str:
@@ -60,8 +77,9 @@ def _import(name: str) -> Any:
     module, _, attribute = name.partition(":")
     try:
         return getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise ValueError(f"network {name!r} cannot be imported: {error}; it must be package.module:Class") from error
+    except Exception as error:  # whatever the module raises when it is executed
+        why = " ".join(str(error).split())
+        raise ValueError(f"network {name!r} cannot be imported: {why}; it must be package.module:Class") from error
 
 
 __all__ = ["PRESETS", "Network", "build_network", "count_parameters"]

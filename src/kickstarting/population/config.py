@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 from kickstarting.algo.parsing import Share
 from kickstarting.algo.pbt import Range
 from kickstarting.config import Config
-from kickstarting.ranges import Choice, check_fields
+from kickstarting.ranges import SEED, Choice, Declaration, check_fields, shown
 from kickstarting.ranges import Range as Within
+
+
+class Span(Declaration):
+    """LOW:HIGH[:START], above 0 and at most `most`."""
+
+    def __init__(self, most: float) -> None:
+        self.most = most
+
+    def check(self, name: str, value: Any, total_frames: int) -> None:
+        if (high := parse_range(name, value)[0].high) > self.most:
+            raise ValueError(f"{name} {shown(value)} goes up to {high:g}; give at most {self.most:g}")
 
 
 @dataclass(frozen=True)
@@ -30,24 +41,22 @@ class PopulationConfig:
     """Points of score by which the test `margin` wants another member to be better."""
     perturb_probability: Annotated[float, Within(0, 1)] = 0.33
     perturb_factor: Annotated[float, Within(1, 1e6, low_open=True)] = 1.2
-    alpha_range: str = "0.001:2:1"
+    alpha_range: Annotated[str, Span(1e6)] = "0.001:2:1"
     """Strength of all teachers, a factor of --schedule."""
-    horizon_range: str = "0.05:1"
+    horizon_range: Annotated[str, Span(1e3)] = "0.05:1"
     """Share of the run over which --schedule falls. A schedule without a horizon, such as constant:1, has none to tune."""
-    rho_range: str = "0.05:1:1"
+    rho_range: Annotated[str, Span(1e6)] = "0.05:1:1"
     """Share of each teacher."""
-    learning_rate_range: str = "3e-4:1e-2:3e-3"
+    learning_rate_range: Annotated[str, Span(1e3)] = "3e-4:1e-2:3e-3"
     """Where --learning-rate starts; the shape of its schedule is kept."""
-    entropy_cost_range: str = "1e-3:5e-2:1e-2"
+    entropy_cost_range: Annotated[str, Span(1e6)] = "1e-3:5e-2:1e-2"
     """Where --entropy-cost starts; the shape of its schedule is kept."""
 
     def check(self, config: Config) -> None:
         """Raise ValueError, with the remedy, for what cannot work with such members."""
-        if self.members < 2:
-            raise ValueError(f"a population of {self.members} cannot evolve; give at least 2 members, or use `kickstart train`")
         check_fields(self, max(1, config.total_frames))
-        for name in ("alpha_range", "horizon_range", "rho_range", "learning_rate_range", "entropy_cost_range"):
-            parse_range(name, getattr(self, name))
+        if config.seed > (most := int(SEED.high) // 1000 - self.members):
+            raise ValueError(f"seed is {config.seed}; those of members are a thousand times it and more, so give at most {most}")
         if config.teaching.schedule.endswith(".json"):
             raise ValueError(
                 f"schedule is {config.teaching.schedule}, but a population evolves a schedule of its own; leave it out, or name "
@@ -65,9 +74,9 @@ def parse_range(name: str, text: str) -> tuple[Range, float | None]:
         low, high = numbers[:2]
         (start,) = numbers[2:] or [None]
     except ValueError:
-        raise ValueError(f"{name} {text!r} is no range; write LOW:HIGH or LOW:HIGH:START") from None
+        raise ValueError(f"{name} {shown(text)} is no range; write LOW:HIGH or LOW:HIGH:START") from None
     if not 0 < low <= high < math.inf:
-        raise ValueError(f"{name} {text!r}: a range is 0 < LOW <= HIGH, since values are multiplied")
+        raise ValueError(f"{name} {shown(text)}: a range is 0 < LOW <= HIGH, both finite, since values are multiplied")
     if start is not None and not low <= start <= high:
         raise ValueError(f"{name} starts at {start:g}, outside its range {low:g} to {high:g}; widen it or start inside")
     return Range(low, high), start

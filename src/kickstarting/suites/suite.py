@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import os
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -13,7 +14,7 @@ import numpy as np
 
 from kickstarting.algo.parsing import nearest
 from kickstarting.envs.backends import BACKENDS, check_frames
-from kickstarting.ranges import FRAMES, Range, check, check_label, hints_of
+from kickstarting.ranges import FRAMES, Range, check, check_label, hints_of, shown
 from kickstarting.trust import check_trusted
 
 _HERE = Path(__file__).parent
@@ -94,7 +95,7 @@ def load_suite(name: str) -> Suite:
     if name in builtin_suites():
         return _read(_HERE / f"{name}.toml")
     if name.endswith(".toml"):
-        if not Path(name).is_file():
+        if not os.path.exists(name):  # which, unlike that of a Path, knows names that no file can have
             raise ValueError(f"no suite file at {name}")
         return _read(Path(name))
     backend, _, env_id = name.partition(":")
@@ -148,7 +149,7 @@ def _read(path: Path) -> Suite:
         raise ValueError(f"{path} is no TOML: {error}") from error
     for key in data:
         if key not in (known := ("name", "description", "frames", "defaults", "task")):
-            raise ValueError(f"{path}: a suite has no {key!r}; {nearest(key, known)}")
+            raise ValueError(f"{path}: a suite has no {shown(key)}; {nearest(key, known)}")
     defaults, entries, frames = data.get("defaults", {}), data.get("task", []), data.get("frames", 1_000_000)
     if not (isinstance(entries, list) and entries and all(isinstance(entry, dict) for entry in (defaults, *entries))):
         raise ValueError(f"{path} has no [[task]], or a task or [defaults] that is no table")
@@ -172,7 +173,7 @@ def _task(entry: dict[str, Any], path: Path) -> Task:
     hints = hints_of(Task)
     for key, value in entry.items():
         if key not in known:
-            raise ValueError(f"{path}: a task has no {key!r}; {nearest(key, sorted(known))}")
+            raise ValueError(f"{path}: a task has no {shown(key)}; {nearest(key, sorted(known))}")
         try:
             check(f"{key} of a task", value, hints[key])
         except ValueError as error:
@@ -185,15 +186,20 @@ def _task(entry: dict[str, Any], path: Path) -> Task:
     if entry.get("action_repeat", 1) < 1:
         raise ValueError(f"{path}: task {entry['name']!r} has action_repeat {entry['action_repeat']}; it must be at least 1")
     check_trusted(str(entry["env_id"]), path)  # a Task looks at its environment
-    task = Task(**entry)
+    try:
+        task = Task(**entry)
+        frame_skip = task.frame_skip()
+        check("action_repeat, or a frame_skip among its options,", task.action_repeat, hints["action_repeat"])
+    except (TypeError, ValueError, OverflowError) as error:  # options that are none of the backend's
+        raise ValueError(f"{path}: task {entry['name']!r} cannot have options {shown(entry.get('options'))}: {error}") from error
     if task.metric not in ("return", "success"):
         raise ValueError(f"{path}: task {task.name!r} has metric {task.metric!r}; known: return, success")
     if task.backend not in BACKENDS:
         raise ValueError(f"{path}: task {task.name!r} has backend {task.backend!r}; known: {', '.join(BACKENDS)}")
     try:
-        check_frames(task, task.frame_skip())
+        check_frames(task, frame_skip)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
-    if task.random is not None and task.reference is not None and not task.reference > task.random:
+    if task.random is not None and task.reference is not None and not task.reference - task.random > 1e-9:
         raise ValueError(f"{path}: task {task.name!r} has reference {task.reference} not above random {task.random}")
     return task

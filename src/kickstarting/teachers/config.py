@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +12,7 @@ import tyro
 
 from kickstarting.algo.parsing import Rate, parse_rate, parse_schedule
 from kickstarting.algo.schedules import Piecewise, Schedule
-from kickstarting.ranges import Range
+from kickstarting.ranges import Range, shown
 from kickstarting.teachers.adapters import parse_adapters
 from kickstarting.teachers.references import Reference, parse_reference
 
@@ -62,9 +63,9 @@ class TeachingConfig:
         for i, alpha in enumerate(alphas):
             whose = f"schedule of teacher {i}" if self.teachers else "schedule"
             if alpha.lowest < 0:
-                raise ValueError(f"{whose} {self.schedule!r} falls below 0; weights, rates and costs are never negative")
+                raise ValueError(f"{whose} {shown(self.schedule)} falls below 0; weights, rates and costs are never negative")
             if alpha.highest > MOST_ALPHA:
-                raise ValueError(f"{whose} {self.schedule!r} rises above {MOST_ALPHA:g}; lower it")
+                raise ValueError(f"{whose} {shown(self.schedule)} rises above {MOST_ALPHA:g}; lower it")
         highest = parse_rate("teacher_acts", str(self.teacher_acts), total_frames).highest
         if highest > 0 and not self.teachers:
             raise ValueError(
@@ -94,14 +95,18 @@ class TeachingConfig:
         try:
             data = json.loads(Path(self.schedule).read_text(encoding="utf-8"))
             frames = [float(since) for since in data["frames"]]
+            if not all(map(math.isfinite, frames)):
+                raise ValueError("its frames are not finite")
             evolved = {
                 ref: Piecewise(tuple(zip(frames, [parse_schedule(spec, total_frames) for spec in specs], strict=True)))
                 for ref, specs in data["teachers"].items()
             }
         except OSError as error:
             raise ValueError(f"schedule {self.schedule} cannot be read: {error.strerror}") from error
-        except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
-            raise ValueError(f"{self.schedule} is no evolved schedule ({error}); give a population's best/schedule.json") from error
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError) as error:
+            raise ValueError(
+                f"{self.schedule} is no evolved schedule ({' '.join(str(error).split())}); give a population's best/schedule.json"
+            ) from error
         ours = [str(reference) for reference in self.references]
         if sorted(evolved) != sorted(ours):
             raise ValueError(

@@ -17,6 +17,7 @@ from typing import Any, get_args
 from kickstarting.algo.parsing import nearest, parse_schedule
 from kickstarting.config import Config, flat, types_of
 from kickstarting.console import visible
+from kickstarting.ranges import shown
 from kickstarting.runs.files import FileError, read_bytes, write_text
 
 FORMAT = 1
@@ -96,17 +97,17 @@ def read_recipe(path: Path) -> Recipe:
         raise FileError(f"recipe {error}") from error
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is no TOML: {error}; a recipe is format = {FORMAT}, then KEY = VALUE under [options]") from error
-    if data.get("format") != FORMAT:
-        has = f"has format {data['format']!r}" if "format" in data else "has no format"
+    if data.get("format") != FORMAT or not isinstance(data["format"], int) or isinstance(data["format"], bool):
+        has = f"has format {shown(data['format'])}" if "format" in data else "has no format"
         raise ValueError(
             f"{path} {has}, this version reads format {FORMAT}; write format = {FORMAT}, or use the version that wrote it"
         )
     for key, value in data.items():
         if key not in ("format", "found", "options"):
             where = "settings stand under [options]" if key in settings(Config()) else nearest(key, ("found", "options"))
-            raise ValueError(f"{path}: a recipe has no {key!r} beside [found] and [options]; {where}")
+            raise ValueError(f"{path}: a recipe has no {shown(key)} beside [found] and [options]; {where}")
         if key != "format" and not isinstance(value, dict):
-            raise ValueError(f"{path}: {key} is {value!r}; it must be a table: write [{key}]")
+            raise ValueError(f"{path}: {key} is {shown(value)}; it must be a table: write [{key}]")
     options = {name: _option_value(path, name, value) for name, value in data.get("options", {}).items()}
     return Recipe(path, options, data.get("found", {}))
 
@@ -147,23 +148,26 @@ def _option_value(path: Path, name: str, value: Any) -> Any:
     """The value of one option as the configuration has it. Raises ValueError if the name or the type does not fit."""
     if name in OF_THE_RUN or name in OF_THE_COMMAND:
         raise ValueError(
-            f"{path}: {name} = {value!r} says what is trained or where, not how it learns; take it out of the recipe, and give it "
-            "on the command line"
+            f"{path}: {name} = {shown(value)} says what is trained or where, not how it learns; take it out of the recipe, and "
+            "give it on the command line"
         )
     defaults = settings(Config())
     if name not in defaults:
-        raise ValueError(f"{path}: there is no setting {name!r}; {nearest(name, defaults)}")
+        raise ValueError(f"{path}: there is no setting {shown(name)}; {nearest(name, defaults)}")
     hint = types_of(Config)[name]
     types = set(get_args(hint)) - {type(None)} or {hint}  # of `float | None`, float
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if type(value) in types:
         return value
-    if is_number and str in types and _is_schedule(defaults[name]):
-        return str(value)
-    if isinstance(value, int) and is_number and float in types:
-        return float(value)
+    try:
+        if is_number and str in types and _is_schedule(defaults[name]):
+            return str(value)
+        if isinstance(value, int) and is_number and float in types:
+            return float(value)
+    except (ValueError, OverflowError):  # of more digits than Python writes, or than a float holds
+        raise ValueError(f"{path}: {name} is {shown(value)}, which no setting can be") from None
     wanted = "a number or a schedule" if _is_schedule(defaults[name]) else " or ".join(sorted(t.__name__ for t in types))
-    raise ValueError(f"{path}: {name} is {value!r} ({type(value).__name__}); it must be {wanted}, as {defaults[name]!r}")
+    raise ValueError(f"{path}: {name} is {shown(value)} ({type(value).__name__}); it must be {wanted}, as {defaults[name]!r}")
 
 
 def _is_schedule(value: Any) -> bool:
