@@ -54,6 +54,11 @@ class PopulationConfig:
 
     def check(self, config: Config) -> None:
         """Raise ValueError, with the remedy, for what cannot work with such members."""
+        if isinstance(self.members, int) and self.members < 2:
+            raise ValueError(
+                f"members is {self.members}; it must be at least 2, for one cannot evolve: give at least 2 members, or use "
+                "`kickstart train`"
+            )
         check_fields(self, max(1, config.total_frames))
         if config.seed > (most := int(SEED.high) // 1000 - self.members):
             raise ValueError(f"seed is {config.seed}; those of members are a thousand times it and more, so give at most {most}")
