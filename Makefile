@@ -39,7 +39,7 @@ test-learning: install ## Run the tests that learn for minutes
 	$(BIN)/pytest -m slow
 
 test-nightly: install ## The demo held to its bounds, fifty kills, and thousands of random inputs
-	$(BIN)/pytest -m slow tests/test_demo.py tests/test_kills.py tests/test_fuzz.py
+	$(BIN)/pytest -m slow tests/test_demo.py tests/test_kills.py tests/test_fuzz.py tests/runs/test_signals.py
 
 test-oldest: $(OLDEST)/.installed ## Run the tests with the oldest Python and packages that pyproject.toml admits
 	$(OLDEST)/bin/pytest -o addopts="$(UNCHECKED)" -m "not slow"

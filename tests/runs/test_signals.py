@@ -119,7 +119,7 @@ def at_refresh(monkeypatch, condition: Callable[[], bool], number: int) -> None:
 
 
 @pytest.mark.parametrize("member", [0, 1])
-@pytest.mark.parametrize("backend", [None, Processes(2)])
+@pytest.mark.parametrize("backend", [None, pytest.param(Processes(2), marks=pytest.mark.slow)])
 def test_a_population_saves_the_member_that_trains(tiny, tmp_path, monkeypatch, member, backend):
     """In its second round; in processes of their own both do."""
     config, out = tiny(total_frames=256, score_window=2), tmp_path / "stopped"
@@ -185,7 +185,9 @@ with listening():
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, *(pytest.param(n, marks=pytest.mark.slow) for n in (signal.SIGINT, signal.SIGKILL))]
+)
 def test_a_sweep_takes_its_runs_with_it(tiny, tmp_path, number):
     """To a good end where it can; nothing goes on, and nothing is in the way of the next one."""
     config = tiny(total_frames=10**9, checkpoint_every="64")
