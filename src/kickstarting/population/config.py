@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from kickstarting.algo.parsing import Share
 from kickstarting.algo.pbt import Range
 from kickstarting.config import Config
-from kickstarting.ranges import SEED, Choice, Declaration, check_fields, shown
+from kickstarting.ranges import FRAMES, SEED, Choice, Declaration, check, check_fields, shown
 from kickstarting.ranges import Range as Within
 
 
@@ -54,6 +54,7 @@ class PopulationConfig:
 
     def check(self, config: Config) -> None:
         """Raise ValueError, with the remedy, for what cannot work with such members."""
+        check("total_frames", config.total_frames, Annotated[int, FRAMES])  # the shares of a run are read with it
         if isinstance(self.members, int) and self.members < 2:
             raise ValueError(
                 f"members is {self.members}; it must be at least 2, for one cannot evolve: give at least 2 members, or use "
