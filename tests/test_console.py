@@ -264,3 +264,4 @@ def test_live_displays_survive_ascii(capsys):
     with Live(Table("λ"), console=console):
         console.print(literal("😀"))
     file.flush()
+    assert b"\\U0001f600" in file.buffer.getvalue()  # type: ignore[attr-defined]

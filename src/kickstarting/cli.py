@@ -11,7 +11,7 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
-from kickstarting.config import Config, Frames
+from kickstarting.config import Config, Frames, flat
 from kickstarting.console import keep_streams, literal, say, visible
 from kickstarting.envs import EnvironmentFault
 from kickstarting.help import flowing_help
@@ -59,9 +59,9 @@ def train(
     from kickstarting.runs import run as runs
 
     if resume:
-        given = _only_with_resume(resume, config, "learning_rate", "trust_module")
-        rate = config.learning.learning_rate if "learning_rate" in given else None
-        runs.resume(resume, learning_rate=rate, trust_modules=config.trust_modules)
+        given = _only_with_resume(resume, config, "learning_rate", "environment_timeout", "trust_module")
+        changes = {name: value for name, value in flat(config).items() if name in given}
+        runs.resume(resume, **{**changes, "trust_modules": config.trust_modules})
         say(console, f"finished; the run is in {resume}")
         return
     config = _complete(config, recipe)
@@ -90,8 +90,9 @@ def population(
     from kickstarting.population.run import resume_population, run_population
 
     if resume:
-        _only_with_resume(resume, config, "trust_module")
-        resume_population(resume, console=console, trust_modules=config.trust_modules)
+        given = _only_with_resume(resume, config, "environment_timeout", "trust_module")
+        timeout = config.machine.environment_timeout if "environment_timeout" in given else None
+        resume_population(resume, console=console, environment_timeout=timeout, trust_modules=config.trust_modules)
         out = resume
     else:
         config = _complete(config, recipe)

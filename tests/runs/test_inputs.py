@@ -106,10 +106,12 @@ def test_a_lower_learning_rate_is_taken_and_recorded(tiny, tmp_path):
     with pytest.raises(ValueError, match=r"not a number|unknown schedule"):
         resume(out, learning_rate="fast")
     before = read_run_file(out / "config.json")
-    resume(out, learning_rate="5e-4")
+    resume(out, learning_rate="5e-4", environment_timeout=900.0)
     after = read_run_file(out / "config.json")
     assert after["learning"].pop("learning_rate") == "5e-4"
+    assert after["machine"].pop("environment_timeout") == 900.0
     before["learning"].pop("learning_rate")
+    before["machine"].pop("environment_timeout")
     assert after == before
     resumed = [line for line in read_history(out / "history.jsonl") if line["event"] == "resumed"]
     assert [(line["frames"], line["learning_rate"]) for line in resumed] == [(192, "5e-4")]

@@ -68,7 +68,14 @@ def run_population(
         _evolve(out, first_round(config, population), console, backend, stop)
 
 
-def resume_population(out: Path, *, console: Console, backend: Backend | None = None, trust_modules: Sequence[str] = ()) -> None:
+def resume_population(
+    out: Path,
+    *,
+    console: Console,
+    backend: Backend | None = None,
+    environment_timeout: float | None = None,
+    trust_modules: Sequence[str] = (),
+) -> None:
     """Continue a killed population from its newest checkpoint, and members within a round from theirs.
 
     Raises ValueError if a file or a teacher that it reads is not the one that it began with.
@@ -78,10 +85,14 @@ def resume_population(out: Path, *, console: Console, backend: Backend | None = 
     if not directory.begun:
         read_population(out)  # says what is missing
     with listening() as stop, written_by_us(out):
-        config, population, _ = read_population(out)
+        config, population, teacher_scores = read_population(out)
         if directory.finished:
             raise ValueError(f"{out} is finished; there is nothing to resume")
         config.check_inputs()
+        if environment_timeout is not None:
+            config = config.changed(environment_timeout=environment_timeout)
+            config.check()
+            write_population(out, config, population, teacher_scores, read_run_file(directory.population))
         found = checkpoints(directory.checkpoints)
         state = load_population(found[-1], run_id(directory.population)) if found else first_round(config, population)
         if found:

@@ -9,8 +9,9 @@ import shlex
 import subprocess
 import time
 import traceback
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -76,12 +77,13 @@ def resume(
     display: Display | None = None,
     until: int | None = None,
     learning_rate: str | None = None,
+    environment_timeout: float | None = None,
     trust_modules: Sequence[str] = (),
 ) -> None:
     """Continue a killed run from its newest checkpoint (or from the start, if it has none yet); until: stop at the first
     checkpoint at or after so many frames, from where the run goes on another time.
 
-    learning_rate: a lower one from here on. trust_modules: what the run's files may name.
+    learning_rate: a lower one from here on. environment_timeout: another one. trust_modules: what the run's files may name.
 
     Raises ValueError if a file or a teacher that the run reads is not the one that it began with; otherwise as `run`.
     """
@@ -96,10 +98,10 @@ def resume(
         config.check_inputs()
         snapshot = newest_snapshot(directory)
         start = snapshot.record["frames"] if snapshot else 0
-        if learning_rate is not None:
-            config = _slowed(config, learning_rate, start)
+        given = {"learning_rate": learning_rate, "environment_timeout": environment_timeout}
+        if changes := {name: value for name, value in given.items() if value is not None}:
+            config = _changed(config, changes, start)
             rewrite_config(directory, config)
-        changes = {} if learning_rate is None else {"learning_rate": learning_rate}
         note(directory.history, "resumed", frames=start, **changes)
         _consume(config, directory, snapshot, stop, display, until=until)
 
@@ -119,18 +121,18 @@ def resume_command(out: Path) -> str:
     return f"kickstart train --resume {shlex.quote(str(out))}"
 
 
-def _slowed(config: Config, learning_rate: str, start: int) -> Config:
-    """With a learning rate that is nowhere higher from `start` on. Raises ValueError if it is."""
-    slowed = config.changed(learning_rate=learning_rate)
-    slowed.check()
-    before, now = (c.parsed("learning_rate") for c in (config, slowed))
+def _changed(config: Config, changes: Mapping[str, Any], start: int) -> Config:
+    """With some settings changed. Raises ValueError if the learning rate is then higher anywhere from `start` on."""
+    changed = config.changed(**changes)
+    changed.check()
+    before, now = (c.parsed("learning_rate") for c in (config, changed))
     moments = np.linspace(start, config.total_frames, 1000, dtype=int).tolist()
     if any(now.at(frames) > before.at(frames) * (1 + 1e-9) for frames in moments):
         raise ValueError(
-            f"learning_rate {learning_rate!r} is above the run's {config.learning.learning_rate!r}; a resumed run may be given a "
-            "lower one only: begin a new run for any other change"
+            f"learning_rate {changed.learning.learning_rate!r} is above the run's {config.learning.learning_rate!r}; a resumed run "
+            "may be given a lower one only: begin a new run for any other change"
         )
-    return slowed
+    return changed
 
 
 def _consume(
@@ -147,7 +149,7 @@ def _consume(
     spent = max((line["seconds"] for line in lines), default=0.0)
     health = Health(facts_of(config, directory.path), lines)
     writer = MetricsWriter(directory.path, frames=start)
-    started, frames, run = time.perf_counter(), start, run_id(directory.config)
+    started, frames, saved, run = time.perf_counter(), start, start, run_id(directory.config)
 
     def keep_distance(frames: int) -> None:
         rewrite_config(directory, config.changed(checkpoint_every=str(frames)))
@@ -172,6 +174,7 @@ def _consume(
                 show.say(notices)
                 if update.snapshot:
                     save(update.snapshot)
+                    saved = frames
                     if stop.number is not None and frames < config.total_frames:
                         note(directory.history, "stopped", frames=frames, signal=stop.number)
                         raise Stopped(stop.number, f"saved at {frames} frames", resume_command(directory.path))
@@ -180,9 +183,11 @@ def _consume(
         write_json(directory.end, {"frames": frames, "seconds": spent + time.perf_counter() - started})
         note(directory.history, "finished", frames=frames)
     except EnvironmentFault as fault:
-        if fault.snapshot and fault.snapshot.record["frames"] > start:
+        if fault.snapshot and fault.snapshot.record["frames"] > saved:
             save_checkpoint(directory.checkpoints, fault.snapshot, run=run)
-        note(directory.history, "failed", frames=frames, reason=str(fault))
+            saved = fault.snapshot.record["frames"]
+        say(Console(), f"saved at {saved} frames; go on with `{resume_command(directory.path)}`")
+        note(directory.history, "failed", frames=saved, reason=str(fault))
         with JobDirectory(directory.path).log.open("a", encoding="utf-8") as log:
             log.write("".join(traceback.format_exception(fault)))
         raise
