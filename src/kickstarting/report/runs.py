@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from kickstarting.console import visible
+from kickstarting.ranges import shown
 from kickstarting.runs.files import FileError, blaming, digest_of, read_json, typed
 from kickstarting.runs.layout import PopulationDirectory, RunDirectory
 from kickstarting.runs.metrics import read_metrics
@@ -89,12 +90,12 @@ def load_runs(directories: Sequence[Path]) -> tuple[Run, ...]:
             )
         if run.suite != runs[0].suite:
             raise ValueError(
-                f"{runs[0].directory} is of suite {runs[0].suite!r} but {run.directory} is of suite {run.suite!r}; "
+                f"{runs[0].directory} is of suite {shown(runs[0].suite)} but {run.directory} is of suite {shown(run.suite)}; "
                 "compare runs of one suite at a time"
             )
         if run.suite_sha256 and (first := first_of.setdefault(run.suite, run)).suite_sha256 != run.suite_sha256:
             raise ValueError(
-                f"{first.directory} and {run.directory} are of two versions of suite {run.suite!r}, whose file was changed between "
+                f"{first.directory} and {run.directory} are of two versions of suite {shown(run.suite)}, whose file was changed between "
                 "them; compare runs of one version at a time"
             )
     return runs
