@@ -95,7 +95,8 @@ def load_runs(directories: Sequence[Path]) -> tuple[Run, ...]:
             )
         if run.suite_sha256 and (first := first_of.setdefault(run.suite, run)).suite_sha256 != run.suite_sha256:
             raise ValueError(
-                f"{first.directory} and {run.directory} are of two versions of suite {shown(run.suite)}, whose file was changed between "
+                f"{first.directory} and {run.directory} are of two versions of suite {shown(run.suite)}, "
+                "whose file was changed between "
                 "them; compare runs of one version at a time"
             )
     return runs
