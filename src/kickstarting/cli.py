@@ -21,10 +21,12 @@ from kickstarting.population.config import PopulationConfig
 from kickstarting.ranges import COUNT, FRAMES, JOBS, NOWHERE, SEED, Place, checked
 from kickstarting.runs.layout import PopulationDirectory, ReportDirectory
 from kickstarting.runs.signals import Stopped, listening, resumed_by
-from kickstarting.trust import trust
+from kickstarting.trust import CODE, PICKLE, trust
 from kickstarting.tuning.recipe import apply, read_recipe
 
 console = Console()
+TRUST = ("trust_module", "trust_pickle", "trust_code")
+"""Options that belong to a command, not to a run."""
 
 Where = Annotated[
     Path,
@@ -59,9 +61,9 @@ def train(
     from kickstarting.runs import run as runs
 
     if resume:
-        given = _only_with_resume(resume, config, "learning_rate", "environment_timeout", "trust_module")
-        changes = {name: value for name, value in flat(config).items() if name in given}
-        runs.resume(resume, **{**changes, "trust_modules": config.trust_modules})
+        given = _only_with_resume(resume, config, "learning_rate", "environment_timeout", *TRUST)
+        changes = {name: value for name, value in flat(config).items() if name in given - set(TRUST)}
+        runs.resume(resume, **{**changes, "trust_modules": config.trusted_modules})
         say(console, f"finished; the run is in {resume}")
         return
     config = _complete(config, recipe)
@@ -90,9 +92,9 @@ def population(
     from kickstarting.population.run import resume_population, run_population
 
     if resume:
-        given = _only_with_resume(resume, config, "environment_timeout", "trust_module")
+        given = _only_with_resume(resume, config, "environment_timeout", *TRUST)
         timeout = config.machine.environment_timeout if "environment_timeout" in given else None
-        resume_population(resume, console=console, environment_timeout=timeout, trust_modules=config.trust_modules)
+        resume_population(resume, console=console, environment_timeout=timeout, trust_modules=config.trusted_modules)
         out = resume
     else:
         config = _complete(config, recipe)
@@ -121,8 +123,8 @@ def tune(
     from kickstarting.tuning.tune import resume_tune, run_tune
 
     if resume:
-        _only_with_resume(resume, config, "jobs", "trust_module")
-        resume_tune(resume, jobs=jobs, console=console, trust_modules=config.trust_modules)
+        _only_with_resume(resume, config, "jobs", *TRUST)
+        resume_tune(resume, jobs=jobs, console=console, trust_modules=config.trusted_modules)
         return
     config = _complete(config)
     if budget is None:
@@ -162,6 +164,8 @@ def evaluate(
     greedy: bool = False,
     seed: Annotated[int, SEED] = 1_000_003,
     trust_module: tyro.conf.UseAppendAction[tuple[str, ...]] = (),
+    trust_pickle: bool = False,
+    trust_code: bool = False,
     json_file: Annotated[Where | None, tyro.conf.arg(name="json")] = None,
 ) -> None:
     """Run whole episodes of every task with frozen weights, and print return, success and score.
@@ -173,12 +177,14 @@ def evaluate(
         greedy: Take the most likely action instead of sampling.
         seed: Seed of environments and sampling.
         trust_module: A module whose code may run because the checkpoint, or the suite's file, names it.
+        trust_pickle: Read teachers from pickles, which can run any code of whoever made the file.
+        trust_code: Load teachers that are programs (TorchScript, torch.export), which can run any code of whoever made the file.
         json_file: Also write the numbers to this file.
     """
     from kickstarting.evaluate import evaluate_ref
     from kickstarting.listing import check_json, evaluation_table, write_evaluation
 
-    trust(trust_module)
+    trust((*trust_module, *(PICKLE,) * trust_pickle, *(CODE,) * trust_code))
     if json_file:
         check_json(json_file)
     with console.status("evaluating ...", spinner="line") as status:

@@ -21,7 +21,7 @@ from kickstarting.runs.files import file_digest
 from kickstarting.suites.suite import env_in, suite_file
 from kickstarting.teachers.build import pinned
 from kickstarting.teachers.config import TeachingConfig
-from kickstarting.trust import module_in
+from kickstarting.trust import CODE, PICKLE, module_in
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -139,6 +139,10 @@ class Config:
     """Reports treat runs of one name as seeds of one experiment; `scratch` or `kickstarted` unless given."""
     trust_modules: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(name="trust-module")] = ()
     """A module whose code may run because a file names it: a teacher's or a run's network, an environment of a suite."""
+    trust_pickle: bool = False
+    """Read teachers from pickles, which can run any code of whoever made the file."""
+    trust_code: bool = False
+    """Load teachers that are programs (TorchScript, torch.export), which can run any code of whoever made the file."""
     inputs: Annotated[tuple[Input, ...], tyro.conf.Fixed, tyro.conf.Suppress] = ()
     """The files that the run reads, pinned when it begins."""
     teaching: tyro.conf.OmitArgPrefixes[TeachingConfig] = field(default_factory=TeachingConfig)
@@ -182,8 +186,9 @@ class Config:
 
     @property
     def trusted_modules(self) -> tuple[str, ...]:
-        """Those that whoever wrote this configuration named."""
-        return (*self.trust_modules, *map(module_in, self.named_modules))
+        """Those that whoever wrote this configuration named, and the formats that they trust."""
+        formats = (PICKLE,) * self.trust_pickle + (CODE,) * self.trust_code
+        return (*self.trust_modules, *formats, *map(module_in, self.named_modules))
 
     def on_this_machine(self) -> Config:
         """With what `auto` means here written out, and all that the run reads pinned: paths absolute, contents by SHA-256. So a
@@ -226,10 +231,13 @@ class Config:
     def to_json(self) -> dict[str, Any]:
         teachers = [reference.to_json() for reference in self.teaching.references]
         data = {"format": FORMAT, **dataclasses.asdict(self), "name": self.group}
-        del data["trust_modules"]  # that a file asks for trust is no reason to give it
+        for name in TRUST:  # that a file asks for trust is no reason to give it
+            del data[name]
         return {**data, "teaching": {**data["teaching"], "teachers": teachers}}
 
 
+TRUST = ("trust_modules", "trust_pickle", "trust_code")
+"""Settings that are never saved."""
 GROUPS = ("teaching", "learning", "learner", "loss", "run", "machine")
 
 

@@ -1,7 +1,9 @@
-"""Which modules may be imported because of their name: those that the user named, never those that only a file names.
+"""What may run code of others: modules that the user named, never those that only a file names, and files of teachers if the
+user says so.
 
 Classes of networks are written package.module:Class, environments package.module:Id. To import a module is to run its code.
-Whoever reads such a name from a file calls `check_trusted` before anything is made of it.
+Whoever reads such a name from a file calls `check_trusted` before anything is made of it. Whoever loads a file in a format that
+can run code calls `check_format`.
 """
 
 from __future__ import annotations
@@ -10,9 +12,13 @@ from collections.abc import Iterable
 
 _trusted: set[str] = set()
 
+PICKLE, CODE = "<pickle>", "<code>"
+"""What is trusted beside modules: pickles, and programs such as TorchScript. No module has such a name."""
+
 
 def trust(modules: Iterable[str]) -> None:
-    """Allow files to name these modules, and what is below them, for the rest of the process."""
+    """Allow files to name these modules, and what is below them, for the rest of the process; with PICKLE or CODE among them,
+    files of teachers to be these."""
     _trusted.update(module for module in modules if module)
 
 
@@ -30,3 +36,9 @@ def check_trusted(name: str, named_by: object) -> None:
             f"{named_by} names {name}, and with it the module {module}, whose code would run; if you trust it, give "
             f"--trust-module {module}"
         )
+
+
+def check_format(kind: str, what: str, risk: str) -> None:
+    """Raise ValueError unless the user trusts files of this kind, PICKLE or CODE. what: the file, and why it is one."""
+    if kind not in _trusted:
+        raise ValueError(f"{what}; {risk}; if you trust whoever made it, give --trust-{kind.strip('<>')}")

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from kickstarting.config import Config
 from kickstarting.runs.configuration import read_config
 from kickstarting.runs.run import resume, run
 from kickstarting.teachers import Reference, build_teachers, load_teacher, parse_reference, pinned
 from kickstarting.teachers.origins import ORIGINS, digest
-from kickstarting.teachers.references import PREFIXES, names_of
+from kickstarting.teachers.references import PREFIXES, names_of, split_options
+from kickstarting.trust import CODE, PICKLE, check_format, trust
 
 
 @pytest.mark.parametrize(
@@ -95,3 +97,28 @@ def test_two_pinned_references_of_one_teacher_are_loaded_once(suite, student_env
     references = pinned([Reference(ref, "obj*"), Reference(ref, "obstacles")])
     teachers = build_teachers(references, ["object", "obstacles"], student_env.spaces, student_env.task_of_column)
     assert teachers.assignments[0].teacher is teachers.assignments[1].teacher
+
+
+def test_options_stand_behind_a_reference(make_policy, tmp_path: Path) -> None:
+    assert split_options("module:agents:Agent?weights=a%26b.pt&output=x=y") == (
+        "module:agents:Agent",
+        {"weights": "a&b.pt", "output": "x=y"},
+    )
+    there = tmp_path / "what?a=b"
+    there.mkdir()
+    assert split_options(str(there)) == (str(there), {})
+    for wrong in ("ref?", "ref?a", "ref?a=", "ref?a=1&a=2", "ref?=1"):
+        with pytest.raises(ValueError, match="OPTION=VALUE"):
+            split_options(wrong)
+    with pytest.raises(ValueError, match="run: has no option 'epsilon'"):
+        load_teacher(f"{make_policy()}?epsilon=1")
+
+
+@pytest.mark.parametrize("kind", [PICKLE, CODE])
+def test_a_file_that_can_run_code_needs_trust(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kickstarting.trust._trusted", set())
+    with pytest.raises(ValueError, match=f"agent.zip is one; it can do anything; .* give --trust-{kind.strip('<>')}"):
+        check_format(kind, "agent.zip is one", "it can do anything")
+    trust(Config(trust_pickle=kind == PICKLE, trust_code=kind == CODE).trusted_modules)
+    check_format(kind, "agent.zip is one", "it can do anything")
+    assert not any("trust" in name for name in Config(trust_pickle=True).to_json())

@@ -12,7 +12,7 @@ from typing import Any
 
 from rich.console import Console
 
-from kickstarting.config import Config, flat
+from kickstarting.config import TRUST, Config, flat
 from kickstarting.console import visible
 from kickstarting.display import Race, Refreshed
 from kickstarting.launch.jobs import Backend, JobError, Line, carried_out
@@ -161,7 +161,7 @@ def _check_same(out: Path, job: What) -> None:
             )
 
 
-NOT_COMPARED = ("torch_threads", "trust_modules", "inputs")
+NOT_COMPARED = ("torch_threads", *TRUST, "inputs")
 
 
 def _settings(config: Config) -> dict[str, Any]:

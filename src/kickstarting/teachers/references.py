@@ -1,4 +1,4 @@
-"""How teachers are named: `[PATTERN=]REF`, pinned by what lay behind REF when the run began."""
+"""How teachers are named: `[PATTERN=]ORIGIN:NAME[?OPTION=VALUE&...]`, pinned by what lay behind when the run began."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
+from urllib.parse import unquote
 
 PREFIXES = ("run", "zoo")
 """Of references, each with its module in `origins/`."""
@@ -17,7 +18,8 @@ class Reference:
     """A teacher, and the tasks that it teaches."""
 
     ref: str
-    """ORIGIN:NAME, or a path, which is recognised by what it holds."""
+    """ORIGIN:NAME, or a path, which is recognised by what it holds; with ?OPTION=VALUE&OPTION=VALUE behind it where the origin has
+    options."""
     pattern: str = "*"
     """A glob pattern of task names."""
     adapters: tuple[str, ...] = ()
@@ -63,8 +65,26 @@ def parse_reference(entry: str | Reference | dict[str, Any]) -> Reference:
     return Reference(ref, pattern)
 
 
+def split_options(ref: str) -> tuple[str, dict[str, str]]:
+    """A reference without its options, and these: what is behind the last `?` of what does not exist as a path. Values are
+    percent-decoded.
+
+    Raises ValueError for an option without a value, or one given twice.
+    """
+    name, mark, query = ref.rpartition("?")
+    if not mark or os.path.exists(ref):
+        return ref, {}
+    options: dict[str, str] = {}
+    for part in query.split("&"):
+        key, equals, value = part.partition("=")
+        if not key or not equals or key in options:
+            raise ValueError(f"teacher {ref!r} has {part!r} behind the ?; options are OPTION=VALUE, once each, with & between them")
+        options[key] = unquote(value)
+    return name, options
+
+
 def _is_there(ref: str) -> bool:
-    return ref.partition(":")[0] in PREFIXES or os.path.exists(ref)
+    return ref.partition(":")[0] in PREFIXES or os.path.exists(split_options(ref)[0])
 
 
 def names_of(references: Iterable[Reference]) -> list[str]:

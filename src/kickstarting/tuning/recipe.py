@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from kickstarting.algo.parsing import nearest, parse_schedule
-from kickstarting.config import Config, flat, types_of
+from kickstarting.config import TRUST, Config, flat, types_of
 from kickstarting.console import visible
 from kickstarting.ranges import shown
 from kickstarting.runs.files import FileError, read_bytes, write_text
@@ -34,7 +34,7 @@ OF_THE_RUN = (
         "checkpoint_every",
         "checkpoint_at",
         "score_window",
-        "trust_modules",
+        *TRUST,
         "inputs",
         "precision",
         "device",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,10 @@ from kickstarting.networks.spec import NetworkSpec
 from kickstarting.runs.checkpoint import Snapshot, latest_checkpoint, load_checkpoint, load_weights
 from kickstarting.runs.layout import STATE, RunDirectory
 from kickstarting.teachers.network import NetworkTeacher
+
+OPTIONS: Mapping[str, str] = {}
+BY_PATH = True
+"""Its names are paths."""
 
 
 @dataclass(frozen=True)
@@ -28,12 +33,12 @@ class Policy:
     """Its own training score by task name, as far as known."""
 
 
-def load(name: str, ref: str, device: str = "cpu") -> NetworkTeacher:
+def load(name: str, ref: str, device: str = "cpu", options: Mapping[str, str] | None = None) -> NetworkTeacher:
     policy = read_policy(Path(name), ref)
     return NetworkTeacher(policy.network.to(device), policy.spec.observation_space, policy.spec.action_space, ref)
 
 
-def digest(name: str) -> str:
+def digest(name: str, options: Mapping[str, str] | None = None) -> str:
     """Of weights and network. Scores and frames, which a checkpoint holds too, change nothing that it says."""
     snapshot = read_snapshot(Path(name))
     sha256 = hashlib.sha256(json.dumps(snapshot.record["spec"], sort_keys=True).encode())

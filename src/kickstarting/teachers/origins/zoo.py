@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from kickstarting.algo.parsing import nearest
@@ -9,6 +10,7 @@ from kickstarting.runs.layout import STATE
 from kickstarting.teachers.network import NetworkTeacher
 from kickstarting.teachers.origins import run
 
+OPTIONS: Mapping[str, str] = {}
 ZOO = Path(__file__).parents[2] / "zoo"
 
 
@@ -17,11 +19,11 @@ def names() -> list[str]:
     return sorted(path.name for path in ZOO.iterdir() if (path / STATE).is_file()) if ZOO.is_dir() else []
 
 
-def load(name: str, ref: str, device: str = "cpu") -> NetworkTeacher:
+def load(name: str, ref: str, device: str = "cpu", options: Mapping[str, str] | None = None) -> NetworkTeacher:
     return run.load(str(find(name)), ref, device)
 
 
-def digest(name: str) -> str:
+def digest(name: str, options: Mapping[str, str] | None = None) -> str:
     return run.digest(str(find(name)))
 
 
