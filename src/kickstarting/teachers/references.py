@@ -76,8 +76,8 @@ def split_options(ref: str) -> tuple[str, dict[str, str]]:
         return ref, {}
     options: dict[str, str] = {}
     for part in query.split("&"):
-        key, equals, value = part.partition("=")
-        if not key or not equals or key in options:
+        key, _, value = part.partition("=")
+        if not key or not value or key in options:
             raise ValueError(f"teacher {ref!r} has {part!r} behind the ?; options are OPTION=VALUE, once each, with & between them")
         options[key] = unquote(value)
     return name, options
