@@ -35,9 +35,9 @@ from kickstarting.machine import mixed_precision, run_network
 from kickstarting.networks.lstm import LSTM
 from kickstarting.networks.recurrent import Recurrent
 from kickstarting.overlapped import OverlappedActor
+from kickstarting.replica import build, make_env
 from kickstarting.runs.metrics import Clock
 from kickstarting.teachers import Assignment, NetworkTeacher, Teachers
-from kickstarting.train import build, make_env
 from kickstarting.types import Inputs, Trajectory
 
 HERE = Path(__file__).parent

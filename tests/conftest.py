@@ -15,8 +15,8 @@ from kickstarting.envs import MultiTaskEnv
 from kickstarting.learner import PAPER
 from kickstarting.machine import use_machine
 from kickstarting.networks.spec import NetworkSpec
+from kickstarting.replica import make_env
 from kickstarting.runs.checkpoint import Snapshot, save_checkpoint
-from kickstarting.train import make_env
 
 
 @pytest.fixture(autouse=True)

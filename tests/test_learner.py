@@ -13,9 +13,9 @@ import torch
 from kickstarting.actor import Actor
 from kickstarting.config import changed
 from kickstarting.learner import PAPER, Hyperparameters, Learner, LearnerConfig
+from kickstarting.replica import build, make_env
 from kickstarting.suites import load_suite
 from kickstarting.teachers import build_teachers
-from kickstarting.train import build, make_env
 from kickstarting.types import Inputs, Labels, Trajectory
 
 

@@ -24,13 +24,13 @@ from kickstarting.evaluate import TaskResult
 from kickstarting.hyperparameters import HyperparameterSchedules, Scheduled
 from kickstarting.learner import LearnerConfig
 from kickstarting.networks import Network, build_network
+from kickstarting.replica import make_env
 from kickstarting.runs.checkpoint import Snapshot, latest_checkpoint, load_checkpoint
 from kickstarting.runs.configuration import read_config
 from kickstarting.runs.metrics import read_metrics
 from kickstarting.runs.run import resume, run
 from kickstarting.suites import Suite, Task, load_suite
 from kickstarting.teachers import AsNetwork, Assignment, Teachers, build_teachers
-from kickstarting.train import make_env
 from kickstarting.types import Labels, Trajectory
 from known import known, network_of
 from resuming import kill_when, without_times

@@ -66,7 +66,7 @@ class LearningConfig:
     unroll_length: Annotated[int, Range(1, 10**5)] = 32
     learner: LearnerConfig = field(default_factory=LearnerConfig)
 
-    def check(self, env_groups: int) -> None:
+    def check(self, env_groups: int, learners: int) -> None:
         """Raise ValueError, with the remedy, for what cannot work together, or in the memory of this machine."""
         loss, memory = self.learner.loss, memory_bytes()
         if loss.clip_rho_threshold < loss.clip_pg_rho_threshold:
@@ -74,8 +74,9 @@ class LearningConfig:
                 f"clip_rho_threshold {loss.clip_rho_threshold} is below clip_pg_rho_threshold {loss.clip_pg_rho_threshold}; "
                 "lower the second, or raise the first"
             )
-        if self.envs_per_task % env_groups:
-            raise ValueError(f"env_groups is {env_groups}; it must divide envs_per_task, {self.envs_per_task}, evenly")
+        if self.envs_per_task % (env_groups * learners):
+            each = f"env_groups is {env_groups}" + f" in each of {learners} learners" * (learners > 1)
+            raise ValueError(f"{each}; it must divide envs_per_task, {self.envs_per_task}, evenly")
         if 64 * self.envs_per_task * self.unroll_length > memory:  # bytes, without any observation
             raise ValueError(
                 f"envs_per_task is {self.envs_per_task}, unroll_length {self.unroll_length}: an unroll of one task is more than "
@@ -165,7 +166,7 @@ class Config:
         check_fields(self, max(1, self.total_frames))
         self.teaching.check(self.total_frames, self.learning.envs_per_task)
         self.run.check(self.total_frames)
-        self.learning.check(self.machine.env_groups)
+        self.learning.check(self.machine.env_groups, self.machine.num_learners)
         self.machine.check()
         check_network(self.network, self.parsed_network_options())
 
@@ -178,6 +179,11 @@ class Config:
         """Frames between checkpoints; None if they follow time."""
         every = self.run.checkpoint_every
         return None if every == AUTO else max(1, int(parse_frames(every, self.total_frames)))
+
+    @property
+    def envs_each(self) -> int:
+        """Environments of each task in one learner."""
+        return self.learning.envs_per_task // self.machine.num_learners
 
     @property
     def named_modules(self) -> list[str]:

@@ -15,6 +15,7 @@ from kickstarting.algo.vtrace import VTraceReturns
 from kickstarting.machine import run_network
 from kickstarting.optimisers import make_optimiser
 from kickstarting.ranges import COUNT, Choice, Range
+from kickstarting.ranks import ALONE, Ranks, weighted_mean
 from kickstarting.types import Output, Trajectory
 
 
@@ -67,7 +68,12 @@ class Learner:
     """Network (an `nn.Module` that is also a `Network`) + optimiser. `step` is the only thing that changes them."""
 
     def __init__(
-        self, network: Any, distribution: Distribution, config: LearnerConfig, device: str = "cpu", tasks: int = 1
+        self,
+        network: Any,
+        distribution: Distribution,
+        config: LearnerConfig,
+        device: str = "cpu",
+        tasks: int = 1,
     ) -> None:
         self.network = network.to(device)
         self.device = device
@@ -76,8 +82,14 @@ class Learner:
         self.learner_steps = 0
         normalise = {"normalise_returns": config.normalise_returns, "normalise_advantages": config.normalise_advantages}
         self.scales = Scales(tasks, **normalise)
+        self._ranks: Ranks = ALONE
         self._parameters = [p for p in network.parameters() if p.requires_grad]
         self.optimiser = make_optimiser(config.optimiser, self._parameters, config.epsilon)
+
+    def join(self, ranks: Ranks) -> None:
+        """Step together with other learners, each on its own columns, as one learner on all of them would: what is a mean over
+        valid transitions is one over those of all ranks."""
+        self._ranks = self.scales.ranks = ranks
 
     def learn(self, trajectory: Trajectory, hyperparameters: Hyperparameters) -> dict[str, torch.Tensor]:
         """A step on each minibatch of a trajectory: every n-th column, so that each has all tasks; all of it again in every
@@ -98,8 +110,11 @@ class Learner:
         loss, metrics = kickstarting_loss(
             output, trajectory, self.distribution, config.loss, hyperparameters, targets, advantage_scale
         )
+        metrics |= {"loss": loss.detach()}
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
+        if self._ranks.size > 1:
+            metrics = self._averaged(metrics, trajectory.valid.sum())
         norm = nn.utils.clip_grad_norm_(self._parameters, config.max_grad_norm)
         if not torch.isfinite(norm):
             terms = ", ".join(f"{name} {value.item():.3g}" for name, value in metrics.items())
@@ -112,7 +127,15 @@ class Learner:
         self.optimiser.step()
         self.learner_steps += 1
         clipped = (norm.detach() > config.max_grad_norm).float()
-        return metrics | {"loss": loss.detach(), "grad_norm": norm.detach(), "grad_clipped": clipped}
+        return metrics | {"grad_norm": norm.detach(), "grad_clipped": clipped}
+
+    def _averaged(self, metrics: dict[str, torch.Tensor], transitions: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Gradients and metrics of all ranks, by their numbers of valid transitions."""
+        gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in self._parameters]
+        means = weighted_mean(self._ranks, [*gradients, *metrics.values()], transitions.float())
+        for parameter, mean in zip(self._parameters, means, strict=False):
+            parameter.grad = mean
+        return dict(zip(metrics, means[len(gradients) :], strict=True))
 
     @torch.no_grad()
     def _targets(self, output: Output, trajectory: Trajectory) -> tuple[VTraceReturns, torch.Tensor]:

@@ -34,9 +34,12 @@ class MachineConfig:
     behind, and V-trace corrects for that."""
     env_groups: Annotated[int, COUNT] = 1
     """Number of groups in which the environments step: while one group steps, the network chooses actions for the next."""
+    learners: Annotated[int, THREADS] = 0
+    """Processes that act and learn, each with its share of every task's environments; they average their gradients, and step as
+    one. 0 takes one for each core where that is faster than one with as many threads, here and now."""
     torch_threads: Annotated[int, THREADS] = 0
-    """Threads of torch, with --overlap for each of the two threads. 0 takes as many as are fastest here and now, at most one per
-    core."""
+    """Threads of torch in each process, with --overlap for each of the two threads. 0 takes as many as are fastest here and now, at
+    most one per core."""
     environment_threads: Annotated[int, THREADS] = 0
     """Threads of each task's pool of environments. 0 takes one, or more where there are more cores than tasks."""
     environment_timeout: Annotated[float, SECONDS] = 300.0
@@ -44,13 +47,19 @@ class MachineConfig:
     stops. 0 waits forever."""
 
     def check(self) -> None:
-        """Raise ValueError for a device that is not here."""
+        """Raise ValueError for a device that is not here, or cannot be used so."""
         if self.device == "cuda" and not torch.cuda.is_available():
             raise ValueError("device is cuda, but torch finds no GPU here; use --device cpu, or a torch built for your GPU")
+        if self.num_learners > 1 and resolve_device(self.device) == "cuda":
+            raise ValueError(f"learners is {self.learners}, and a GPU has one; leave it out, or use --device cpu")
+
+    @property
+    def num_learners(self) -> int:
+        return self.learners or 1
 
     def threads_each(self) -> int:
         """torch's threads for each thread that runs a network."""
-        return self.torch_threads or max(1, (os.cpu_count() or 1) // (2 if self.overlap else 1))
+        return self.torch_threads or max(1, (os.cpu_count() or 1) // (self.num_learners * (2 if self.overlap else 1)))
 
     def here(self) -> MachineConfig:
         """With what `auto` means on this machine written out."""

@@ -19,10 +19,11 @@ T: unroll length, B: environment columns, K: teachers of one column at most, A: 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 
 State = tuple[Tensor, ...]
@@ -53,6 +54,14 @@ class Inputs:
         self.last_actions[index], self.last_rewards[index] = other.last_actions, other.last_rewards
         self.is_first[index] = other.is_first
 
+    @staticmethod
+    def side_by_side(parts: Sequence[Inputs]) -> Inputs:
+        def joined(name: str) -> Tensor:
+            return torch.cat([getattr(part, name) for part in parts], 1)
+
+        observations = {name: torch.cat([part.observations[name] for part in parts], 1) for name in parts[0].observations}
+        return Inputs(observations, joined("last_actions"), joined("last_rewards"), joined("is_first"))
+
     def map(self, function: Callable[[Tensor], Tensor]) -> Inputs:
         observations = {name: function(x) for name, x in self.observations.items()}
         return Inputs(observations, function(self.last_actions), function(self.last_rewards), function(self.is_first))
@@ -82,6 +91,14 @@ class Labels:
 
     def columns(self, index: slice) -> Labels:
         return self.map(lambda x: x[:, :, index])
+
+    @staticmethod
+    def side_by_side(parts: Sequence[Labels]) -> Labels:
+        def joined(name: str) -> Any:
+            own = [getattr(part, name) for part in parts]
+            return None if own[0] is None else torch.cat(own, 2)
+
+        return Labels(**{name: joined(name) for name in vars(parts[0])})
 
     def map(self, function: Callable[[Tensor], Tensor]) -> Labels:
         values, value_weights = (x if x is None else function(x) for x in (self.values, self.value_weights))
@@ -130,6 +147,21 @@ class Trajectory:
             labels=self.labels and self.labels.columns(index),
             **{name: of(getattr(self, name), 1) for name in transitions},
         )
+
+    @staticmethod
+    def side_by_side(parts: Sequence[Trajectory]) -> Trajectory:
+        """Unrolls of the same T steps as one; the inverse of `columns`."""
+        dimensions = {"tasks": 0, "action_mask": 0}
+
+        def joined(name: str) -> Any:
+            own = [getattr(part, name) for part in parts]
+            if name == "initial_state":
+                return tuple(torch.cat(states) for states in zip(*own, strict=True))
+            if isinstance(own[0], Inputs | Labels):
+                return type(own[0]).side_by_side(own)
+            return None if own[0] is None else torch.cat(own, dimensions.get(name, 1))
+
+        return Trajectory(**{name: joined(name) for name in vars(parts[0])})
 
     def map(self, function: Callable[[Tensor], Tensor]) -> Trajectory:
         """The same function of every tensor, as for a transfer to another device."""

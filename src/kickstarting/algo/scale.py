@@ -11,6 +11,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from kickstarting.ranks import ALONE, Ranks
+
 DECAY = 0.99
 """Of the running means, at each gradient step."""
 
@@ -26,6 +28,8 @@ class Scales:
     """
 
     def __init__(self, tasks: int, *, normalise_returns: bool = True, normalise_advantages: bool = True) -> None:
+        self.ranks: Ranks = ALONE
+        """Learners that each see a part of every batch; all measure the whole."""
         self._normalise_returns, self._normalise_advantages = normalise_returns, normalise_advantages
         self.largest_reward = torch.zeros(tasks)
         self.square_return, self.weight = torch.zeros(tasks), torch.zeros(tasks)
@@ -37,7 +41,7 @@ class Scales:
             return torch.ones(len(tasks), device=rewards.device)
         self._to(rewards.device)
         largest = rewards.abs().where(valid, 0.0).amax(0)
-        self.largest_reward.scatter_reduce_(0, tasks, largest, "amax")
+        self.largest_reward = self.ranks.maximum(self.largest_reward.scatter_reduce(0, tasks, largest, "amax"))
         return self.units()[tasks]
 
     def units(self) -> Float[Tensor, " tasks"]:
@@ -55,18 +59,20 @@ class Scales:
     ) -> Float[Tensor, ""]:
         """What the advantages are divided by, after the targets of this batch (in units of `rewards`) have been seen."""
         self._to(vs.device)
+        tasks = tasks if self._normalise_returns else torch.zeros_like(tasks)  # then nobody asks of which task a return is
+        squares = (vs * self.units()[tasks]).square().where(valid, 0.0).sum(0)
+        zeros = torch.zeros_like(self.weight)
+        count = zeros.index_add(0, tasks, valid.sum(0).to(zeros.dtype))
+        square = advantages.square().where(valid, 0.0).sum().to(zeros.dtype)
+        sums = torch.cat([zeros.index_add(0, tasks, squares.to(zeros.dtype)), count, square[None]])
+        squares, count, square = self.ranks.sum(sums).split([len(zeros), len(zeros), 1])
         if self._normalise_returns:
-            squares = (vs * self.units()[tasks]).square().where(valid, 0.0).sum(0)
-            zeros = torch.zeros_like(self.weight)
-            count = zeros.index_add(0, tasks, valid.sum(0).to(zeros.dtype))
-            mean = zeros.index_add(0, tasks, squares.to(zeros.dtype)) / count.clamp(min=1)
             rate = (1 - DECAY) * (count > 0)
-            self.square_return += rate * (mean - self.square_return)
+            self.square_return += rate * (squares / count.clamp(min=1) - self.square_return)
             self.weight += rate * (1 - self.weight)
         if not self._normalise_advantages:
             return vs.new_ones(())
-        square = advantages.square().where(valid, 0.0).sum() / valid.sum().clamp(min=1)
-        self.square_advantage += (1 - DECAY) * (square - self.square_advantage)
+        self.square_advantage += (1 - DECAY) * (square[0] / count.sum().clamp(min=1) - self.square_advantage)
         self.advantage_weight += (1 - DECAY) * (1 - self.advantage_weight)
         return (self.square_advantage / self.advantage_weight).sqrt().clamp(min=1e-8).to(vs.dtype)
 

@@ -1,8 +1,9 @@
 """An LSTM over [T, B] that resets inside the unroll, at the speed of one that does not.
 
 The input projection of all T steps is one matrix product, the weight gradient another; only the [B, H] recurrence is left
-in the loop. `lstm_unroll` has its own backward pass, several times faster on a CPU than autograd through the loop;
-`lstm_unroll_plain` is the same function, written plainly, and the tests hold the two together.
+in the loop. `lstm_unroll` has its own backward pass, several times faster on a CPU than autograd through the loop, and where a
+compiled loop is to be had (`native/`) it takes that; `lstm_unroll_plain` is the same function, written plainly, and the tests
+hold them all together.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from kickstarting.native import Kernels, kernels
 
 
 def lstm_unroll_plain(
@@ -114,14 +117,58 @@ class _Unroll(torch.autograd.Function):
             dc = dc * f[t]
             if ctx.some_reset[t]:
                 dh, dc = dh * keep[t], dc * keep[t]
-        hs = (torch.cat([first[None], outputs[:-1]]) * keep).to(factor.dtype)
-        d_weight = d_gates.flatten(0, 1).T @ hs.flatten(0, 1)
+        d_weight = _weight_gradient(d_gates, first, outputs, keep)
         return d_gates, d_weight.to(weight.dtype), dh, dc, None, None
 
 
-def lstm_unroll(projected: Tensor, weight: Tensor, h: Tensor, c: Tensor, reset: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """`lstm_unroll_plain`, fast. Gradients reach projected, weight, h and c."""
+class _Compiled(torch.autograd.Function):
+    """The same by a compiled loop, in float32 throughout but for the weight's gradient. packed: the recurrent weights as the
+    loop reads them."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, projected: Tensor, weight: Tensor, h: Tensor, c: Tensor, reset: Tensor, save: bool, packed: Tensor, loop: Kernels
+    ) -> Any:
+        gates = projected.to(torch.float32, copy=True, memory_format=torch.contiguous_format)
+        state, reset = torch.stack([h, c]), reset.contiguous()
+        outputs = gates.new_empty(*gates.shape[:2], h.shape[-1])
+        cells = torch.empty_like(outputs) if save else None
+        loop.lstm_forward(gates, packed, reset, state, outputs, cells)
+        if save:
+            ctx.save_for_backward(gates, h, outputs, cells, weight, reset)
+            ctx.product_dtype, ctx.loop = projected.dtype, loop
+        return outputs, *state.unbind()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Any:
+        gates, first, outputs, cells, weight, reset = ctx.saved_tensors
+        d_outputs, d_state, d_gates = gradients[0].contiguous(), torch.stack(gradients[1:]), torch.empty_like(gates)
+        ctx.loop.lstm_backward(gates, cells, ctx.loop.pack(weight), reset, d_outputs, d_state, d_gates)
+        d_gates = d_gates.to(ctx.product_dtype)
+        d_weight = _weight_gradient(d_gates, first, outputs, (~reset)[..., None])
+        return d_gates, d_weight.to(weight.dtype), *d_state.unbind(), None, None, None, None
+
+
+def _weight_gradient(d_gates: Tensor, first: Tensor, outputs: Tensor, keep: Tensor) -> Tensor:
+    hs = (torch.cat([first[None], outputs[:-1]]) * keep).to(d_gates.dtype)
+    return d_gates.flatten(0, 1).T @ hs.flatten(0, 1)
+
+
+def compiled_loop(projected: Tensor, weight: Tensor, c: Tensor) -> Kernels | None:
+    """The compiled loop, where there is one for these tensors."""
+    loop = kernels()
+    fits = loop and projected.device.type == "cpu" and weight.dtype == c.dtype == torch.float32 and c.shape[-1] % loop.panel == 0
+    return loop if fits else None
+
+
+def lstm_unroll(
+    projected: Tensor, weight: Tensor, h: Tensor, c: Tensor, reset: Tensor, packed: Tensor | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """`lstm_unroll_plain`, fast. Gradients reach projected, weight, h and c. packed: the weights as `LSTM` keeps them."""
     save = torch.is_grad_enabled() and any(x.requires_grad for x in (projected, weight, h, c))
+    if loop := compiled_loop(projected, weight, c):
+        packed = loop.pack(weight.T) if packed is None else packed
+        return _Compiled.apply(projected, weight, h, c, reset, save, packed, loop)  # type: ignore[no-any-return]
     return _Unroll.apply(projected, weight, h, c, reset, save)  # type: ignore[no-any-return]
 
 
@@ -151,6 +198,7 @@ class LSTM(nn.Module):
         nn.init.uniform_(self.weight, -bound, bound)
         nn.init.zeros_(self.input.bias)
         nn.init.ones_(self.input.bias[hidden_size : 2 * hidden_size])
+        self._packed: tuple[tuple[int, int], Tensor] | None = None
 
     def initial_state(self, batch: int) -> tuple[Tensor, Tensor]:
         zeros = self.weight.new_zeros(batch, self.hidden_size)
@@ -160,5 +208,22 @@ class LSTM(nn.Module):
         self, x: Float[Tensor, "T B I"], state: tuple[Tensor, ...], reset: Bool[Tensor, "T B"]
     ) -> tuple[Float[Tensor, "T B H"], tuple[Tensor, ...]]:
         h, c = state
-        outputs, h, c = lstm_unroll(self.input(x), self.weight, h, c, reset)
+        projected = self.input(x)
+        outputs, h, c = lstm_unroll(projected, self.weight, h, c, reset, self._packed_for(projected, c))
         return outputs, (h, c)
+
+    def _packed_for(self, projected: Tensor, c: Tensor) -> Tensor | None:
+        """The recurrent weights as a compiled loop reads them, kept while nobody learns: acting takes a step at a time."""
+        loop = compiled_loop(projected, self.weight, c)
+        if loop is None or torch.is_grad_enabled():  # a fused optimiser changes weights without raising their version
+            self._packed = None
+            return None
+        version = (self.weight.data_ptr(), self.weight._version)
+        kept = self._packed
+        if kept is None or kept[0] != version:
+            kept = self._packed = (version, loop.pack(self.weight.T))
+        return kept[1]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy packs its own weights: it counts their versions anew."""
+        return {**self.__dict__, "_packed": None}

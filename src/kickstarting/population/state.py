@@ -10,6 +10,7 @@ from typing import Any
 
 from kickstarting.config import FORMAT, Config
 from kickstarting.population.config import PopulationConfig, ranges_of
+from kickstarting.replica import build
 from kickstarting.runs.checkpoint import (
     CheckpointError,
     Snapshot,
@@ -27,7 +28,6 @@ from kickstarting.runs.files import digest_of, write_json, write_signed
 from kickstarting.runs.layout import STATE, PopulationDirectory, checkpoints
 from kickstarting.runs.metrics import read_metrics
 from kickstarting.runs.run import versions
-from kickstarting.train import build
 
 REMEDY = "restore the file, or start anew with another --out"
 

@@ -25,6 +25,7 @@ from kickstarting.display import Display
 from kickstarting.envs import EnvironmentFault, describe
 from kickstarting.evaluate import EPISODE_LIMIT
 from kickstarting.evaluate import measure_teachers as evaluate_teachers
+from kickstarting.replica import build
 from kickstarting.runs.checkpoint import (
     CheckpointError,
     Snapshot,
@@ -47,7 +48,7 @@ from kickstarting.runs.signals import Stop, Stopped, listening
 from kickstarting.runs.writer import MetricsWriter
 from kickstarting.suites import load_suite
 from kickstarting.teachers import build_teachers
-from kickstarting.train import Update, build, train
+from kickstarting.train import Update, train
 from kickstarting.trust import trust
 
 LOGS_PER_RUN = 200
