@@ -19,6 +19,7 @@ from kickstarting.launch.sweep import SweepError
 from kickstarting.learner import TrainingError
 from kickstarting.population.config import PopulationConfig
 from kickstarting.ranges import COUNT, FRAMES, JOBS, NOWHERE, SEED, Place, checked
+from kickstarting.replicas import ReplicaError
 from kickstarting.runs.layout import PopulationDirectory, ReportDirectory
 from kickstarting.runs.signals import Stopped, listening, resumed_by
 from kickstarting.trust import CODE, PICKLE, trust
@@ -284,7 +285,7 @@ def main() -> None:
         with listening(), flowing_help():
             commands = {name: checked(command) for name, command in commands.items()}
             tyro.extras.subcommand_cli_from_dict(commands, prog="kickstart", description=__doc__)
-    except (ValueError, OSError, TrainingError, EnvironmentFault, SweepError) as error:
+    except (ValueError, OSError, TrainingError, EnvironmentFault, ReplicaError, SweepError) as error:
         sys.exit(f"kickstart: error: {visible(str(error))}")
     except Stopped as stopped:
         print(f"kickstart: {visible(str(stopped))}", file=sys.stderr)

@@ -59,13 +59,18 @@ class MachineConfig:
 
     def threads_each(self) -> int:
         """torch's threads for each thread that runs a network."""
-        return self.torch_threads or max(1, (os.cpu_count() or 1) // (self.num_learners * (2 if self.overlap else 1)))
+        return self.torch_threads or max(1, cores() // (self.num_learners * (2 if self.overlap else 1)))
 
     def here(self) -> MachineConfig:
         """With what `auto` means on this machine written out."""
         device = resolve_device(self.device)
         threads = self.torch_threads or fastest_threads(self.threads_each())
         return replace(self, device=device, precision=resolve_precision(self.precision, device), torch_threads=threads)
+
+
+def cores() -> int:
+    """Of this machine, that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def memory_bytes() -> float:
@@ -87,7 +92,7 @@ def use_machine(torch_threads: int, precision: str = "float32", device: str = "c
     """
     global _precision
     _precision = resolve_precision(precision, device)
-    torch.set_num_threads(torch_threads or os.cpu_count() or 1)
+    torch.set_num_threads(torch_threads or cores())
     _use_onednn_if_exact()
     if sys.platform == "linux":
         try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -13,7 +12,7 @@ from kickstarting.actor import Actor, Episode, Unrolls
 from kickstarting.config import Config
 from kickstarting.envs import MultiTaskEnv, TaskSpaces, describe
 from kickstarting.learner import Hyperparameters, Learner
-from kickstarting.machine import resolve_device, use_machine
+from kickstarting.machine import cores, resolve_device, use_machine
 from kickstarting.networks.spec import NetworkSpec
 from kickstarting.overlapped import OverlappedActor
 from kickstarting.runs.checkpoint import Snapshot, load_weights
@@ -108,12 +107,12 @@ def build(config: Config) -> tuple[Suite, TaskSpaces, NetworkSpec, Learner]:
 
 def make_env(config: Config, suite: Suite, seam: int, rank: int = 0) -> MultiTaskEnv:
     """The environments of one replica between two checkpoints."""
-    groups, cores = config.machine.env_groups, (os.cpu_count() or 1) // config.machine.num_learners
+    groups, own = config.machine.env_groups, cores() // config.machine.num_learners
     return MultiTaskEnv(
         suite.tasks,
         config.envs_each,
         seed=_seed(config, seam, rank),
-        num_threads=config.machine.environment_threads or max(1, cores // (len(suite.tasks) * groups)),
+        num_threads=config.machine.environment_threads or max(1, own // (len(suite.tasks) * groups)),
         groups=groups,
         timeout=config.machine.environment_timeout,
     )

@@ -211,4 +211,3 @@ def _pickled(error: Exception) -> bytes:
         return said
     except Exception:
         return pickle.dumps(ReplicaError(f"{type(error).__name__}: {' '.join(str(error).split())}"))
-

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
@@ -44,7 +44,7 @@ def train(
     *,
     saving: Callable[[int, int], bool] | None = None,
     with_trajectories: bool = False,
-) -> Iterator[Update]:
+) -> Generator[Update, None, None]:
     """Train the student of a configuration, from the start or from a snapshot of the same configuration.
 
     teacher_scores: as `measure_teachers` gives them; measured here if lambda follows scores and none are given.

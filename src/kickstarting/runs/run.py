@@ -25,6 +25,7 @@ from kickstarting.display import Display
 from kickstarting.envs import EnvironmentFault, describe
 from kickstarting.evaluate import EPISODE_LIMIT
 from kickstarting.evaluate import measure_teachers as evaluate_teachers
+from kickstarting.pace import spread
 from kickstarting.replica import build
 from kickstarting.runs.checkpoint import (
     CheckpointError,
@@ -65,7 +66,10 @@ def run(config: Config, out: Path, *, display: Display | None = None, profile: b
     check_free(out, "run", resume_command(out))
     with listening() as stop, written_by_us(out):
         check_free(out, "run", resume_command(out))  # who held the lock before us may have begun one
+        config, tried = spread(config)
         config = config.on_this_machine()
+        if len(tried) > 1:
+            say(Console(), f"tried {'; '.join(map(str, tried))}")
         teacher_scores = measure_teachers(config, out)  # and with it every error that can be found before the work
         begin_run(directory, config, teacher_scores, versions())
         note(directory.history, "began", frames=0)
