@@ -33,9 +33,12 @@ def together(tmp_path: Path) -> Callable[..., list]:
         file, barrier = tmp_path / "memory", Barrier(size, timeout=20)
         file.write_bytes(bytes(SharedMemory.bytes_for(size, room)))
 
+        def wait() -> None:
+            barrier.wait()
+
         def one(rank: int) -> X:
             try:
-                return function(rank, SharedMemory(rank, size, str(file), room, lambda: barrier.wait() and None))
+                return function(rank, SharedMemory(rank, size, str(file), room, wait))
             except BaseException:
                 barrier.abort()
                 raise

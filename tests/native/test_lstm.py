@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from kickstarting.native import kernels
+from kickstarting.native.kernels import kernels
 from kickstarting.networks.lstm import LSTM, compiled_loop, lstm_unroll, lstm_unroll_plain
 
 pytestmark = pytest.mark.skipif(kernels() is None, reason="no compiled loop for this processor, or no compiler at the installation")
@@ -39,10 +39,10 @@ def test_values_and_gradients_equal_the_plain_form(T: int, B: int, panels: int) 
     assert loop
     tensors, reset = inputs(T, B, panels * loop.panel)
     assert compiled_loop(tensors[0], tensors[1], tensors[3]) is loop
-    fast, plain = lstm_unroll(*tensors, reset), lstm_unroll_plain(*tensors, reset)
+    fast, plain = lstm_unroll(*tensors, reset=reset), lstm_unroll_plain(*tensors, reset=reset)
     torch.testing.assert_close(fast, plain, **NEAR)
     exact = [x.detach().double().requires_grad_() for x in tensors]
-    expected = gradients(lstm_unroll_plain(*exact, reset), exact)
+    expected = gradients(lstm_unroll_plain(*exact, reset=reset), exact)
     for got, plainly, right in zip(gradients(fast, tensors), gradients(plain, tensors), expected, strict=True):
         assert (got - right).abs().max() <= 3 * (plainly - right).abs().max() + 1e-6  # as exact as float32 is
 
@@ -51,15 +51,15 @@ def test_large_and_wrong_numbers_end_as_they_do_in_the_plain_form() -> None:
     tensors, reset = inputs(4, 3, 32, size=100.0)
     with torch.no_grad():
         tensors[0][1, 0, :8] = torch.tensor([float("inf"), -float("inf"), float("nan"), 1e30, -1e30, 88.5, -104.0, 0.0])
-        fast, plain = lstm_unroll(*tensors, reset), lstm_unroll_plain(*tensors, reset)
+        fast, plain = lstm_unroll(*tensors, reset=reset), lstm_unroll_plain(*tensors, reset=reset)
     torch.testing.assert_close(fast, plain, equal_nan=True, **NEAR)
 
 
 def test_under_autocast_the_recurrence_stays_float32() -> None:
     tensors, reset = inputs(5, 4, 32)
     with torch.autocast("cpu", torch.bfloat16):
-        low = lstm_unroll(tensors[0].bfloat16(), *tensors[1:], reset)
-    high = lstm_unroll_plain(tensors[0].bfloat16().float(), *tensors[1:], reset)
+        low = lstm_unroll(tensors[0].bfloat16(), *tensors[1:], reset=reset)
+    high = lstm_unroll_plain(tensors[0].bfloat16().float(), *tensors[1:], reset=reset)
     torch.testing.assert_close(low, high, **NEAR)
     for x, y in zip(gradients(low, tensors), gradients(high, tensors), strict=True):
         assert x.dtype == torch.float32
@@ -70,8 +70,8 @@ def test_inputs_are_left_alone_whatever_their_strides() -> None:
     tensors, reset = inputs(5, 4, 32)
     wide = [x.detach().repeat_interleave(2, -1)[..., ::2] for x in tensors]
     before = [x.clone() for x in wide]
-    results = lstm_unroll(*wide, reset.T.contiguous().T)
-    torch.testing.assert_close(results, lstm_unroll_plain(*tensors, reset), **NEAR)
+    results = lstm_unroll(*wide, reset=reset.T.contiguous().T)
+    torch.testing.assert_close(results, lstm_unroll_plain(*tensors, reset=reset), **NEAR)
     assert all(torch.equal(x, y) for x, y in zip(wide, before, strict=True))
 
 

@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from kickstarting.native import Kernels, kernels
+from kickstarting.native.kernels import Kernels, kernels
 
 
 def lstm_unroll_plain(
