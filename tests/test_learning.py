@@ -90,7 +90,7 @@ def test_a_t_maze_needs_a_memory(monkeypatch, tmp_path) -> None:
     monkeypatch.syspath_prepend(EXAMPLES)
     (tmp_path / "maze.toml").write_text(MAZE)
     with_memory, without = (
-        last_score(str(tmp_path / "maze.toml"), 16_384, "hidden=16", memory, trust_modules=("t_maze",), **QUICK)
+        last_score(str(tmp_path / "maze.toml"), 24_576, "hidden=16", memory, trust_modules=("t_maze",), **QUICK)
         for memory in ("lstm=16", "lstm=0")
     )
     assert with_memory > 0.9

@@ -139,9 +139,10 @@ def test_each_mission_is_read_once(encoder: LanguageEncoder, encoded: list[int])
 def test_cache_gives_what_the_gradient_path_gives(encoder: LanguageEncoder, encoded: list[int]) -> None:
     expected = encoder(MISSIONS)
     encoded.clear()
-    assert torch.equal(without_gradient(encoder), expected)
-    assert torch.equal(without_gradient(encoder), expected)
-    assert torch.equal(without_gradient(encoder, MISSIONS.flip(0)[:, 1:]), expected.flip(0)[:, 1:])
+    for _ in range(2):  # torch computes an LSTM in another way where nobody learns, so not to the bit
+        torch.testing.assert_close(without_gradient(encoder), expected, rtol=1e-5, atol=1e-6)
+    flipped = without_gradient(encoder, MISSIONS.flip(0)[:, 1:])
+    torch.testing.assert_close(flipped, expected.flip(0)[:, 1:], rtol=1e-5, atol=1e-6)
     assert encoded == [4]
 
 

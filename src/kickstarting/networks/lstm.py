@@ -154,11 +154,10 @@ def _weight_gradient(d_gates: Tensor, first: Tensor, outputs: Tensor, keep: Tens
     return d_gates.flatten(0, 1).T @ hs.flatten(0, 1)
 
 
-def compiled_loop(projected: Tensor, weight: Tensor, c: Tensor) -> Kernels | None:
-    """The compiled loop, where there is one for these tensors."""
-    loop = kernels()
-    fits = loop and projected.device.type == "cpu" and weight.dtype == c.dtype == torch.float32 and c.shape[-1] % loop.panel == 0
-    return loop if fits else None
+def compiled_loop(weight: Tensor, c: Tensor | None = None) -> Kernels | None:
+    """The compiled loop, where there is one for these recurrent weights [4 H, H], and state."""
+    loop, exact = kernels(), all(x.dtype == torch.float32 for x in (weight, c) if x is not None)
+    return loop if loop and exact and weight.device.type == "cpu" and weight.shape[1] % loop.panel == 0 else None
 
 
 def lstm_unroll(
@@ -166,7 +165,7 @@ def lstm_unroll(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """`lstm_unroll_plain`, fast. Gradients reach projected, weight, h and c. packed: the weights as `LSTM` keeps them."""
     save = torch.is_grad_enabled() and any(x.requires_grad for x in (projected, weight, h, c))
-    if loop := compiled_loop(projected, weight, c):
+    if loop := compiled_loop(weight, c):
         packed = loop.pack(weight.T) if packed is None else packed
         return _Compiled.apply(projected, weight, h, c, reset, save, packed, loop)  # type: ignore[no-any-return]
     return _Unroll.apply(projected, weight, h, c, reset, save)  # type: ignore[no-any-return]
@@ -209,12 +208,12 @@ class LSTM(nn.Module):
     ) -> tuple[Float[Tensor, "T B H"], tuple[Tensor, ...]]:
         h, c = state
         projected = self.input(x)
-        outputs, h, c = lstm_unroll(projected, self.weight, h, c, reset, self._packed_for(projected, c))
+        outputs, h, c = lstm_unroll(projected, self.weight, h, c, reset, self._packed_for(c))
         return outputs, (h, c)
 
-    def _packed_for(self, projected: Tensor, c: Tensor) -> Tensor | None:
+    def _packed_for(self, c: Tensor) -> Tensor | None:
         """The recurrent weights as a compiled loop reads them, kept while nobody learns: acting takes a step at a time."""
-        loop = compiled_loop(projected, self.weight, c)
+        loop = compiled_loop(self.weight, c)
         if loop is None or torch.is_grad_enabled():  # a fused optimiser changes weights without raising their version
             self._packed = None
             return None

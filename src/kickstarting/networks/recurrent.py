@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from kickstarting.networks.lstm import LSTM, lstm_unroll_together
+from kickstarting.networks.lstm import LSTM, compiled_loop, lstm_unroll_together
 from kickstarting.types import Inputs, Output, State
 
 
@@ -33,9 +33,12 @@ class Recurrent(nn.Module):
 
     @property
     def batch_key(self) -> tuple[int, ...] | None:
-        """Frozen networks whose keys are equal, and not None, can be run `together`: by the sizes of LSTM and policy."""
+        """Frozen networks whose keys are equal, and not None, can be run `together`: by the sizes of LSTM and policy. Those with a
+        compiled loop are faster one by one."""
         plain = type(self).forward is Recurrent.forward and type(self.core) is LSTM
-        return (self.core.hidden_size, self.policy.out_features) if plain and self.core else None
+        if not plain or not self.core or compiled_loop(self.core.weight):
+            return None
+        return self.core.hidden_size, self.policy.out_features
 
     @property
     def most_together(self) -> int:
