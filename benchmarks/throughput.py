@@ -32,6 +32,7 @@ from kickstarting.algo.distributions import Distribution
 from kickstarting.config import Config
 from kickstarting.learner import Hyperparameters
 from kickstarting.machine import mixed_precision, run_network
+from kickstarting.networks.convolution import GridConv
 from kickstarting.networks.lstm import LSTM
 from kickstarting.networks.recurrent import Recurrent
 from kickstarting.overlapped import OverlappedActor
@@ -67,8 +68,8 @@ class DoorKeyNetwork(Recurrent):
 
     def __init__(self, observation_space: gymnasium.spaces.Dict, distribution: Distribution, lstm: int = 256) -> None:
         super().__init__()
-        self.first = nn.Conv2d(3, 16, 3)
-        self.second = nn.Conv2d(16, 32, 3)
+        self.first = GridConv(3, 16)
+        self.second = GridConv(16, 32)
         self.hidden = nn.Linear(288, 256)
         self.core = LSTM(256, lstm) if lstm else None
         self.policy = nn.Linear(lstm or 256, distribution.size)
@@ -76,8 +77,7 @@ class DoorKeyNetwork(Recurrent):
 
     def features(self, inputs: Inputs) -> Tensor:
         image: Tensor = inputs.observations["image"]
-        x = image.flatten(0, 1).permute(0, 3, 1, 2).float() / 10.0
-        x = F.relu(self.second(F.relu(self.first(x))))
+        x = self.second(self.first(image.flatten(0, 1).float() / 10.0))
         return F.relu(self.hidden(x.flatten(1))).view(*image.shape[:2], -1)
 
 

@@ -65,7 +65,8 @@ class MachineConfig:
         """With what `auto` means on this machine written out."""
         device = resolve_device(self.device)
         threads = self.torch_threads or fastest_threads(self.threads_each())
-        return replace(self, device=device, precision=resolve_precision(self.precision, device), torch_threads=threads)
+        precision = resolve_precision(self.precision, device)
+        return replace(self, device=device, precision=precision, learners=self.num_learners, torch_threads=threads)
 
 
 def cores() -> int:

@@ -37,7 +37,7 @@ def spread(config: Config) -> tuple[Config, list[Trial]]:
     says itself is left; one that says something of either, or has a GPU, is not tried out."""
     machine = config.machine
     if machine.learners or machine.torch_threads or resolve_device(machine.device) != "cpu":
-        return config.changed(learners=machine.num_learners), []
+        return config, []
     tried: list[Trial] = []
     for learners, threads in candidates(config):
         pace = measure(config.changed(learners=learners, torch_threads=threads))

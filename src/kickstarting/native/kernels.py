@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import importlib.util
+from collections.abc import Callable
 from functools import cache
 
 import torch
@@ -15,18 +16,17 @@ from torch import Tensor
 
 VARIANTS = {"AVX512": ("avx512", "avx2"), "AVX2": ("avx2",)}
 """Of the compiled file, the fastest first, by what torch says of the processor."""
-ARGUMENTS = {"kick_pack": 6, "kick_lstm_forward": 9, "kick_lstm_backward": 10}
+BLOCK = 48
+"""Positions of a convolution at a time, as kernels.cpp says."""
 
 
 class Kernels:
-    """The functions of lstm.cpp, on tensors. They check nothing: float32, contiguous, on the CPU, sizes as lstm.cpp says."""
+    """The functions of kernels.cpp, on tensors. They check nothing: float32, contiguous, on the CPU, sizes as it says there."""
 
     def __init__(self, library: ctypes.CDLL) -> None:
         self.panel: int = library.kick_panel()
-        """The size of an LSTM must be a multiple of this."""
+        """The columns of a packed matrix must be a multiple of this."""
         self._library = library
-        for name in ARGUMENTS:
-            getattr(library, name).restype = None
 
     def pack(self, weight: Tensor) -> Tensor:
         """A matrix [inner, columns], with any strides, as the other functions read it."""
@@ -47,9 +47,22 @@ class Kernels:
         T, B, H = d_outputs.shape
         self._call("kick_lstm_backward", T, B, H, gates, cells, weight, reset, d_outputs, d_state, d_gates)
 
+    def convolve(self, x: Tensor, weight: Tensor, bias: Tensor, y: Tensor) -> None:
+        N, H, W, C = x.shape
+        self._call("kick_convolve", N, H, W, C, y.shape[-1], x, weight, bias, y, torch.empty(BLOCK * 9 * C))
+
+    def convolve_backward(
+        self, x: Tensor, y: Tensor, weight: Tensor | None, d_y: Tensor, d_x: Tensor | None, d_weight: Tensor, d_bias: Tensor
+    ) -> None:
+        (N, H, W, C), D = x.shape, y.shape[-1]
+        room = torch.empty(BLOCK * (9 * C + D))
+        self._call("kick_convolve_backward", N, H, W, C, D, x, y, weight, d_y, d_x, d_weight, d_bias, room)
+
     def _call(self, name: str, *arguments: Tensor | int | None) -> None:
         values = [x.data_ptr() if isinstance(x, Tensor) else x for x in arguments]
-        getattr(self._library, name)(*map(ctypes.c_void_p, values))
+        function = getattr(self._library, name)
+        function.restype = None
+        function(*map(ctypes.c_void_p, values))
 
 
 @cache
@@ -60,3 +73,30 @@ def kernels() -> Kernels | None:
         if found and found.origin:
             return Kernels(ctypes.CDLL(found.origin))
     return None
+
+
+class Packed:
+    """A layer's weights as a compiled loop reads them, kept while nobody learns, since acting takes a step at a time.
+
+    arrange: the weights as the matrix that is packed. A copy packs its own: it counts their versions anew.
+    """
+
+    def __init__(self, arrange: Callable[[Tensor], Tensor]) -> None:
+        self._arrange = arrange
+        self._kept: tuple[tuple[int, int], Tensor] | None = None
+
+    def __call__(self, weight: Tensor, loop: Kernels) -> Tensor:
+        weight = weight.detach()
+        if torch.is_grad_enabled():  # a fused optimiser changes weights without raising their version
+            self._kept = None
+            return loop.pack(self._arrange(weight))
+        version, kept = (weight.data_ptr(), weight._version), self._kept
+        if kept is None or kept[0] != version:
+            kept = self._kept = (version, loop.pack(self._arrange(weight)))
+        return kept[1]
+
+    def __deepcopy__(self, memo: object) -> Packed:
+        return Packed(self._arrange)
+
+    def __reduce__(self) -> tuple[type[Packed], tuple[Callable[[Tensor], Tensor]]]:
+        return Packed, (self._arrange,)

@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from kickstarting.native.kernels import Kernels, kernels
+from kickstarting.native.kernels import Kernels, Packed, kernels
 
 
 def lstm_unroll_plain(
@@ -197,7 +197,7 @@ class LSTM(nn.Module):
         nn.init.uniform_(self.weight, -bound, bound)
         nn.init.zeros_(self.input.bias)
         nn.init.ones_(self.input.bias[hidden_size : 2 * hidden_size])
-        self._packed: tuple[tuple[int, int], Tensor] | None = None
+        self._packed = Packed(torch.t)
 
     def initial_state(self, batch: int) -> tuple[Tensor, Tensor]:
         zeros = self.weight.new_zeros(batch, self.hidden_size)
@@ -207,22 +207,7 @@ class LSTM(nn.Module):
         self, x: Float[Tensor, "T B I"], state: tuple[Tensor, ...], reset: Bool[Tensor, "T B"]
     ) -> tuple[Float[Tensor, "T B H"], tuple[Tensor, ...]]:
         h, c = state
-        projected = self.input(x)
-        outputs, h, c = lstm_unroll(projected, self.weight, h, c, reset, self._packed_for(c))
-        return outputs, (h, c)
-
-    def _packed_for(self, c: Tensor) -> Tensor | None:
-        """The recurrent weights as a compiled loop reads them, kept while nobody learns: acting takes a step at a time."""
         loop = compiled_loop(self.weight, c)
-        if loop is None or torch.is_grad_enabled():  # a fused optimiser changes weights without raising their version
-            self._packed = None
-            return None
-        version = (self.weight.data_ptr(), self.weight._version)
-        kept = self._packed
-        if kept is None or kept[0] != version:
-            kept = self._packed = (version, loop.pack(self.weight.T))
-        return kept[1]
-
-    def __getstate__(self) -> dict[str, Any]:
-        """A copy packs its own weights: it counts their versions anew."""
-        return {**self.__dict__, "_packed": None}
+        packed = self._packed(self.weight, loop) if loop else None
+        outputs, h, c = lstm_unroll(self.input(x), self.weight, h, c, reset, packed)
+        return outputs, (h, c)

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from kickstarting.networks.convolution import GridConv
+
 
 class PixelSmall(nn.Module):
     """IMPALA's shallow torso: conv 16 8x8/4, conv 32 4x4/2, FC 256; images [N, H, W, C].
@@ -82,7 +84,7 @@ class Grid(nn.Module):
         widths = (sum(self.SIZES), *channels)
         shrinking = 2 if min(shape[:2]) >= 5 else 0
         self.convs = nn.ModuleList(
-            nn.Conv2d(before, after, 3, padding=0 if i < shrinking else 1)
+            GridConv(before, after, padding=0 if i < shrinking else 1)
             for i, (before, after) in enumerate(zip(widths, channels, strict=False))
         )
         height, width = (n - 2 * min(shrinking, len(channels)) for n in shape[:2])
@@ -90,13 +92,11 @@ class Grid(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         index = (x.long() * self.strides).sum(-1)
-        y = F.embedding(index, self.cells).permute(0, 3, 1, 2)  # channels_last, the faster layout for inference on a CPU
-        if torch.is_grad_enabled():
-            y = y.contiguous()  # the backward pass is faster by an eighth on planes
+        y = F.embedding(index, self.cells)
         for i, conv in enumerate(self.convs):
-            residual = y if i >= 2 and conv.in_channels == conv.out_channels else 0.0
-            y = F.relu(conv(y)) + residual
-        return F.relu(self.output(y.flatten(1)))
+            residual = i >= 2 and conv.in_channels == conv.out_channels
+            y = conv(y) + y if residual else conv(y)
+        return F.relu(self.output(y.permute(0, 3, 1, 2).flatten(1)))
 
 
 def _cells() -> list[tuple[int, int, int]]:

@@ -1,7 +1,8 @@
-// The recurrence of an LSTM with resets, forward and backward, for one thread: all that `networks/lstm.py` cannot do in few calls.
+// For one thread: the recurrence of an LSTM with resets, which PyTorch cannot do in few calls, and 3x3 convolutions of small
+// grids, for which its libraries take twice the time of their multiplications; forward and backward.
 //
 // Compiled once for each instruction set (pyproject.toml) and called through ctypes, which lets go of Python's lock. All arrays
-// are float32, contiguous, [T, B, ...]; gates are in the order i, f, o, g.
+// are float32 and contiguous.
 
 #include <algorithm>
 #include <cstdint>
@@ -91,6 +92,52 @@ void multiply(long rows, long inner, long columns, const float* a, const float* 
     }
 }
 
+// c[R, PANEL] += a[depth, R], transposed, * b[depth, PANEL]
+template <long R>
+void transposed_tile(long depth, const float* a, long a_stride, const float* b, long b_stride, float* c, long c_stride) {
+    Floats sums[R][2];
+    for (long r = 0; r < R; ++r) {
+        sums[r][0] = load(c + r * c_stride);
+        sums[r][1] = load(c + r * c_stride + WIDTH);
+    }
+    for (long k = 0; k < depth; ++k) {
+        const Floats left = load(b + k * b_stride), right = load(b + k * b_stride + WIDTH);
+#pragma GCC unroll 16
+        for (long r = 0; r < R; ++r) {
+            sums[r][0] += a[k * a_stride + r] * left;
+            sums[r][1] += a[k * a_stride + r] * right;
+        }
+    }
+    for (long r = 0; r < R; ++r) {
+        store(c + r * c_stride, sums[r][0]);
+        store(c + r * c_stride + WIDTH, sums[r][1]);
+    }
+}
+
+template <long R>
+void transposed_tile_of(long rows, long depth, const float* a, long a_stride, const float* b, long b_stride, float* c,
+                        long c_stride) {
+    if (rows == R) return transposed_tile<R>(depth, a, a_stride, b, b_stride, c, c_stride);
+    if constexpr (R > 1) transposed_tile_of<R - 1>(rows, depth, a, a_stride, b, b_stride, c, c_stride);
+}
+
+// A 3x3 convolution of stride 1 as products of its patches: what the kernel sees at one position, three runs of 3 C numbers of an
+// image [H, W, C]. They are laid out a few positions at a time, so they stay in the second cache.
+struct Positions {
+    long H, W, C;
+    long of_an_image() const { return (H - 2) * (W - 2); }
+    long patch() const { return 9 * C; }
+
+    // A call of visit(where in the images, where in the patch) for each run of the patch at position p of all images.
+    template <class Visit>
+    void runs(long p, Visit visit) const {
+        const long image = p / of_an_image(), within = p % of_an_image(), y = within / (W - 2), x = within % (W - 2);
+        for (long row = 0; row < 3; ++row) visit(((image * H + y + row) * W + x) * C, row * 3 * C);
+    }
+};
+
+constexpr long BLOCK = 48;  // positions
+
 }  // namespace
 
 extern "C" {
@@ -163,6 +210,57 @@ void kick_lstm_backward(long T, long B, long H, const float* gates, const float*
                 std::fill_n(dh + b * H, H, 0.0f);
                 std::fill_n(dc + b * H, H, 0.0f);
             }
+    }
+}
+
+// x [N, H, W, C], weight [9 C, D], packed, its rows in the order of the kernel's rows, columns, channels; bias [D].
+// y [N, H - 2, W - 2, D]: the convolution without padding, or 0 where it is negative. patches: room for BLOCK * 9 C.
+void kick_convolve(long N, long H, long W, long C, long D, const float* x, const float* weight, const float* bias, float* y,
+                   float* patches) {
+    const Positions positions{H, W, C};
+    const long all_positions = N * positions.of_an_image(), patch = positions.patch();
+    for (long first = 0; first < all_positions; first += BLOCK, y += BLOCK * D) {
+        const long count = std::min(BLOCK, all_positions - first);
+        for (long p = 0; p < count; ++p) {
+            positions.runs(first + p, [&](long from, long to) { std::memcpy(patches + p * patch + to, x + from, 12 * C); });
+            std::memcpy(y + p * D, bias, 4 * D);
+        }
+        multiply(count, patch, D, patches, weight, y);
+        for (long at = 0; at < count * D; at += WIDTH) {
+            const Floats value = load(y + at);
+            store(y + at, value < 0.0f ? Floats{} : value);
+        }
+    }
+}
+
+// y: what the forward pass gave. weight: [D, 9 C], packed; not read if d_x is null. d_y as y. d_x as x, d_weight [9 C, D] and
+// d_bias [D]: are added to. room: for BLOCK * (9 C + D).
+void kick_convolve_backward(long N, long H, long W, long C, long D, const float* x, const float* y, const float* weight,
+                            const float* d_y, float* d_x, float* d_weight, float* d_bias, float* room) {
+    const Positions positions{H, W, C};
+    const long all_positions = N * positions.of_an_image(), patch = positions.patch();
+    float *patches = room, *gradients = room + BLOCK * patch;
+    for (long first = 0; first < all_positions; first += BLOCK, y += BLOCK * D, d_y += BLOCK * D) {
+        const long count = std::min(BLOCK, all_positions - first);
+        for (long p = 0; p < count; ++p)
+            for (long j = 0; j < D; j += WIDTH) {
+                const Floats gradient = load(y + p * D + j) > 0.0f ? load(d_y + p * D + j) : Floats{};
+                store(gradients + p * D + j, gradient);
+                store(d_bias + j, load(d_bias + j) + gradient);
+            }
+        for (long p = 0; p < count; ++p)
+            positions.runs(first + p, [&](long from, long to) { std::memcpy(patches + p * patch + to, x + from, 12 * C); });
+        for (long n = 0; n < D; n += PANEL)
+            for (long m = 0; m < patch; m += ROWS)
+                transposed_tile_of<ROWS>(std::min(ROWS, patch - m), count, patches + m, patch, gradients + n, D,
+                                         d_weight + m * D + n, D);
+        if (!d_x) continue;
+        std::fill_n(patches, count * patch, 0.0f);
+        multiply(count, D, patch, gradients, weight, patches);
+        for (long p = 0; p < count; ++p)
+            positions.runs(first + p, [&](long to, long from) {
+                for (long k = 0; k < 3 * C; ++k) d_x[to + k] += patches[p * patch + from + k];
+            });
     }
 }
 }
