@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional as F
 
 from kickstarting.networks.torsos import MLP, Grid, PixelLarge, PixelSmall, SamePool
@@ -46,7 +47,8 @@ def test_grid_reads_objects_colours_and_states_one_hot(channels: tuple[int, ...]
     cells = torch.cat([F.one_hot(part, n) for part, n in zip(parts, Grid.SIZES, strict=True)], -1)
     y = cells.permute(0, 3, 1, 2).float()
     for i, conv in enumerate(torso.convs):
-        y = F.relu(F.conv2d(y, conv.weight, conv.bias, padding=conv.padding)) + (y if i >= 2 else 0)
+        assert isinstance(conv, nn.Conv2d)
+        y = F.relu(F.conv2d(y, conv.weight, conv.bias, padding=conv.padding[0])) + (y if i >= 2 else 0)
     expected = F.relu(torso.output(y.flatten(1)))
     torch.testing.assert_close(torso(torch.stack(parts, -1).to(torch.uint8)), expected)
 
