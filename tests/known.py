@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any, TypeVar
 
 import gymnasium
+import torch
 
+from kickstarting.algo.distributions import Distribution
 from kickstarting.teachers import NetworkTeacher, Teacher
 
 X = TypeVar("X")
@@ -24,3 +26,8 @@ def network_of(teacher: Teacher) -> Any:
 def register(env_id: str, entry_point: Any = None, **options: Any) -> None:
     """`gymnasium.register`, whose annotation refuses a class that does not take every keyword."""
     gymnasium.register(env_id, entry_point, **options)
+
+
+def drawn(distribution: Distribution, logits: torch.Tensor, generator: torch.Generator | None = None) -> torch.Tensor:
+    """An action of each policy."""
+    return distribution.sample(logits, distribution.noise(tuple(logits.shape[:-1]), generator or torch.Generator()))

@@ -92,6 +92,6 @@ def test_random_outside_of_bounds_is_gymnasiums():
 
 def test_random_by_its_name_is_that(monkeypatch):
     acted = []
-    monkeypatch.setattr(_RandomActor, "_choose", lambda self, logits: acted.append(1) or torch.zeros(len(logits), 1))
+    monkeypatch.setattr(_RandomActor, "_choose", lambda self, logits, noise: acted.append(1) or torch.zeros(len(logits), 1))
     evaluate_ref("random", "Pendulum-v1", episodes=1, seed=0)
     assert acted

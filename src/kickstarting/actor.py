@@ -85,7 +85,8 @@ class Actor:
         self._mask = None if env.action_mask is None else env.action_mask.to(device)
         self._states = [network.initial_state(group.stop - group.start) for group in env.groups]
         self._inputs = self._empty_inputs(1)
-        self._write(self._inputs, 0, slice(None), env.reset(), torch.zeros_like(self._inputs.last_actions[0]))
+        nothing = self._view(torch.zeros_like(self._inputs.last_actions[0]))
+        self._write(self._inputs.map(self._view), 0, slice(None), env.reset(), nothing)
         self._episodes: list[Episode] = []
         self._returns = np.zeros(env.num_envs)
         self._lengths = np.zeros(env.num_envs, int)
@@ -94,14 +95,16 @@ class Actor:
     def unroll(self) -> Trajectory:
         """T steps of every column; the last inputs of one unroll are the first of the next."""
         began, waited = time.perf_counter(), 0.0
-        env, T, B = self.env, self.unroll_length, self.env.num_envs
+        env, T, B, distribution = self.env, self.unroll_length, self.env.num_envs, self.env.distribution
         initial_state = tuple(torch.cat(parts) for parts in zip(*self._states, strict=True))
         inputs = self._empty_inputs(T + 1)
         actions = torch.empty_like(inputs.last_actions[1:])
-        logits = torch.empty(T, B, env.distribution.size, device=self._device)
+        logits = torch.empty(T, B, distribution.size, device=self._device)
         rewards = np.empty((T, B), np.float32)
         terminated, truncated, valid = (np.empty((T, B), bool) for _ in range(3))
         inputs.assign(slice(0, 1), self._inputs[-1:])
+        noise = None if self._greedy else distribution.noise((T, B), self._generator)
+        written, acted, said = inputs.map(self._view), self._view(actions), self._view(logits)
         with mixed_precision(self._device):
             for t in range(T + 1):
                 for g, columns in enumerate(env.groups):
@@ -109,7 +112,7 @@ class Actor:
                         started = time.perf_counter()
                         step = env.recv(g)
                         waited += time.perf_counter() - started
-                        self._write(inputs, t, columns, step, actions[t - 1, columns])
+                        self._write(written, t, columns, step, acted[t - 1, columns])
                         rewards[t - 1, columns], valid[t - 1, columns] = step.rewards, step.valid
                         terminated[t - 1, columns], truncated[t - 1, columns] = step.terminated, step.truncated
                         self._count(step, columns)
@@ -118,10 +121,12 @@ class Actor:
                         behaviour = output.logits[0]
                         if self._teachers:
                             behaviour = self._teachers(behaviour, inputs[t : t + 1, columns], columns)
-                        logits[t, columns] = mask_logits(behaviour, None if self._mask is None else self._mask[columns])
-                        actions[t, columns] = self._choose(logits[t, columns])
+                        behaviour = mask_logits(behaviour, None if self._mask is None else self._mask[columns])
+                        said[t, columns] = self._view(behaviour)
+                        chosen = self._choose(behaviour, None if noise is None else noise[t, columns])
+                        acted[t, columns] = self._view(chosen)
                         started = time.perf_counter()
-                        env.send(actions[t, columns].cpu().numpy(), g)
+                        env.send(chosen.cpu().numpy(), g)
                         waited += time.perf_counter() - started
         env.check(inputs.observations, rewards)
         self._inputs = inputs
@@ -159,9 +164,9 @@ class Actor:
     def close(self) -> None:
         """Nothing is left running."""
 
-    def _choose(self, logits: torch.Tensor) -> torch.Tensor:
+    def _choose(self, logits: torch.Tensor, noise: torch.Tensor | None) -> torch.Tensor:
         distribution = self.env.distribution
-        return distribution.mode(logits) if self._greedy else distribution.sample(logits, self._generator)
+        return distribution.mode(logits) if noise is None else distribution.sample(logits, noise)
 
     def _empty_inputs(self, steps: int) -> Inputs:
         env, distribution = self.env, self.env.distribution
@@ -176,14 +181,25 @@ class Actor:
         last_actions = empty(distribution.action_shape, distribution.action_dtype)
         return Inputs(observations, last_actions, empty((), torch.float32), empty((), torch.bool))
 
-    def _write(self, inputs: Inputs, t: int, columns: slice, step: TimeStep, actions: torch.Tensor) -> None:
+    def _write(self, inputs: Inputs, t: int, columns: slice, step: TimeStep, actions: Any) -> None:
+        """inputs, actions: as `_view` gives them."""
         for name, x in step.observations.items():
-            inputs.observations[name][t, columns] = self._send(x)
-        is_first = self._send(step.is_first)
-        inputs.is_first[t, columns] = is_first
-        inputs.last_rewards[t, columns] = self._send(np.where(step.is_first, np.float32(0), step.rewards))
-        wide = is_first.view(-1, *[1] * (actions.ndim - 1))
-        inputs.last_actions[t, columns] = actions.masked_fill(wide, self.env.distribution.no_action)
+            inputs.observations[name][t, columns] = self._sent(x)
+        no_action = self.env.distribution.no_action
+        first = step.is_first.reshape(-1, *[1] * (actions.ndim - 1))
+        if self._device == "cpu":
+            inputs.last_actions[t, columns] = np.where(first, actions.dtype.type(no_action), actions)
+        else:
+            inputs.last_actions[t, columns] = actions.masked_fill(self._send(first), no_action)
+        inputs.last_rewards[t, columns] = self._sent(np.where(step.is_first, np.float32(0), step.rewards))
+        inputs.is_first[t, columns] = self._sent(step.is_first)
+
+    def _view(self, x: torch.Tensor) -> Any:
+        """What is written to in small pieces: on a CPU the array behind a tensor, since numpy takes a tenth of the time."""
+        return x.numpy() if self._device == "cpu" else x
+
+    def _sent(self, x: np.ndarray) -> Any:
+        return x if self._device == "cpu" else self._send(x)
 
     def _send(self, x: np.ndarray) -> torch.Tensor:
         tensor = torch.from_numpy(x)

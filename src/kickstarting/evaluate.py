@@ -167,10 +167,11 @@ class _RandomActor(_EvaluatingActor):
     """Acts uniformly, whatever the network says. Where a dimension has no bounds, by a standard normal, or with one, at an
     exponential distance from it, as Gymnasium samples such spaces."""
 
-    def _choose(self, logits: torch.Tensor) -> torch.Tensor:
+    def _choose(self, logits: torch.Tensor, noise: torch.Tensor | None) -> torch.Tensor:
         space = self.env.action_space
         if not isinstance(space, spaces.Box):
-            return self.env.distribution.sample(logits, self._generator)
+            even = self.env.distribution.noise((len(logits),), self._generator)  # even if the others take what is likeliest
+            return self.env.distribution.sample(logits, even)
         low, high = torch.from_numpy(space.low), torch.from_numpy(space.high)
         empty = torch.empty(len(logits), *space.shape)
         uniform, normal, distance = empty.clone().uniform_(generator=self._generator), empty.clone(), empty.clone()

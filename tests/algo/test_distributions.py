@@ -11,6 +11,7 @@ from torch import Tensor
 from torch import distributions as td
 
 from kickstarting.algo.distributions import Categorical, DiagonalGaussian, Distribution, MultiCategorical
+from known import drawn
 
 
 class Case(NamedTuple):
@@ -57,7 +58,7 @@ def components(case: Case, actions: Tensor) -> tuple[Tensor, ...]:
 
 def test_shapes_and_types(case: Case) -> None:
     distribution, logits = case.distribution, parameters(case, 4, 2)
-    for actions in (distribution.sample(logits.float()), distribution.mode(logits.float())):
+    for actions in (drawn(distribution, logits.float()), distribution.mode(logits.float())):
         assert actions.shape == (4, 2, *distribution.action_shape)
         assert actions.dtype == distribution.action_dtype
         encoded = distribution.encode(actions)
@@ -69,7 +70,7 @@ def test_shapes_and_types(case: Case) -> None:
 
 def test_log_prob(case: Case) -> None:
     logits = parameters(case, 4, 2)
-    actions = case.distribution.sample(logits, seeded(1))
+    actions = drawn(case.distribution, logits, seeded(1))
     factors = zip(case.reference(logits), components(case, actions), strict=True)
     torch.testing.assert_close(case.distribution.log_prob(logits, actions), sum(f.log_prob(a) for f, a in factors))
 
@@ -89,7 +90,7 @@ def test_cross_entropy_is_kl_plus_entropy_of_the_teacher(case: Case) -> None:
 def test_samples_follow_the_distribution(case: Case) -> None:
     n = 40_000
     logits = parameters(case, 3, seed=3)
-    actions = case.distribution.sample(logits.expand(n, 3, -1), seeded(4))
+    actions = drawn(case.distribution, logits.expand(n, 3, -1), seeded(4))
     encoded = case.distribution.encode(actions).double()
     standard_error = encoded.std(0) / n**0.5
     assert ((encoded.mean(0) - case.mean(logits)).abs() < 5 * standard_error).all()
@@ -100,22 +101,22 @@ def test_samples_follow_the_distribution(case: Case) -> None:
 def test_a_generator_decides_the_sample(case: Case) -> None:
     logits = parameters(case, 100)
     torch.manual_seed(0)
-    first = case.distribution.sample(logits, seeded(7))
+    first = drawn(case.distribution, logits, seeded(7))
     torch.manual_seed(1)
-    assert torch.equal(first, case.distribution.sample(logits, seeded(7)))
-    assert not torch.equal(first, case.distribution.sample(logits, seeded(8)))
+    assert torch.equal(first, drawn(case.distribution, logits, seeded(7)))
+    assert not torch.equal(first, drawn(case.distribution, logits, seeded(8)))
 
 
 def test_sampling_leaves_the_parameters_alone(case: Case) -> None:
     logits = parameters(case, 10)
     before = logits.clone()
-    case.distribution.sample(logits)
+    drawn(case.distribution, logits)
     assert torch.equal(logits, before)
 
 
 def test_mode_is_most_likely(case: Case) -> None:
     logits = parameters(case, 2)
-    samples = case.distribution.sample(logits.expand(200, 2, -1), seeded(0))
+    samples = drawn(case.distribution, logits.expand(200, 2, -1), seeded(0))
     most = case.distribution.log_prob(logits, case.distribution.mode(logits))
     assert (case.distribution.log_prob(logits.expand(200, 2, -1), samples) <= most).all()
 
@@ -128,7 +129,7 @@ def test_no_action_is_encoded_as_zeros(case: Case) -> None:
 
 def test_gradients_reach_the_parameters(case: Case) -> None:
     logits, teacher = parameters(case, 3).requires_grad_(), parameters(case, 3, seed=1)
-    actions = case.distribution.sample(logits.detach(), seeded(0))
+    actions = drawn(case.distribution, logits.detach(), seeded(0))
     for function in (
         lambda x: case.distribution.log_prob(x, actions),
         case.distribution.entropy,
@@ -145,7 +146,7 @@ def test_the_teacher_receives_no_gradient(case: Case) -> None:
 
 def test_actions_receive_and_carry_no_gradient(case: Case) -> None:
     logits = parameters(case, 3).requires_grad_()
-    actions = case.distribution.sample(logits)
+    actions = drawn(case.distribution, logits)
     assert not actions.requires_grad
     if actions.is_floating_point():
         actions.requires_grad_()
@@ -165,4 +166,4 @@ def test_gaussian_clamps_its_log_standard_deviation(log_std: float, clamped: flo
     assert distribution.entropy(wild) == distribution.entropy(tame)
     assert distribution.log_prob(wild, action) == distribution.log_prob(tame, action)
     assert distribution.cross_entropy(teacher, wild) == distribution.cross_entropy(teacher, tame)
-    assert torch.equal(distribution.sample(wild, seeded(0)), distribution.sample(tame, seeded(0)))
+    assert torch.equal(drawn(distribution, wild, seeded(0)), drawn(distribution, tame, seeded(0)))

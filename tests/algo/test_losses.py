@@ -23,6 +23,7 @@ from kickstarting.algo.losses import (
     masked_mean,
     policy_gradient_loss,
 )
+from known import drawn
 
 T, B, A = 7, 3, 5
 EXACT: dict[str, Any] = {"rtol": 1e-10, "atol": 1e-10}
@@ -178,7 +179,7 @@ def test_masked_actions_have_no_probability(dtype: torch.dtype) -> None:
     probabilities = logits.softmax(-1)
     assert torch.equal(probabilities.masked_fill(mask, 0.0), torch.zeros(T, B, A, dtype=dtype))
     torch.testing.assert_close(probabilities.sum(-1), torch.ones(T, B, dtype=dtype))
-    samples = Categorical(A).sample(logits.expand(100, T, B, A), torch.Generator().manual_seed(0))
+    samples = drawn(Categorical(A), logits.expand(100, T, B, A), torch.Generator().manual_seed(0))
     assert mask[torch.arange(B), samples].all()
     assert torch.isfinite(Categorical(A).entropy(logits)).all()
     assert torch.isfinite(Categorical(A).cross_entropy(logits, logits)).all()

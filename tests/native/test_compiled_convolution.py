@@ -77,7 +77,9 @@ def test_no_number_stays_none(compiled) -> None:
     assert not y[1].isnan().any()
 
 
-def test_acting_sees_every_change_of_the_weights(compiled) -> None:
+@pytest.mark.parametrize("learns_plainly", [False, True])
+def test_acting_sees_every_change_of_the_weights(compiled, learns_plainly: bool) -> None:
+    """Even if the loop cannot be learned with, since the gradient of its input would not fit."""
     conv, x = GridConv(3, 32), torch.rand(2, 5, 5, 3)
     optimiser = torch.optim.Adam(conv.parameters(), lr=0.1, fused=True)
 
@@ -86,7 +88,7 @@ def test_acting_sees_every_change_of_the_weights(compiled) -> None:
             return conv(x)
 
     first = act()
-    (-conv(x).sum()).backward()  # so that not all of it becomes 0
+    (-conv(x.clone().requires_grad_(learns_plainly)).sum()).backward()  # so that not all of it becomes 0
     optimiser.step()
     second = act()
     assert not torch.allclose(first, second)

@@ -16,6 +16,7 @@ from kickstarting.networks import PRESETS, build_network, count_parameters
 from kickstarting.networks.agent import Agent
 from kickstarting.spaces import Grid, Pixels, tokens
 from kickstarting.types import Inputs, Output
+from known import drawn
 
 MISSION = tokens()
 DMLAB = spaces.Dict({"image": Pixels(0, 255, (72, 96, 3), np.uint8), "mission": MISSION})
@@ -60,7 +61,7 @@ def sample_inputs(case: Case) -> Inputs:
 
     is_first = torch.zeros(T, B, dtype=torch.bool)
     is_first[0, 0] = is_first[3, 1] = True
-    actions = case.distribution.sample(torch.zeros(T, B, case.distribution.size))
+    actions = drawn(case.distribution, torch.zeros(T, B, case.distribution.size))
     actions[is_first] = torch.tensor(case.distribution.no_action).to(actions.dtype)
     rewards = torch.from_numpy(rng.normal(size=(T, B)).astype(np.float32)) * ~is_first
     return Inputs({name: observe(space) for name, space in case.space.items()}, actions, rewards, is_first)

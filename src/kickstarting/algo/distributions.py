@@ -30,7 +30,11 @@ class Distribution(Protocol):
     no_action: float
     """What stands for "no last action" at the first observation of an episode; encoded as zeros."""
 
-    def sample(self, logits: Tensor, generator: torch.Generator | None = None) -> Tensor: ...
+    def noise(self, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+        """What chance decides of so many actions, on the generator's device: [*shape, N]."""
+        ...
+
+    def sample(self, logits: Tensor, noise: Tensor) -> Tensor: ...
     def mode(self, logits: Tensor) -> Tensor: ...
     def log_prob(self, logits: Tensor, actions: Tensor) -> Tensor: ...
     def entropy(self, logits: Tensor) -> Tensor: ...
@@ -56,11 +60,12 @@ class Categorical:
     def __init__(self, size: int) -> None:
         self.size = self.encoding_size = size
 
+    def noise(self, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+        return torch.empty(*shape, self.size, device=generator.device).exponential_(generator=generator).log_()
+
     @torch.no_grad()
-    def sample(self, logits: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        # argmax of logits + Gumbel noise, written as an exponential race: one pass and no normalisation
-        noise = torch.empty_like(logits).exponential_(generator=generator)
-        return (logits - noise.log_()).argmax(-1)
+    def sample(self, logits: Tensor, noise: Tensor) -> Tensor:
+        return (logits - noise).argmax(-1)  # of logits + Gumbel noise: one pass and no normalisation
 
     def mode(self, logits: Tensor) -> Tensor:
         return logits.argmax(-1)
@@ -101,8 +106,11 @@ class MultiCategorical:
         """Each part with its own slice of every parameter tensor."""
         return zip(self.parts, *(t.split(self.nvec, -1) for t in tensors), strict=True)
 
-    def sample(self, logits: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        return torch.stack([part.sample(x, generator) for part, x in self._parts(logits)], -1)
+    def noise(self, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+        return Categorical(self.size).noise(shape, generator)
+
+    def sample(self, logits: Tensor, noise: Tensor) -> Tensor:
+        return torch.stack([part.sample(x, y) for part, x, y in self._parts(logits, noise)], -1)
 
     def mode(self, logits: Tensor) -> Tensor:
         return torch.stack([part.mode(x) for part, x in self._parts(logits)], -1)
@@ -147,10 +155,13 @@ class DiagonalGaussian:
         mean, log_std = logits.chunk(2, -1)
         return mean, log_std.clamp(-5.0, 2.0)
 
+    def noise(self, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+        return torch.empty(*shape, *self.action_shape, device=generator.device).normal_(generator=generator)
+
     @torch.no_grad()
-    def sample(self, logits: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    def sample(self, logits: Tensor, noise: Tensor) -> Tensor:
         mean, log_std = self._split(logits)
-        return mean + log_std.exp() * torch.empty_like(mean).normal_(generator=generator)
+        return mean + log_std.exp() * noise
 
     def mode(self, logits: Tensor) -> Tensor:
         return self._split(logits)[0]

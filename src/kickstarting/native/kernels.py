@@ -16,6 +16,13 @@ from torch import Tensor
 
 VARIANTS = {"AVX512": ("avx512", "avx2"), "AVX2": ("avx2",)}
 """Of the compiled file, the fastest first, by what torch says of the processor."""
+ARGUMENTS = {
+    "kick_pack": 6,
+    "kick_lstm_forward": 9,
+    "kick_lstm_backward": 10,
+    "kick_convolve": 10,
+    "kick_convolve_backward": 13,
+}
 BLOCK = 48
 """Positions of a convolution at a time, as kernels.cpp says."""
 
@@ -27,6 +34,9 @@ class Kernels:
         self.panel: int = library.kick_panel()
         """The columns of a packed matrix must be a multiple of this."""
         self._library = library
+        for name, count in ARGUMENTS.items():
+            function = getattr(library, name)
+            function.argtypes, function.restype = [ctypes.c_void_p] * count, None
 
     def pack(self, weight: Tensor) -> Tensor:
         """A matrix [inner, columns], with any strides, as the other functions read it."""
@@ -60,9 +70,7 @@ class Kernels:
 
     def _call(self, name: str, *arguments: Tensor | int | None) -> None:
         values = [x.data_ptr() if isinstance(x, Tensor) else x for x in arguments]
-        function = getattr(self._library, name)
-        function.restype = None
-        function(*map(ctypes.c_void_p, values))
+        getattr(self._library, name)(*values)
 
 
 @cache
@@ -87,13 +95,17 @@ class Packed:
 
     def __call__(self, weight: Tensor, loop: Kernels) -> Tensor:
         weight = weight.detach()
-        if torch.is_grad_enabled():  # a fused optimiser changes weights without raising their version
-            self._kept = None
+        if torch.is_grad_enabled():
             return loop.pack(self._arrange(weight))
         version, kept = (weight.data_ptr(), weight._version), self._kept
         if kept is None or kept[0] != version:
             kept = self._kept = (version, loop.pack(self._arrange(weight)))
         return kept[1]
+
+    def forget_if_learning(self) -> None:
+        """To be called in every forward pass: a fused optimiser changes weights without raising their version."""
+        if torch.is_grad_enabled():
+            self._kept = None
 
     def __deepcopy__(self, memo: object) -> Packed:
         return Packed(self._arrange)

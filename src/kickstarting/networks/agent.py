@@ -104,6 +104,8 @@ class Head(nn.Linear):
     """A linear layer that stays float32: an error of bfloat16's size in a value would be one in every advantage."""
 
     def forward(self, input: Tensor) -> Tensor:
+        if not torch.is_autocast_enabled(input.device.type):
+            return super().forward(input)
         with torch.autocast(input.device.type, enabled=False):
             return super().forward(input.float())
 

@@ -127,16 +127,11 @@ class _Compiled(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, projected: Tensor, weight: Tensor, h: Tensor, c: Tensor, reset: Tensor, save: bool, packed: Tensor, loop: Kernels
+        ctx: Any, projected: Tensor, weight: Tensor, h: Tensor, c: Tensor, reset: Tensor, packed: Tensor, loop: Kernels
     ) -> Any:
-        gates = projected.to(torch.float32, copy=True, memory_format=torch.contiguous_format)
-        state, reset = torch.stack([h, c]), reset.contiguous()
-        outputs = gates.new_empty(*gates.shape[:2], h.shape[-1])
-        cells = torch.empty_like(outputs) if save else None
-        loop.lstm_forward(gates, packed, reset, state, outputs, cells)
-        if save:
-            ctx.save_for_backward(gates, h, outputs, cells, weight, reset)
-            ctx.product_dtype, ctx.loop = projected.dtype, loop
+        gates, reset, state, outputs, cells = _recurred(projected, h, c, reset, packed, loop, save=True)
+        ctx.save_for_backward(gates, h, outputs, cells, weight, reset)
+        ctx.product_dtype, ctx.loop = projected.dtype, loop
         return outputs, *state.unbind()
 
     @staticmethod
@@ -146,7 +141,16 @@ class _Compiled(torch.autograd.Function):
         ctx.loop.lstm_backward(gates, cells, ctx.loop.pack(weight), reset, d_outputs, d_state, d_gates)
         d_gates = d_gates.to(ctx.product_dtype)
         d_weight = _weight_gradient(d_gates, first, outputs, (~reset)[..., None])
-        return d_gates, d_weight.to(weight.dtype), *d_state.unbind(), None, None, None, None
+        return d_gates, d_weight.to(weight.dtype), *d_state.unbind(), None, None, None
+
+
+def _recurred(projected: Tensor, h: Tensor, c: Tensor, reset: Tensor, packed: Tensor, loop: Kernels, save: bool) -> Any:
+    gates = projected.to(torch.float32, copy=True, memory_format=torch.contiguous_format)
+    state, reset = torch.stack([h, c]), reset.contiguous()
+    outputs = gates.new_empty(*gates.shape[:2], h.shape[-1])
+    cells = torch.empty_like(outputs) if save else None
+    loop.lstm_forward(gates, packed, reset, state, outputs, cells)
+    return gates, reset, state, outputs, cells
 
 
 def _weight_gradient(d_gates: Tensor, first: Tensor, outputs: Tensor, keep: Tensor) -> Tensor:
@@ -167,7 +171,10 @@ def lstm_unroll(
     save = torch.is_grad_enabled() and any(x.requires_grad for x in (projected, weight, h, c))
     if loop := compiled_loop(weight, c):
         packed = loop.pack(weight.T) if packed is None else packed
-        return _Compiled.apply(projected, weight, h, c, reset, save, packed, loop)  # type: ignore[no-any-return]
+        if not save:
+            _, _, state, outputs, _ = _recurred(projected.detach(), h, c, reset, packed, loop, save)
+            return outputs, *state.unbind()
+        return _Compiled.apply(projected, weight, h, c, reset, packed, loop)  # type: ignore[no-any-return]
     return _Unroll.apply(projected, weight, h, c, reset, save)  # type: ignore[no-any-return]
 
 
@@ -207,6 +214,7 @@ class LSTM(nn.Module):
         self, x: Float[Tensor, "T B I"], state: tuple[Tensor, ...], reset: Bool[Tensor, "T B"]
     ) -> tuple[Float[Tensor, "T B H"], tuple[Tensor, ...]]:
         h, c = state
+        self._packed.forget_if_learning()
         loop = compiled_loop(self.weight, c)
         packed = self._packed(self.weight, loop) if loop else None
         outputs, h, c = lstm_unroll(self.input(x), self.weight, h, c, reset, packed)
