@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import programs
 import pytest
 import torch
 
 from kickstarting.spaces import make_distribution
 from kickstarting.teachers.origins import ORIGINS, digest, load_teacher
 from kickstarting.teachers.protocol import Kind, Teacher
+from kickstarting.trust import CODE
 from kickstarting.types import Inputs
 
 T, B = 4, 2
 
 
 @pytest.fixture(params=sorted(ORIGINS))
-def ref(request, make_policy) -> str:
-    examples = {"run": lambda: f"run:{make_policy()}", "zoo": lambda: "zoo:grid-8-small"}
+def ref(request, make_policy, tmp_path, monkeypatch) -> str:
+    monkeypatch.setattr("kickstarting.trust._trusted", {CODE})
+    examples = {
+        "run": lambda: f"run:{make_policy()}",
+        "zoo": lambda: "zoo:grid-8-small",
+        "onnx": lambda: f"onnx:{programs.save_onnx(tmp_path / 'policy.onnx', programs.Policy())}",
+        "torch": lambda: f"torch:{programs.save_exported(tmp_path / 'policy.pt2', programs.Policy(), *programs.EXAMPLES)}",
+    }
     return examples[request.param]()
 
 
