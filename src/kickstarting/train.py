@@ -13,8 +13,9 @@ import torch
 
 from kickstarting.actor import Actor, Unrolls
 from kickstarting.config import Config
-from kickstarting.envs import EnvironmentFault, MultiTaskEnv, TaskSpaces, describe
+from kickstarting.envs import MultiTaskEnv, TaskSpaces, describe
 from kickstarting.evaluate import measure_teachers
+from kickstarting.faults import Fault
 from kickstarting.hyperparameters import HyperparameterSchedules, Scheduled
 from kickstarting.learner import Learner
 from kickstarting.machine import resolve_device, use_machine
@@ -64,12 +65,14 @@ def train(
     interrupted and in the uninterrupted run alike, which makes resuming exact for any environment.
 
     Raises ValueError before any work if suite, network, teachers or schedules do not fit; TrainingError if the loss diverges;
-    EnvironmentFault, with a snapshot of the last update, if an environment fails.
+    Fault, with a snapshot of the last update, if an environment or a teacher fails.
     """
     learning, machine = config.learning, config.machine
     suite, spaces, spec, learner = build(config)
     tasks = spaces.task_of_column(learning.envs_per_task, machine.env_groups)
-    teachers = build_teachers(config.teaching.references, [t.name for t in suite.tasks], spaces, tasks, learner.device)
+    teachers = build_teachers(
+        config.teaching.references, [t.name for t in suite.tasks], spaces, tasks, learner.device, config.teaching.teacher_optional
+    )
     scores = ScoreTracker(suite, window=config.run.score_window, warm_up=learning.envs_per_task)
     scheduled = scheduled or Scheduled.of(config)
     if teacher_scores is None and any(alpha.uses_progress for alpha in scheduled.alphas):
@@ -93,17 +96,17 @@ def train(
                 clock = Clock()
                 hyperparameters, lambdas = schedules.at(frames, scores.task_scores())
                 try:
-                    trajectory = actor.unroll()
-                except EnvironmentFault as fault:
+                    trajectory = clock("label", teachers.label, actor.unroll(), lambdas)
+                except Fault as fault:
                     fault.snapshot = take_snapshot(seam, frames, learner, scores, schedules, spec)
                     raise
-                trajectory = clock("label", teachers.label, trajectory, lambdas)
                 losses = clock("learn", learner.learn, trajectory, hyperparameters)
                 actor.load(learner.network.state_dict())
                 scores.add(actor.drain_episodes())
                 frames += frames_per_update
                 metrics = {name: value.item() for name, value in losses.items()} | scores.metrics()
-                metrics |= schedules.metrics(hyperparameters, lambdas) | actor.metrics() | clock.metrics()
+                metrics |= schedules.metrics(hyperparameters, lambdas) | actor.metrics() | teachers.metrics()
+                metrics |= clock.metrics()
                 if frames >= config.total_frames or saving(frames - frames_per_update, frames):
                     state = take_snapshot(seam, frames, learner, scores, schedules, spec)
                 yield Update(frames, metrics, state, trajectory if with_trajectories else None)

@@ -14,6 +14,8 @@ PREFIXES = (
     "zoo",
     "onnx",
     "torch",
+    "http",
+    "https",
 )
 """Of references, each with its module in `origins/`."""
 
