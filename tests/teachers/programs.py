@@ -129,3 +129,8 @@ def save_scripted(path: Path, module: nn.Module) -> Path:
         warnings.simplefilter("ignore", DeprecationWarning)
         torch.jit.save(torch.jit.script(module), path)
     return path
+
+
+def prefer_the_first(observations: Mapping[str, np.ndarray]) -> int:
+    """As a script."""
+    return 0

@@ -27,6 +27,8 @@ def ref(request, make_policy, tmp_path, monkeypatch) -> str:
         "zoo": lambda: "zoo:grid-8-small",
         "onnx": lambda: f"onnx:{programs.save_onnx(tmp_path / 'policy.onnx', programs.Policy())}",
         "http": lambda: request.getfixturevalue("address"),
+        "script": lambda: "script:programs:prefer_the_first?actions=3",
+        "observation": lambda: "observation:expert?actions=3",
         "torch": lambda: f"torch:{programs.save_exported(tmp_path / 'policy.pt2', programs.Policy(), *programs.EXAMPLES)}",
     }
     return examples[request.param]()
