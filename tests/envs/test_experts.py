@@ -31,7 +31,7 @@ def test_who_follows_the_advice_solves_the_task(env_id) -> None:
     with closing(advised(env_id)) as env:
         for seed in range(3):
             observation, _ = env.reset(seed=seed)
-            ended = False
+            ended, reward = False, 0.0
             while not ended:
                 assert env.observation_space.contains(observation)
                 observation, reward, terminated, truncated, _ = env.step(observation[NAME])

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import copy
 import json
+import os
+import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -441,6 +444,20 @@ def test_it_is_pinned_by_what_the_server_says_of_it(teacher) -> None:
         with serving(teacher, port, sha256=sha256):
             digests.append(digest(f"http://127.0.0.1:{port}"))
     assert digests[0] == digests[1] != digests[2]
+
+
+def test_the_command_serves_until_a_signal_comes(make_policy) -> None:
+    command = [sys.executable, "-m", "kickstarting", "serve", make_policy(), "--port", "0", "--token-from", "KICKSTART_TOKEN"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env={**os.environ, wire.TOKEN: "x", "COLUMNS": "300"}
+    ) as process:
+        assert process.stdout
+        url = next(word for word in process.stdout.readline().split() if word.startswith("http")).rstrip(";")
+        assert ask(url)[0] == 401
+        status, said = ask(url, Authorization="Bearer x")
+        assert (status, len(json.loads(said)["properties"]["sha256"])) == (200, 64)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 128 + signal.SIGTERM
 
 
 ARRAYS = st.dictionaries(
