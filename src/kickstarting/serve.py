@@ -21,7 +21,7 @@ from gymnasium import spaces
 from torch import Tensor
 
 from kickstarting.machine import fastest_threads, resolve_device, use_machine
-from kickstarting.spaces import describe_space, make_distribution
+from kickstarting.spaces import Shaped, describe_space, make_distribution
 from kickstarting.teachers import Kind, Label, Teacher, load_teacher
 from kickstarting.teachers.origins import digest
 from kickstarting.teachers.signature import METADATA
@@ -53,10 +53,10 @@ class Served:
         blanks |= {f"state_{i}": x.cpu().numpy() for i, x in enumerate(teacher.initial_state(1))}
         self._ports = {name: (x.dtype, x.shape[1 if name.startswith("state_") else 2 :]) for name, x in blanks.items()}
         answers = self.infer(blanks)
-        said = {
-            "observation_space": {name: describe_space(space) for name, space in teacher.observation_space.items()},
-            "action_space": describe_space(teacher.action_space),
-        }
+        observed = teacher.observation_space.items()
+        said: dict[str, Any] = {"action_space": describe_space(teacher.action_space)}
+        if not any(isinstance(space, Shaped) for _, space in observed):  # those of a program that does not know its kinds
+            said["observation_space"] = {name: describe_space(space) for name, space in observed}
         self.description = {
             "name": MODEL.rpartition("/")[2],
             "versions": ["1"],

@@ -186,6 +186,7 @@ def test_a_served_program_needs_no_metadata_of_its_own(tmp_path) -> None:
     local = load_teacher(str(save_onnx(tmp_path / "policy.onnx", Policy())))
     with serving(local) as server:
         remote = load_teacher(server.url)
+        assert remote.observation_space == local.observation_space
         inputs = unroll()
         assert torch.equal(
             remote.label(inputs, remote.initial_state(3))[0].policy, local.label(inputs, local.initial_state(3))[0].policy
