@@ -8,6 +8,7 @@ import inspect
 import io
 import re
 import sys
+import threading
 import unicodedata
 from pathlib import Path
 
@@ -19,6 +20,7 @@ import torch
 import kickstarting
 from kickstarting import Config, Inputs, cli, train
 from kickstarting.algo.distributions import Categorical
+from kickstarting.evaluate import evaluate_ref
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "examples"
@@ -137,7 +139,7 @@ def options() -> dict[str, set[str]]:
     """The options of every command, from its help."""
     found = {}
     with pytest.MonkeyPatch.context() as patch:
-        for command in ("train", "population", "tune", "evaluate", "compare", "demo", "reproduce", "suites"):
+        for command in ("train", "population", "tune", "evaluate", "compare", "demo", "reproduce", "suites", "serve"):
             patch.setattr(sys, "argv", ["kickstart", command, "--help"])
             written = io.StringIO()
             with contextlib.redirect_stdout(written), pytest.raises(SystemExit):
@@ -184,6 +186,27 @@ def test_the_example_of_a_loop_gains_a_teacher(monkeypatch, capsys) -> None:
     monkeypatch.syspath_prepend(str(EXAMPLES))
     importlib.import_module("cleanrl_style").main(total_frames=1_024, seeds=1)
     assert "128 units with the teacher" in capsys.readouterr().out
+
+
+def test_the_example_of_a_bot_trains(monkeypatch, capsys) -> None:
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    importlib.import_module("babyai_bot").main(total_frames=12 * 32 * 2)
+    assert "which had advice on" in capsys.readouterr().out
+
+
+def test_the_example_of_a_server_teaches(monkeypatch) -> None:
+    """Balancing is what it teaches, so it must be good at it."""
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    example = importlib.import_module("serve_elsewhere")
+    with example.ThreadingHTTPServer(("127.0.0.1", 0), example.Teacher) as server:
+        server.daemon_threads = True
+        example.Teacher.log_message = lambda *said: None
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        (result,) = evaluate_ref(
+            f"http://127.0.0.1:{server.server_address[1]}", "CartPole-v1", episodes=4, seed=0, episode_limit=200
+        )
+        server.shutdown()
+    assert result.mean_return > 150
 
 
 def test_the_corridor_of_bring_your_own_trains(monkeypatch, tmp_path) -> None:

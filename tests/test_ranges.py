@@ -28,7 +28,7 @@ from kickstarting.ranges import NOWHERE, Choice, Range, bare, check, check_label
 from kickstarting.teachers.config import TeachingConfig
 from kickstarting.tuning.recipe import read_recipe
 
-COMMANDS = [cli.train, cli.population, cli.tune, cli.evaluate, cli.compare, cli.demo, cli.reproduce]
+COMMANDS = [cli.train, cli.population, cli.tune, cli.evaluate, cli.compare, cli.demo, cli.reproduce, cli.serve]
 
 
 def leaves(settings: Any) -> Iterator[tuple[str, Any]]:
@@ -187,6 +187,9 @@ def error(monkeypatch) -> Callable[..., str]:
         ("reproduce", "memory", "--jobs", "-1"),
         ("reproduce", "memory", "--seeds", "0"),
         ("reproduce", "memory", "--out", ""),
+        ("serve", "zoo:grid-8-small", "--port", "65536"),
+        ("serve", "zoo:grid-8-small", "--token-from", "NO_SUCH_VARIABLE"),
+        ("serve", "zoo:grid-8-small", "--port", "0", "--host", "0.0.0.0"),
         ("demo", "--frames", "0"),
         ("demo", "--out", ""),
         ("compare", "x", "--out", ""),

@@ -13,12 +13,12 @@ from rich.console import Console
 
 from kickstarting.config import Config, Frames, flat
 from kickstarting.console import keep_streams, literal, say, visible
-from kickstarting.envs import EnvironmentFault
+from kickstarting.faults import Fault
 from kickstarting.help import flowing_help
 from kickstarting.launch.sweep import SweepError
 from kickstarting.learner import TrainingError
 from kickstarting.population.config import PopulationConfig
-from kickstarting.ranges import COUNT, FRAMES, JOBS, NOWHERE, SEED, Place, checked
+from kickstarting.ranges import COUNT, FRAMES, JOBS, NOWHERE, PORT, SEED, Place, checked
 from kickstarting.replicas import ReplicaError
 from kickstarting.runs.layout import PopulationDirectory, ReportDirectory
 from kickstarting.runs.signals import Stopped, listening, resumed_by
@@ -218,6 +218,32 @@ def compare(
     say(console, f"open {ReportDirectory(out).page.resolve()}")
 
 
+def serve(
+    ref: tyro.conf.Positional[str],
+    port: Annotated[int, PORT] = 8000,
+    host: str = "127.0.0.1",
+    token_from: str = "",
+    trust_module: tyro.conf.UseAppendAction[tuple[str, ...]] = (),
+    trust_pickle: bool = False,
+    trust_code: bool = False,
+) -> None:
+    """Serve a teacher to other processes and machines, where `--teacher http://HOST:PORT` names it (docs/serving.md).
+
+    Args:
+        ref: Any reference to a teacher, as --teacher takes it.
+        port: To listen on; 0 takes a free one.
+        host: Address to listen on; another than this machine's own needs a token.
+        token_from: Name of the environment variable with the token that requests must bring.
+        trust_module: A module whose code may run because the teacher's file names it.
+        trust_pickle: Read teachers from pickles, which can run any code of whoever made the file.
+        trust_code: Load teachers that are programs (TorchScript, torch.export), which can run any code of whoever made the file.
+    """
+    from kickstarting.serve import serve_ref
+
+    trust((*trust_module, *(PICKLE,) * trust_pickle, *(CODE,) * trust_code))
+    serve_ref(ref, host=host, port=port, token_from=token_from, said=lambda text: say(console, text))
+
+
 def suites() -> None:
     """List the suites and their tasks."""
     from kickstarting.listing import suite_table
@@ -279,13 +305,13 @@ def _again(*more: str) -> str:
 def main() -> None:
     """Entry point. An error that a user can mend gives one clear line and exit code 1; a signal gives 128 + its number."""
     commands = {"train": train, "population": population, "tune": tune, "evaluate": evaluate, "compare": compare}
-    commands |= {"reproduce": reproduce, "demo": demo, "suites": suites}
+    commands |= {"reproduce": reproduce, "demo": demo, "suites": suites, "serve": serve}
     keep_streams()
     try:
         with listening(), flowing_help():
             commands = {name: checked(command) for name, command in commands.items()}
             tyro.extras.subcommand_cli_from_dict(commands, prog="kickstart", description=__doc__)
-    except (ValueError, OSError, TrainingError, EnvironmentFault, ReplicaError, SweepError) as error:
+    except (ValueError, OSError, TrainingError, Fault, ReplicaError, SweepError) as error:
         sys.exit(f"kickstart: error: {visible(str(error))}")
     except Stopped as stopped:
         print(f"kickstart: {visible(str(stopped))}", file=sys.stderr)

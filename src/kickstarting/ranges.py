@@ -95,6 +95,8 @@ COUNT = Range(1, 10**6)
 THREADS = Range(0, max(1024, os.cpu_count() or 1))
 """0 chooses."""
 SECONDS = Range(0, 10**9)
+PORT = Range(0, 65_535)
+"""0 takes a free one."""
 JOBS = Range(0, 1024)
 """0 is one for each core."""
 

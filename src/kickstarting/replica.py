@@ -47,8 +47,10 @@ class Replica:
         self._config, self._rank = config, rank
         self.suite, self.spaces, self.spec, self.learner = build(config)
         self.tasks = self.spaces.task_of_column(config.envs_each, config.machine.env_groups)
-        names = [task.name for task in self.suite.tasks]
-        self.teachers = build_teachers(config.teaching.references, names, self.spaces, self.tasks, self.learner.device)
+        names, teaching = [task.name for task in self.suite.tasks], config.teaching
+        self.teachers = build_teachers(
+            teaching.references, names, self.spaces, self.tasks, self.learner.device, teaching.teacher_optional
+        )
         self._env: MultiTaskEnv | None = None
         self._actor: Unrolls | None = None
 
@@ -74,7 +76,7 @@ class Replica:
         trajectory = clock("label", self.teachers.label, trajectory, lambdas)
         losses = clock("learn", self.learner.learn, trajectory, hyperparameters)
         actor.load(self.learner.network.state_dict())
-        metrics = actor.metrics() | clock.metrics()
+        metrics = actor.metrics() | self.teachers.metrics() | clock.metrics()
         means = {name: value.item() for name, value in losses.items()}
         return Outcome(means, actor.drain_episodes(), metrics, trajectory if with_trajectory else None)
 

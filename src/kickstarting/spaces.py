@@ -61,6 +61,15 @@ class Scaled(spaces.Box):
         self.as_is = as_is
 
 
+class Shaped(spaces.Box):
+    """What a program from elsewhere says of an observation that it reads: its shape. Which numbers stand there, and of which kind,
+    it leaves to whoever feeds it."""
+
+    @staticmethod
+    def of(shape: tuple[int, ...]) -> Shaped:
+        return Shaped(-np.inf, np.inf, shape, np.float32)
+
+
 KINDS: dict[str, type[Declared]] = {"pixels": Pixels, "grid": Grid, "text": Text, "vector": Vector}
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from kickstarting.config import Config
-from kickstarting.envs import EnvironmentFault
 from kickstarting.evaluate import measure_teachers
+from kickstarting.faults import Fault
 from kickstarting.hyperparameters import HyperparameterSchedules, Scheduled
 from kickstarting.learner import Learner
 from kickstarting.networks.spec import NetworkSpec
@@ -56,7 +56,7 @@ def train(
     interrupted and in the uninterrupted run alike, which makes resuming exact for any environment.
 
     Raises ValueError before any work if suite, network, teachers or schedules do not fit; TrainingError if the loss diverges;
-    EnvironmentFault, with a snapshot of the last update, if an environment fails.
+    Fault, with a snapshot of the last update, if an environment or a teacher fails.
     """
     learning, timeout = config.learning, config.machine.environment_timeout
     with closing(Replicas(config)) as replicas:
@@ -78,7 +78,7 @@ def train(
                 hyperparameters, lambdas = schedules.at(frames, scores.task_scores())
                 try:
                     turn = replicas.update(hyperparameters, lambdas, with_trajectories)
-                except EnvironmentFault as fault:
+                except Fault as fault:
                     fault.snapshot = take_snapshot(seam, frames, learner, scores, schedules, replicas.own.spec)
                     raise
                 scores.add(turn.episodes)

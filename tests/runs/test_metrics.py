@@ -138,13 +138,17 @@ def test_a_line_is_a_mean_or_the_last_as_the_registry_says():
     }
 
 
-def test_every_number_that_a_run_logs_is_registered_and_none_that_no_run_logs(tiny, make_policy, tmp_path):
+def test_every_number_that_a_run_logs_is_registered_and_none_that_no_run_logs(tiny, make_policy, tmp_path, monkeypatch):
+    (tmp_path / "undecided.py").write_text("def act(observations):\n    return None\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
     teachers = (make_policy(),)
     kinds = {
         "scratch": tiny(learner=LearnerConfig(), score_window=1),
         "teachers": tiny(teachers=(f"object={teachers[0]}", f"obstacles={teachers[0]}"), schedule="linear:1:0:90%"),
         "acts": tiny(teachers=teachers, teacher_acts="0.5", learner=LearnerConfig(epochs=2), schedule="progress:1"),
-        "overlap": tiny(teachers=teachers, overlap=True, value_distillation_cost=0.5),
+        "overlap": tiny(
+            teachers=(*teachers, "script:undecided:act?actions=7"), schedule="constant:1", overlap=True, value_distillation_cost=0.5
+        ),
     }
     logged = set()
     for name, config in kinds.items():

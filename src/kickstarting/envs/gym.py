@@ -22,6 +22,7 @@ from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 from kickstarting.algo.parsing import nearest
 from kickstarting.envs.actions import Actions
 from kickstarting.envs.checks import Checked, check_batch, settle
+from kickstarting.envs.experts import Advised, check_expert
 from kickstarting.envs.observations import Observations
 from kickstarting.envs.protocol import EnvironmentFault, TimeStep, first_step, read_ends
 from kickstarting.spaces import Declared, Grid, Text
@@ -247,7 +248,12 @@ def _make_one(env_id: str, options: Mapping[str, Any], column: int, limit: float
     apart = parent not in (0, os.getpid())
     if apart:
         settle(parent)
-    env: gymnasium.Env = gymnasium.make(env_id, **{name: value for name, value in options.items() if name != "wrappers"})
+    ours = ("wrappers", "expert")
+    if "expert" in options:
+        check_expert(options["expert"])
+    env: gymnasium.Env = gymnasium.make(env_id, **{name: value for name, value in options.items() if name not in ours})
+    if "expert" in options:
+        env = Advised(env, options["expert"])
     for wrapper in options.get("wrappers") or ():
         env = wrapper(env)
     return Checked(env, column, limit if apart else 0.0)

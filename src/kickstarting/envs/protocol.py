@@ -7,28 +7,26 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import gymnasium
 import numpy as np
 
+from kickstarting.faults import Fault
 
-class EnvironmentFault(RuntimeError):
+
+class EnvironmentFault(Fault):
     """An environment did what it must not do: it raised, hung, died, or said what nobody can learn from.
 
-    The message names where that was, as far as known, and the remedy. What does not fit on a line is in `__notes__`: the
-    traceback of another process, or the stack of a thread that hangs.
+    The message says where that was, as far as known. The traceback of another process, or the stack of a thread that hangs, is in
+    `__notes__`.
     """
-
-    snapshot: Any = None
-    """What can be saved of the training that it ended."""
 
     def __init__(self, what: str, remedy: str = "", *, column: int | None = None, step: int | None = None) -> None:
         super().__init__(what, remedy)
-        self.what, self.remedy = what, remedy
         self.task = ""
         self.column, self.step = column, step
 
-    def __str__(self) -> str:
+    @property
+    def whose(self) -> str:
         where = [f"task {self.task!r}"] if self.task else []
         where += [f"{name} {value}" for name in ("column", "step") if (value := getattr(self, name)) is not None]
-        what = " ".join(self.what.split())  # an environment's own words may have several lines
-        return f"environment{' of ' * bool(where)}{', '.join(where)}: {what}" + f"; {self.remedy}" * bool(self.remedy)
+        return f"environment{' of ' * bool(where)}{', '.join(where)}"
 
 
 class TimeStep(NamedTuple):

@@ -8,7 +8,7 @@ from typing import Any
 
 from kickstarting.algo.parsing import parse_frames
 from kickstarting.config import Config
-from kickstarting.envs import EnvironmentFault
+from kickstarting.faults import Fault
 from kickstarting.hyperparameters import Scheduled
 from kickstarting.launch.jobs import Line
 from kickstarting.population.config import PopulationConfig
@@ -55,7 +55,7 @@ class Slice:
                         yield {"snapshot": update.snapshot}
                     if update.snapshot and stop.number is not None:
                         raise Stopped(stop.number, f"{self.name} saved at {update.frames} frames")
-            except EnvironmentFault as fault:
+            except Fault as fault:
                 if fault.snapshot and fault.snapshot.record["frames"] > start:
                     yield {"snapshot": fault.snapshot}
                 raise

@@ -68,6 +68,7 @@ METRICS = (
     Metric("policy_cost", "last", "weight of policy gradient and entropy"),
     Metric("baseline_cost", "last", "weight of the critic's loss"),
     Metric("lambda/*", "last", "weight of a teacher"),
+    Metric("teacher_known/*", "mean", "share of the transitions on which a teacher that may have no opinion had one", "0 to 1"),
     Metric("teacher_acts", "mean", "share of the steps in which a teacher chose the action", "0 to 1"),
     Metric("lag", "last", "age of the policy that acted", "updates"),
     Metric("seconds/act", "mean", "the student's network on every step", "seconds"),

@@ -22,9 +22,10 @@ from kickstarting.algo.losses import mask_logits
 from kickstarting.config import Config
 from kickstarting.console import say
 from kickstarting.display import Display
-from kickstarting.envs import EnvironmentFault, describe
+from kickstarting.envs import describe
 from kickstarting.evaluate import EPISODE_LIMIT
 from kickstarting.evaluate import measure_teachers as evaluate_teachers
+from kickstarting.faults import Fault
 from kickstarting.pace import spread
 from kickstarting.replica import build
 from kickstarting.runs.checkpoint import (
@@ -187,7 +188,7 @@ def _consume(
                         return
         write_json(directory.end, {"frames": frames, "seconds": spent + time.perf_counter() - started})
         note(directory.history, "finished", frames=frames)
-    except EnvironmentFault as fault:
+    except Fault as fault:
         if fault.snapshot and fault.snapshot.record["frames"] > saved:
             save_checkpoint(directory.checkpoints, fault.snapshot, run=run)
             saved = fault.snapshot.record["frames"]

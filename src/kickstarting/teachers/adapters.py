@@ -22,7 +22,7 @@ from torch.nn import functional as F
 
 from kickstarting.algo.distributions import IMPOSSIBLE
 from kickstarting.algo.parsing import nearest
-from kickstarting.spaces import Scaled, describe_space
+from kickstarting.spaces import Scaled, Shaped, describe_space
 from kickstarting.teachers.protocol import Kind, Label, Teacher
 from kickstarting.types import Inputs, State
 
@@ -100,6 +100,8 @@ def check_spaces(teacher: Teacher, observation_space: spaces.Dict, action_space:
     for name, space in teacher.observation_space.items():
         theirs = describe_space(space)
         ours = describe_space(observation_space[name]) if name in observation_space.spaces else "no such observation"
+        if isinstance(space, Shaped) and name in observation_space.spaces and space.shape == observation_space[name].shape:
+            continue
         if theirs != ours:
             raise ValueError(
                 f"teacher {teacher.ref} reads {name!r} as {theirs}, the student's environments have {ours}; "

@@ -10,8 +10,9 @@ import torch
 
 from kickstarting.envs import TaskSpaces
 from kickstarting.teachers.adapters import adapt
-from kickstarting.teachers.batching import Assignment
+from kickstarting.teachers.batching import Assignment, Batchable
 from kickstarting.teachers.label import Teachers
+from kickstarting.teachers.optional import OptionalTeacher
 from kickstarting.teachers.origins import absolute, digest, load_teacher
 from kickstarting.teachers.protocol import Teacher
 from kickstarting.teachers.references import Reference, names_of, parse_reference
@@ -23,10 +24,11 @@ def build_teachers(
     spaces: TaskSpaces,
     task_of_column: np.ndarray,
     device: str = "cpu",
+    optional: bool = False,
 ) -> Teachers:
     """Teachers by their references, on the device, matched to the columns of the student's environments.
 
-    spaces: of the student's tasks. task_of_column: int [B].
+    spaces: of the student's tasks. task_of_column: int [B]. optional: the run goes on without those that fail while it trains.
 
     Raises ValueError if a pattern matches no task, a teacher is another one than the run began with, or it reads or acts in
     other spaces than the student has.
@@ -38,9 +40,10 @@ def build_teachers(
         tasks, key = reference.tasks(task_names), (reference.ref, reference.adapters)
         if key not in loaded:
             check_pin(reference)
-            loaded[key] = adapt(
-                load_teacher(reference.where, device), reference.adapters, spaces.observation_space, spaces.action_space
-            )
+            teacher = load_teacher(reference.where, device)
+            teacher = adapt(teacher, reference.adapters, spaces.observation_space, spaces.action_space)
+            may_fail = not isinstance(teacher, Batchable)  # the package's own networks do not
+            loaded[key] = OptionalTeacher(teacher) if optional and may_fail else teacher
         columns = torch.from_numpy(np.flatnonzero(np.isin(task_of_column, tasks)))
         assignments.append(Assignment(loaded[key], columns, name))
     return Teachers(assignments, len(task_of_column), spaces.distribution, spaces.action_space)

@@ -37,7 +37,8 @@ class TeachingConfig:
     """Who teaches, and how much the student listens."""
 
     teachers: Annotated[tyro.conf.UseAppendAction[tuple[TeacherEntry, ...]], tyro.conf.arg(name="teacher")] = ()
-    """[PATTERN=]REF of each teacher: a run directory or zoo:NAME, which teaches the tasks that the glob pattern matches."""
+    """[PATTERN=]REF of each teacher: a run directory, zoo:NAME, or what another origin reads, which teaches the tasks that the glob
+    pattern matches."""
     teacher_adapters: tuple[str, ...] = ()
     """What stands between the environments and each teacher, as NAME or NAME+NAME: identity, or mask for a teacher with fewer or
     more discrete actions. Identity for each unless given."""
@@ -50,6 +51,10 @@ class TeachingConfig:
     teacher_acts: Annotated[str, Rate(1.0, "it is a probability, at most 1")] = "0"
     """Probability that a teacher acts in an episode of its task instead of the student, a number or a schedule. V-trace corrects
     for it. The student always keeps one environment of every task, and its score counts its own episodes only."""
+
+    teacher_optional: bool = False
+    """Go on without a teacher that fails while the run trains, as one behind http: that is gone: its labels have no weight until it
+    is back. Otherwise the run saves and stops."""
 
     def check(self, total_frames: int, envs_per_task: int) -> None:
         """Raise ValueError, with the remedy, for what cannot work."""

@@ -57,6 +57,7 @@ class Teachers:
             taken[assignment.columns] += 1
         self._num_labels = int(taken.max()) if num_envs else 0
         self._batches = make_batches(self.assignments)
+        self._known: dict[str, Tensor] = {}
 
     def forget(self) -> None:
         for assignment in self.assignments:
@@ -70,7 +71,7 @@ class Teachers:
         """
         (T, B), device = trajectory.rewards.shape, trajectory.rewards.device
         weights = torch.zeros(self._num_labels, B)
-        active = []
+        active, self._known = [], {}
         for assignment, own in zip(self.assignments, lambdas, strict=True):
             weights[assignment.slots, assignment.columns] = torch.from_numpy(own[assignment.columns.numpy()]).float()
             if np.any(own[assignment.columns.numpy()]):
@@ -91,11 +92,17 @@ class Teachers:
                 if label.known is not None:
                     weights = _silenced(weights, slots, columns, label.known)
                     value_weights = _silenced(value_weights, slots, columns, label.known)
+                    shares = label.known.float().mean(0).split([len(a.columns) for a in some])
+                    self._known |= {a.name: share.mean() for a, share in zip(some, shares, strict=True)}
                 if label.values is None:
                     value_weights = _silenced(value_weights, slots, columns, torch.zeros(T, len(columns), dtype=torch.bool))
                 else:
                     values[slots, :, columns] = label.values.T
         return replace(trajectory, labels=Labels(policy, weights, values, value_weights))
+
+    def metrics(self) -> dict[str, float | None]:
+        """On which share of the last unroll each teacher had an opinion that may have none."""
+        return {f"teacher_known/{name}": share.item() for name, share in self._known.items()}
 
 
 def _silenced(weights: Tensor, slots: Tensor, columns: Tensor, known: Tensor) -> Tensor:

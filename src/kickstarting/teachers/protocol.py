@@ -6,8 +6,10 @@ from enum import StrEnum
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import gymnasium
+import torch
 from torch import Tensor
 
+from kickstarting.faults import Fault
 from kickstarting.types import Inputs, State
 
 
@@ -32,6 +34,11 @@ class Label(NamedTuple):
     known: Tensor | None = None
     """[T, B] bool: where it has an opinion; None if everywhere. What it says elsewhere is not read."""
 
+    def to(self, device: torch.device) -> Label:
+        """On another device."""
+        values, known = (x if x is None else x.to(device) for x in (self.values, self.known))
+        return Label(self.policy.to(device), self.kind, values, known)
+
 
 @runtime_checkable
 class Teacher(Protocol):
@@ -51,3 +58,15 @@ class Teacher(Protocol):
     def label(self, inputs: Inputs, state: State) -> tuple[Label, State]:
         """Of [T, B] inputs, and the state behind them. It resets its state before every input that has `is_first`."""
         ...
+
+
+class TeacherFault(Fault):
+    """A teacher did what it must not do while it taught: it raised, did not answer, or said what nobody can learn from."""
+
+    def __init__(self, what: str, remedy: str = "", *, ref: str = "") -> None:
+        super().__init__(what, remedy)
+        self.ref = ref
+
+    @property
+    def whose(self) -> str:
+        return f"teacher{' ' * bool(self.ref)}{self.ref}"

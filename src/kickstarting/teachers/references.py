@@ -9,7 +9,16 @@ from dataclasses import asdict, dataclass
 from typing import Any
 from urllib.parse import unquote
 
-PREFIXES = ("run", "zoo")
+PREFIXES = (
+    "run",
+    "zoo",
+    "onnx",
+    "torch",
+    "http",
+    "https",
+    "script",
+    "observation",
+)
 """Of references, each with its module in `origins/`."""
 
 
@@ -85,6 +94,16 @@ def split_options(ref: str) -> tuple[str, dict[str, str]]:
 
 def _is_there(ref: str) -> bool:
     return ref.partition(":")[0] in PREFIXES or os.path.exists(split_options(ref)[0])
+
+
+MODULES = ("script",)
+"""Prefixes of references that name a module, whose code is imported."""
+
+
+def named_module(entry: str | Reference | dict[str, Any]) -> str:
+    """The package.module:NAME that a reference names; empty if it names none."""
+    prefix, _, rest = parse_reference(entry).ref.partition(":")
+    return rest.partition("?")[0] if prefix in MODULES else ""
 
 
 def names_of(references: Iterable[Reference]) -> list[str]:

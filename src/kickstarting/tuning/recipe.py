@@ -30,6 +30,7 @@ SPELLED = {
 """Fields whose option has another name."""
 OF_THE_RUN = (
     *("suite", "network", "network_options", "total_frames", "seed", "name", "teachers", "teacher_adapters", "teacher_shares"),
+    "teacher_optional",
     *(
         "checkpoint_every",
         "checkpoint_at",
