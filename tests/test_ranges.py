@@ -189,7 +189,7 @@ def error(monkeypatch) -> Callable[..., str]:
         ("reproduce", "memory", "--out", ""),
         ("serve", "zoo:grid-8-small", "--port", "65536"),
         ("serve", "zoo:grid-8-small", "--token-from", "NO_SUCH_VARIABLE"),
-        ("serve", "zoo:grid-8-small", "--port", "0", "--host", "0.0.0.0"),
+        ("serve", "zoo:grid-8-small", "--host", "0.0.0.0", "--port", "0"),
         ("demo", "--frames", "0"),
         ("demo", "--out", ""),
         ("compare", "x", "--out", ""),
