@@ -196,7 +196,10 @@ class Config:
         suite, schedule = suite_file(self.suite), self.teaching.schedule
         files = {"suite": suite} | ({"schedule": Path(schedule)} if schedule.endswith(".json") else {})
         inputs = tuple(Input(name, str(path.resolve()), file_digest(path)) for name, path in files.items() if path)
-        settings: dict[str, Any] = {"teachers": pinned(self.teaching.references), "inputs": self.inputs or inputs}
+        teachers = pinned(self.teaching.references)
+        settings: dict[str, Any] = {"teachers": teachers, "inputs": self.inputs or inputs}
+        if self.teaching.teacher_adapters:
+            settings["teacher_adapters"] = tuple("+".join(teacher.adapters) for teacher in teachers)
         if suite and ".toml" in self.suite:
             settings["suite"] = self.suite.replace(str(suite), str(suite.resolve()), 1)
         if "schedule" in files:

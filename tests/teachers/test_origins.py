@@ -15,7 +15,11 @@ T, B = 4, 2
 
 @pytest.fixture(params=sorted(ORIGINS))
 def ref(request, make_policy) -> str:
-    examples = {"run": lambda: f"run:{make_policy()}", "zoo": lambda: "zoo:grid-8-small"}
+    examples = {
+        "run": lambda: f"run:{make_policy()}",
+        "zoo": lambda: "zoo:grid-8-small",
+        "ensemble": lambda: f"ensemble:{make_policy()},{make_policy(seed=9)}",
+    }
     return examples[request.param]()
 
 

@@ -39,8 +39,9 @@ class TeachingConfig:
     teachers: Annotated[tyro.conf.UseAppendAction[tuple[TeacherEntry, ...]], tyro.conf.arg(name="teacher")] = ()
     """[PATTERN=]REF of each teacher: a run directory or zoo:NAME, which teaches the tasks that the glob pattern matches."""
     teacher_adapters: tuple[str, ...] = ()
-    """What stands between the environments and each teacher, as NAME or NAME+NAME: identity, or mask for a teacher with fewer or
-    more discrete actions. Identity for each unless given."""
+    """What stands between the environments and each teacher, as NAME or NAME(VALUE,OPTION=VALUE)+NAME, the student's side first:
+    crop, resize, grey, transpose, stack, scale, normalise, one_hot, flatten, select, rename; mask, actions, bins. identity for each
+    unless given."""
     teacher_shares: Annotated[tuple[float, ...], Range(0, 1e6)] = ()
     """rho of each teacher, in lambda_i = alpha * rho_i; 1 each unless given."""
     schedule: str = "evidence:1"

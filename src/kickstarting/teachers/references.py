@@ -9,7 +9,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 from urllib.parse import unquote
 
-PREFIXES = ("run", "zoo")
+PREFIXES = (
+    "run",
+    "zoo",
+    "ensemble",
+)
 """Of references, each with its module in `origins/`."""
 
 
