@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -10,6 +12,7 @@ from kickstarting.teachers.origins import ORIGINS, digest, load_teacher
 from kickstarting.teachers.protocol import Kind, Teacher
 from kickstarting.types import Inputs
 
+FOREIGN = Path(__file__).parent / "foreign"
 T, B = 4, 2
 
 
@@ -18,6 +21,7 @@ def ref(request, make_policy) -> str:
     examples = {
         "run": lambda: f"run:{make_policy()}",
         "zoo": lambda: "zoo:grid-8-small",
+        "sb3": lambda: f"sb3:{FOREIGN / 'recurrent-ppo-plain-critic.zip'}",
         "ensemble": lambda: f"ensemble:{make_policy()},{make_policy(seed=9)}",
     }
     return examples[request.param]()

@@ -52,8 +52,8 @@ class Held:
 
     def __setstate__(self, state: Any) -> None:
         for part in state if isinstance(state, tuple) else (state,):  # those with __slots__ come as a pair
-            if part:
-                self.__dict__.update(dict(part))
+            if isinstance(part, Mapping):  # what random generators have else is not of interest
+                self.__dict__.update(part)
 
 
 class Refused(ValueError):

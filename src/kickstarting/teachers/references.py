@@ -13,6 +13,7 @@ PREFIXES = (
     "run",
     "zoo",
     "ensemble",
+    "sb3",
 )
 """Of references, each with its module in `origins/`."""
 
