@@ -13,6 +13,7 @@ outputs of them.
 from __future__ import annotations
 
 import argparse
+import copy
 import io
 import sys
 import zipfile
@@ -203,7 +204,8 @@ def make(name: str, case: dict[str, Any]) -> None:
 
     vector, normalised = environments(case.get("envs", 1))
     policy = case.get("policy", "MlpPolicy")
-    model = case["algorithm"](policy, vector, seed=1, device="cpu", **case["options"])
+    options = copy.deepcopy(case["options"])  # the peer writes into it
+    model = case["algorithm"](policy, vector, seed=1, device="cpu", **options)
     if case["steps"]:
         model.learn(case["steps"])
     if policy == "CnnPolicy":  # sixteenths deflate well

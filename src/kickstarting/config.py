@@ -21,6 +21,7 @@ from kickstarting.runs.files import file_digest
 from kickstarting.suites.suite import env_in, suite_file
 from kickstarting.teachers.build import pinned
 from kickstarting.teachers.config import TeachingConfig
+from kickstarting.teachers.origins import named_modules
 from kickstarting.trust import CODE, PICKLE, module_in
 
 if TYPE_CHECKING:
@@ -182,7 +183,8 @@ class Config:
     @property
     def named_modules(self) -> list[str]:
         """What this configuration names to be imported, as package.module:Name."""
-        return [name for name in (self.network, env_in(self.suite)) if module_in(name)]
+        of_teachers = [name for teacher in self.teaching.references for name in named_modules(teacher.ref)]
+        return [name for name in (self.network, env_in(self.suite), *of_teachers) if module_in(name)]
 
     @property
     def trusted_modules(self) -> tuple[str, ...]:

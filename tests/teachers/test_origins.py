@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 
 import pytest
@@ -17,10 +18,17 @@ T, B = 4, 2
 
 
 @pytest.fixture(params=sorted(ORIGINS))
-def ref(request, make_policy) -> str:
+def ref(request, make_policy, monkeypatch, tmp_path) -> str:
+    def own_agent() -> str:
+        monkeypatch.syspath_prepend(str(Path(__file__).parent))
+        agents = importlib.import_module("own_agents")
+        torch.save(agents.Recurrent().state_dict(), tmp_path / "agent.pt")
+        return f"module:own_agents:Recurrent?weights={tmp_path / 'agent.pt'}"
+
     examples = {
         "run": lambda: f"run:{make_policy()}",
         "zoo": lambda: "zoo:grid-8-small",
+        "module": own_agent,
         "sb3": lambda: f"sb3:{FOREIGN / 'recurrent-ppo-plain-critic.zip'}",
         "ensemble": lambda: f"ensemble:{make_policy()},{make_policy(seed=9)}",
     }

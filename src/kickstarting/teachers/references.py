@@ -14,6 +14,7 @@ PREFIXES = (
     "zoo",
     "ensemble",
     "sb3",
+    "module",
 )
 """Of references, each with its module in `origins/`."""
 

@@ -5,7 +5,8 @@ Teacher`; `digest(name, options) -> str`, the SHA-256 of what decides what the t
 a reference that is a bare path. It imports what is not of the core where it needs it.
 
 An origin whose names are paths has `BY_PATH`, one with options that are paths names them in `PATHS`; one whose names are made of
-references has `OPTIONS` None, and says by `absolute(name)` what they are wherever a process stands.
+references has `OPTIONS` None, and says by `absolute(name)` what they are wherever a process stands. One that imports what its names
+say has `modules(name, options)`, which gives that as package.module:Name.
 """
 
 from __future__ import annotations
@@ -32,6 +33,12 @@ def digest(ref: str) -> str:
     """The SHA-256 of the policy behind a reference. Raises as `load_teacher`."""
     origin, name, options = find_origin(ref)
     return origin.digest(name, options)
+
+
+def named_modules(ref: str) -> list[str]:
+    """What is imported, and its code run, because a reference names it, as package.module:Name."""
+    origin, name, options = find_origin(ref)
+    return origin.modules(name, options) if hasattr(origin, "modules") else []
 
 
 def absolute(ref: str) -> str:

@@ -28,6 +28,10 @@ def absolute(name: str) -> str:
     return ",".join(origins.absolute(member).replace(",", "%2C") for member in members(name, f"ensemble:{name}"))
 
 
+def modules(name: str, options: Mapping[str, str]) -> list[str]:
+    return [module for member in members(name, f"ensemble:{name}") for module in origins.named_modules(member)]
+
+
 def recognises(path: Path) -> bool:
     return False
 

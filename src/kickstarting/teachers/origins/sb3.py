@@ -19,8 +19,8 @@ from kickstarting.envs.actions import Actions
 from kickstarting.machine import mixed_precision
 from kickstarting.ranges import Range
 from kickstarting.runs.files import read_bytes
+from kickstarting.teachers.origins.foreign import reads
 from kickstarting.teachers.origins.sb3_archive import Archive, is_archive, read_archive
-from kickstarting.teachers.origins.sb3_features import reads
 from kickstarting.teachers.origins.sb3_normalise import REMEDY, behind_statistics, find_statistics, value_scale
 from kickstarting.teachers.origins.sb3_options import policy_options
 from kickstarting.teachers.origins.sb3_policies import Actor, ActorCritic, QNetwork

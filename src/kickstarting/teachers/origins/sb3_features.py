@@ -2,43 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import gymnasium
-import numpy as np
 import torch
 from gymnasium import spaces
 from torch import Tensor, nn
 
-from kickstarting.envs.observations import Observations
-
-OBSERVATION = "observation"
-"""The name of what is no dict."""
-
-
-def reads(space: gymnasium.Space) -> spaces.Dict:
-    """An archive's observation space as environments here give it, of no declared kind: images and cells [H, W, C], bytes as bytes;
-    choices one-hot, all else float32."""
-    ours = Observations(space, 1).space
-    return spaces.Dict({name: _undeclared(ours[name], part) for name, part in parts_of(space).items()})
-
-
-def _undeclared(ours: gymnasium.Space, theirs: gymnasium.Space) -> gymnasium.Space:
-    if not isinstance(ours, spaces.Box):
-        return ours
-    shape = ours.shape
-    if _is_image(theirs) and theirs.shape and np.argmin(theirs.shape) == 0:  # as the peer stores all
-        shape = (*theirs.shape[1:], theirs.shape[0])
-    if len(shape) == 3 and theirs.dtype == np.uint8:
-        return spaces.Box(0, 255, shape, np.uint8)
-    return spaces.Box(-np.inf, np.inf, shape, np.float32)
-
-
-def _is_image(space: gymnasium.Space) -> bool:
-    """As the peer decides it."""
-    is_bytes = isinstance(space, spaces.Box) and len(space.shape) == 3 and space.dtype == np.uint8
-    return is_bytes and bool((space.low == 0).all() and (space.high == 255).all())  # type: ignore[attr-defined]
+from kickstarting.teachers.origins.foreign import OBSERVATION, AsTheirs, is_image, parts_of
 
 
 class Preprocessed(nn.Module):
@@ -46,13 +18,17 @@ class Preprocessed(nn.Module):
 
     def __init__(self, space: gymnasium.Space, normalise_images: bool) -> None:
         super().__init__()
-        given, ours = reads(space), Observations(space, 1)
-        self._told = {
-            name: _telling(part, given[name], normalise_images, _range(part, ours, name)) for name, part in parts_of(space).items()
-        }
+        self._as_theirs, parts = AsTheirs(space), parts_of(space)
+        self._images = {name for name, part in parts.items() if is_image(part) and normalise_images}
+        self._choices = {name: int(part.n) for name, part in parts.items() if isinstance(part, spaces.Discrete)}
 
     def forward(self, observations: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        return {name: tell(observations[name]) for name, tell in self._told.items()}
+        seen = self._as_theirs(observations)
+        for name in self._images:
+            seen[name] = seen[name] / 255
+        for name, n in self._choices.items():
+            seen[name] = (seen[name][..., None] == torch.arange(n, device=seen[name].device)).float()
+        return seen
 
 
 class Features(nn.Module):
@@ -117,35 +93,3 @@ def _nature_cnn(weights: Mapping[str, Tensor], prefix: str) -> nn.Module:
 
 def _module(name: str) -> str:
     return name.encode().hex()
-
-
-def parts_of(space: gymnasium.Space) -> dict[str, gymnasium.Space]:
-    """By name, in the order of the peer."""
-    return dict(space.spaces) if isinstance(space, spaces.Dict) else {OBSERVATION: space}
-
-
-def _telling(
-    theirs: gymnasium.Space, ours: gymnasium.Space, normalise_images: bool, scale: tuple[float, float]
-) -> Callable[[Tensor], Tensor]:
-    if isinstance(theirs, spaces.Discrete):
-        n = int(theirs.n)
-        return lambda x: (x[..., None] == torch.arange(n, device=x.device)).float()
-    turned = isinstance(theirs, spaces.Box) and len(theirs.shape) == 3 and ours.shape != theirs.shape
-    if _is_image(theirs) and normalise_images:
-        return lambda x: (x.movedim(-1, 1) if turned else x).float() / 255
-    factor, offset = scale
-    if scale == (1.0, 0.0):
-        return lambda x: (x.movedim(-1, 1) if turned else x).float()
-    return lambda x: (x.movedim(-1, 1) if turned else x).float() * factor + offset
-
-
-def _range(space: gymnasium.Space, ours: Observations, name: str) -> tuple[float, float]:
-    """Factor and offset that undo what `Observations` makes of images that are no bytes: shares of their range."""
-    if not isinstance(space, spaces.Box) or len(space.shape) != 3 or space.dtype == np.uint8:
-        return 1.0, 0.0
-    low, high = float(space.low.min()), float(space.high.max())
-    if not np.isfinite([low, high]).all() or low == high:
-        return 1.0, 0.0
-    first = np.full((1, *space.shape), low, space.dtype), np.full((1, *space.shape), high, space.dtype)
-    a, b = (float(ours({name: x} if name != OBSERVATION else x, np.ones(1, bool))[name].flat[0]) for x in first)
-    return (high - low) / (b - a), low - a * (high - low) / (b - a)

@@ -10,13 +10,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import gymnasium
-import numpy as np
 import torch
 from gymnasium import spaces
 from torch import Tensor, nn
 
-from kickstarting.algo.moments import clipped_gaussian, parameters, squashed_gaussian
-from kickstarting.envs.actions import Actions
+from kickstarting.algo.moments import parameters, squashed_gaussian
+from kickstarting.teachers.origins.foreign import Units
 from kickstarting.teachers.origins.sb3_features import linear
 
 EPSILON = 1e-6
@@ -44,10 +43,6 @@ class Continuous(nn.Module):
     """Normals, clipped or squashed into the bounds."""
 
     log_std: Tensor
-    low: Tensor
-    high: Tensor
-    half_range: Tensor
-    middle: Tensor
 
     def __init__(
         self, weights: Mapping[str, Tensor], mean: str, log_std: str, options: Mapping[str, Any], action_space: spaces.Box
@@ -59,20 +54,13 @@ class Continuous(nn.Module):
         self.log_std_layer = linear(weights, log_std) if f"{log_std}.weight" in weights else None
         self.register_buffer("log_std", weights.get(log_std))
         self.squashed, self.use_expln = options["squash_output"], options["use_expln"]
-        ours = Actions(action_space).space
-        low, high = ours.low, ours.high  # type: ignore[attr-defined]
-        scaled = (low == -1) & (high == 1)
-        with np.errstate(invalid="ignore"):
-            half = np.where(scaled, (action_space.high - action_space.low).reshape(-1) / 2, 1.0)
-            middle = np.where(scaled, (action_space.high + action_space.low).reshape(-1) / 2, 0.0)
-        for name, x in (("low", low), ("high", high), ("half_range", half), ("middle", middle)):
-            self.register_buffer(name, torch.from_numpy(x.astype(np.float64)))
+        self._units = Units(action_space)
 
     def forward(self, x: Tensor) -> Tensor:
         mean, std = self.limit(self.mean(x)).double(), self.std(x).double()
         if self.squashed:
             return parameters(*squashed_gaussian(mean, std))
-        return parameters(*clipped_gaussian((mean - self.middle) / self.half_range, std / self.half_range, self.low, self.high))
+        return self._units.normal(mean, std)
 
     def std(self, x: Tensor) -> Tensor:
         """In the units of the peer: of the state, of the state's features by `log_std` [F, A], or one for all states."""

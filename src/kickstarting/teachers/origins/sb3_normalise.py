@@ -14,7 +14,7 @@ from kickstarting.teachers.adapters.normaliser import Normaliser, read_normalise
 from kickstarting.teachers.adapters.numbers import normalise
 from kickstarting.teachers.adapters.stack import stack
 from kickstarting.teachers.adapters.transform import Adapter, behind
-from kickstarting.teachers.origins.sb3_features import OBSERVATION
+from kickstarting.teachers.origins.foreign import OBSERVATION
 from kickstarting.teachers.pickles import read_pickle
 from kickstarting.teachers.protocol import Teacher
 
