@@ -26,6 +26,7 @@ from kickstarting.trust import PICKLE
 from kickstarting.types import Inputs
 
 FOREIGN = Path(__file__).parent / "foreign"
+CARTPOLE = FOREIGN / "ppo-cartpole.zip"
 NAMES = sorted(path.stem for path in FOREIGN.glob("*.zip"))
 CLOSE: dict[str, Any] = {"atol": 1e-5, "rtol": 1e-5}
 
@@ -89,10 +90,10 @@ class Bomb:
         return os.system, ("touch /tmp/never",)
 
 
-def changed(tmp_path: Path, name: str = "ppo-cartpole", **members: bytes | None) -> Path:
+def changed(tmp_path: Path, **members: bytes | None) -> Path:
     """An archive with some members changed or, if None, left out; with others of any name."""
     path = tmp_path / "changed.zip"
-    with zipfile.ZipFile(FOREIGN / f"{name}.zip") as before, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as after:
+    with zipfile.ZipFile(CARTPOLE) as before, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as after:
         for member in before.namelist():
             if member not in members:
                 after.writestr(member, before.read(member))
@@ -102,9 +103,9 @@ def changed(tmp_path: Path, name: str = "ppo-cartpole", **members: bytes | None)
     return path
 
 
-def with_entry(name: str, entry: str, thing: Any) -> bytes:
+def with_entry(entry: str, thing: Any) -> bytes:
     """The data of an archive with another pickle in an entry."""
-    with zipfile.ZipFile(FOREIGN / f"{name}.zip") as file:
+    with zipfile.ZipFile(CARTPOLE) as file:
         data = json.loads(file.read("data"))
     pickled = thing if isinstance(thing, bytes) else pickle.dumps(thing)
     data[entry] = {":type:": "x", ":serialized:": base64.b64encode(pickled).decode()}
@@ -117,9 +118,9 @@ def refused(path: Path | str, message: str) -> None:
 
 
 def test_a_folder_is_read_like_its_archive(tmp_path: Path) -> None:
-    with zipfile.ZipFile(FOREIGN / "ppo-cartpole.zip") as file:
+    with zipfile.ZipFile(CARTPOLE) as file:
         file.extractall(tmp_path / "ppo-CartPole-v1")
-    refs = [f"{FOREIGN / 'ppo-cartpole.zip'}", f"{tmp_path / 'ppo-CartPole-v1'}"]
+    refs = [f"{CARTPOLE}", f"{tmp_path / 'ppo-CartPole-v1'}"]
     a, b = (load_teacher(ref) for ref in refs)
     inputs = Inputs({"observation": torch.randn(2, 3, 4)}, torch.zeros(2, 3), torch.zeros(2, 3), torch.zeros(2, 3).bool())
     assert a.label(inputs, ())[0].policy.equal(b.label(inputs, ())[0].policy)
@@ -183,17 +184,17 @@ def test_statistics_are_found_where_trainers_put_them(tmp_path: Path) -> None:
 
 def test_statistics_of_others_are_refused(tmp_path: Path) -> None:
     other = FOREIGN / "ppo-pendulum-normalised.pkl"
-    refused(f"{FOREIGN / 'ppo-cartpole.zip'}?normalise={other}", r"statistics of shape \(3,\); teacher .* of shape \(4,\)")
+    refused(f"{CARTPOLE}?normalise={other}", r"statistics of shape \(3,\); teacher .* of shape \(4,\)")
     (tmp_path / "bomb.pkl").write_bytes(pickle.dumps(Bomb()))
-    refused(f"{FOREIGN / 'ppo-cartpole.zip'}?normalise={tmp_path / 'bomb.pkl'}", "names (posix|nt).system, whose code would run")
+    refused(f"{CARTPOLE}?normalise={tmp_path / 'bomb.pkl'}", "names (posix|nt).system, whose code would run")
     (tmp_path / "list.pkl").write_bytes(pickle.dumps([1]))
-    refused(f"{FOREIGN / 'ppo-cartpole.zip'}?normalise={tmp_path / 'list.pkl'}", "holds list, no VecNormalize")
+    refused(f"{CARTPOLE}?normalise={tmp_path / 'list.pkl'}", "holds list, no VecNormalize")
 
 
 def test_no_code_of_an_archive_runs(tmp_path: Path) -> None:
     """Neither of a space, nor of options, nor of weights."""
     for entry in ("observation_space", "action_space"):
-        refused(changed(tmp_path, data=with_entry("ppo-cartpole", entry, Bomb())), "names (posix|nt).system, whose code would run")
+        refused(changed(tmp_path, data=with_entry(entry, Bomb())), "names (posix|nt).system, whose code would run")
     weights = io.BytesIO()
     torch.save({"x": Bomb()}, weights)
     refused(changed(tmp_path, **{"policy.pth": weights.getvalue()}), "policy.pth cannot be read")
@@ -203,25 +204,25 @@ def test_no_code_of_an_archive_runs(tmp_path: Path) -> None:
 def test_a_part_of_somebodys_own_needs_trust(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kickstarting.trust._trusted", set())
     own = b"cno_such_package\nExtractor\n."
-    data = with_entry("ppo-cartpole", "policy_kwargs", own)
+    data = with_entry("policy_kwargs", own)
     refused(changed(tmp_path, data=data), "part of somebody's own, no_such_package.Extractor, as a pickle; .* give --trust-pickle")
     monkeypatch.setattr("kickstarting.trust._trusted", {PICKLE})
     refused(changed(tmp_path, data=data), r"needs the module no_such_package; .*pip install 'kickstarting\[sb3\]'")
-    data = with_entry("ppo-cartpole", "policy_class", own)
+    data = with_entry("policy_class", own)
     refused(changed(tmp_path, data=data), "policy of a class of its own, no_such_package.Extractor; write module:")
 
 
 def test_an_extractor_of_somebodys_own_reads_what_the_peers_would(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kickstarting.trust._trusted", {PICKLE})
     kwargs = {"features_extractor_class": Doubling, "features_extractor_kwargs": {"factor": 2.0}}
-    path = changed(tmp_path, data=with_entry("ppo-cartpole", "policy_kwargs", kwargs))
+    path = changed(tmp_path, data=with_entry("policy_kwargs", kwargs))
     x = torch.randn(2, 3, 4)
 
     def logits(ref: str, given: torch.Tensor) -> torch.Tensor:
         inputs = Inputs({"observation": given}, torch.zeros(2, 3), torch.zeros(2, 3), torch.zeros(2, 3).bool())
         return load_teacher(ref).label(inputs, ())[0].policy
 
-    torch.testing.assert_close(logits(f"sb3:{path}", x), logits(f"sb3:{FOREIGN / 'ppo-cartpole.zip'}", 2 * x))
+    torch.testing.assert_close(logits(f"sb3:{path}", x), logits(f"sb3:{CARTPOLE}", 2 * x))
 
 
 class Doubling(torch.nn.Module):
@@ -255,10 +256,10 @@ def test_archives_of_other_versions_and_damaged_ones_are_refused_by_name(tmp_pat
     refused(changed(tmp_path, data=b"{"), "its data is no JSON")
     refused(changed(tmp_path, data=b"[]"), "no JSON object")
     refused(
-        changed(tmp_path, data=with_entry("ppo-cartpole", "observation_space", b"\x80\x04nonsense")),
+        changed(tmp_path, data=with_entry("observation_space", b"\x80\x04nonsense")),
         "observation_space cannot be read",
     )
-    refused(changed(tmp_path, data=with_entry("ppo-cartpole", "observation_space", 3)), "holds int, which is no space")
+    refused(changed(tmp_path, data=with_entry("observation_space", 3)), "holds int, which is no space")
     weights = io.BytesIO()
     torch.save({"actor.bn.ra_mean": torch.zeros(1)}, weights)
     refused(changed(tmp_path, **{"policy.pth": weights.getvalue()}), "is of CrossQ, which is not known here")
@@ -266,7 +267,7 @@ def test_archives_of_other_versions_and_damaged_ones_are_refused_by_name(tmp_pat
     torch.save({"action_net.weight": torch.zeros(2, 4)}, weights)
     refused(changed(tmp_path, **{"policy.pth": weights.getvalue()}), "its weights are not those of a policy that is known here")
     path = tmp_path / "cut.zip"
-    path.write_bytes((FOREIGN / "ppo-cartpole.zip").read_bytes()[:5000])
+    path.write_bytes((CARTPOLE).read_bytes()[:5000])
     refused(path, "is no zip")
 
 

@@ -29,7 +29,18 @@ SPELLED = {
 }
 """Fields whose option has another name."""
 OF_THE_RUN = (
-    *("suite", "network", "network_options", "total_frames", "seed", "name", "teachers", "teacher_adapters", "teacher_shares"),
+    *(
+        "suite",
+        "network",
+        "network_options",
+        "total_frames",
+        "seed",
+        "name",
+        "teachers",
+        "teacher_adapters",
+        "teacher_shares",
+        "privileged",
+    ),
     *(
         "checkpoint_every",
         "checkpoint_at",
