@@ -131,7 +131,8 @@ def cases() -> dict[str, dict[str, Any]]:
     replay = {**quick, "buffer_size": 10_000, "learning_starts": 500}
     fast = {**quick, "n_steps": 256, "learning_rate": 1e-3, "gamma": 0.98, "ent_coef": 0.005}
     memory = {"net_arch": [16], "lstm_hidden_size": 16}
-    dqn = {**replay, "learning_rate": 2e-3, "train_freq": 4, "target_update_interval": 250, "exploration_fraction": 0.3}
+    often = {"train_freq": 256, "gradient_steps": 128, "target_update_interval": 10}
+    dqn = {**replay, **often, "learning_rate": 2.3e-3, "batch_size": 64, "buffer_size": 50_000, "exploration_final_eps": 0.04}
     small_pixels = {"net_arch": [8], "features_extractor_kwargs": {"features_dim": 8}}
     return {
         "ppo-cartpole": dict(env=cart, algorithm=PPO, options=fast, steps=40_000),
@@ -181,7 +182,7 @@ def cases() -> dict[str, dict[str, Any]]:
             steps=64,
         ),
         "maskable-ppo": dict(env=invalid_actions, algorithm=MaskablePPO, options={**quick, "n_steps": 64}, steps=128),
-        "dqn-cartpole": dict(env=cart, algorithm=DQN, options=dqn, steps=30_000),
+        "dqn-cartpole": dict(env=cart, algorithm=DQN, options={**dqn, "policy_kwargs": {"net_arch": [32, 32]}}, steps=50_000),
         "qrdqn-cartpole": dict(
             env=cart, algorithm=QRDQN, options={**dqn, "policy_kwargs": {**MLP, "n_quantiles": 10}}, steps=2_000
         ),

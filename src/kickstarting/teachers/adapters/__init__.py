@@ -63,13 +63,12 @@ def adapt(teacher: Teacher, adapters: Sequence[str], observation_space: spaces.D
         return teacher.map(lambda member: adapt(member, adapters, observation_space, action_space))
     seen = [syntax.call(text, OBSERVATIONS) for text in adapters if _name(text) in OBSERVATIONS]
     acted = [syntax.call(text, ACTIONS) for text in adapters if _name(text) in ACTIONS]
-    transforms = chain(seen, observation_space)
-    check_observations(teacher, transforms[-1][0].space if transforms else observation_space, adapted=bool(transforms))
-    teacher = behind(teacher, seen, observation_space)
     for adapter in reversed(acted):
         teacher = adapter(teacher, action_space)
     check_actions(teacher, action_space)
-    return teacher
+    transforms = chain(seen, observation_space)
+    check_observations(teacher, transforms[-1][0].space if transforms else observation_space, adapted=bool(transforms))
+    return behind(teacher, seen, observation_space)
 
 
 def check_spaces(teacher: Teacher, observation_space: spaces.Dict, action_space: gymnasium.Space) -> None:
