@@ -134,7 +134,7 @@ def test_answers_of_other_kinds_are_understood(agents: Any, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("ref", "message"),
     [
-        ("Discret?env=CartPole-v1", "module own_agents has no 'Discret'; did you mean Discrete"),
+        ("Discrette?env=CartPole-v1", "module own_agents has no 'Discrette'; did you mean Discrete"),
         ("Discrete", "is made with envs, which nobody gives here; write &env=ID, or a function"),
         ("Demanding?env=CartPole-v1", "is made with width, which nobody gives here; write a function without parameters"),
         ("Spaceless", "does not say what it reads and how it acts; write env=ID behind it"),

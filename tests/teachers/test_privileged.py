@@ -2,24 +2,41 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
+import torch
 
 from kickstarting import Config, load_suite, load_teacher
-from kickstarting.runs.run import resume, run
+from kickstarting.runs.checkpoint import save_checkpoint
+from kickstarting.runs.configuration import config_from_json
+from kickstarting.teachers import Teacher
 from kickstarting.train import build, train
+from kickstarting.types import Inputs
+
+
+def blank(teacher: Teacher) -> Inputs:
+    parts = teacher.observation_space.items()
+    observations = {name: torch.as_tensor(space.sample() * 0).expand(3, 2, *(space.shape or ())) for name, space in parts}
+    return Inputs(observations, torch.full((3, 2), -1), torch.zeros(3, 2), torch.zeros(3, 2).bool())
 
 
 def test_a_student_learns_from_who_reads_more_than_it_does(tiny, make_policy, tmp_path: Path) -> None:
-    """The teacher reads the mission; the student's network has no module for it, nor has what is made of its checkpoint."""
-    teacher, out = make_policy(), tmp_path / "run"
-    run(tiny(teachers=(teacher,), privileged=("mission",), checkpoint_every="50%"), out)
-    student = load_teacher(str(out))
-    assert set(student.observation_space) == {"direction", "image"}
+    """The teacher reads the mission; what is made of the student's checkpoint does not, and acts where there is none."""
+    teacher = make_policy()
     assert set(load_teacher(teacher).observation_space) == {"direction", "image", "mission"}
-    (out / "finished.json").unlink()
-    resume(out)
+    config = tiny(teachers=(teacher,), privileged=("mission",), total_frames=64, schedule="constant:1")
+    assert config_from_json(json.loads(json.dumps(config.to_json()))).teaching.privileged == ("mission",)
+    *_, last = train(config)
+    assert last.metrics["distillation_loss"]
+    assert last.snapshot is not None
+    save_checkpoint(tmp_path / "checkpoints", last.snapshot)
+    student = load_teacher(str(tmp_path))
+    assert set(student.observation_space) == {"direction", "image"}
+    inputs = blank(student)
+    assert "mission" not in inputs.observations
+    student.label(inputs, student.initial_state(2))
 
 
 def test_what_the_network_does_not_read_changes_nothing_that_it_says(tiny) -> None:
@@ -45,7 +62,7 @@ def test_a_suite_says_what_is_privileged(tiny, suite: str, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (("misson",), "'misson' is not there; did you mean mission"),
+        (("missions",), "'missions' is not there; did you mean mission"),
         (("mission", "image", "direction"), "are privileged; leave the student one"),
     ],
 )

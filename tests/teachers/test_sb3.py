@@ -212,6 +212,20 @@ def test_a_part_of_somebodys_own_needs_trust(tmp_path: Path, monkeypatch: pytest
     refused(changed(tmp_path, data=data), "policy of a class of its own, no_such_package.Extractor; write module:")
 
 
+def test_parts_of_the_peers_own_need_no_trust(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its extractors, torch's optimisers and activations, TensorFlow's RMSProp as the zoo uses it."""
+    monkeypatch.setattr("kickstarting.trust._trusted", set())
+    named = {
+        b"activation_fn": b"torch.nn.modules.activation\nELU",
+        b"features_extractor_class": b"stable_baselines3.common.torch_layers\nFlattenExtractor",
+        b"optimizer_class": b"stable_baselines3.common.sb2_compat.rmsprop_tf_like\nRMSpropTFLike",
+    }
+    kwargs = b"(d" + b"".join(b"S'%b'\nc%b\ns" % entry for entry in named.items()) + b"."
+    path = changed(tmp_path, data=with_entry("policy_kwargs", kwargs))
+    network = load_teacher(f"sb3:{path}").network  # type: ignore[attr-defined]
+    assert isinstance(network.policy_layers[1], torch.nn.ELU)
+
+
 def test_an_extractor_of_somebodys_own_reads_what_the_peers_would(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kickstarting.trust._trusted", {PICKLE})
     kwargs = {"features_extractor_class": Doubling, "features_extractor_kwargs": {"factor": 2.0}}

@@ -24,7 +24,6 @@ _MADE: Mapping[str, Callable[..., Any]] = {
     "numpy.core.multiarray.scalar": np.float64(0).__reduce__()[0],  # type: ignore[dict-item]
     "numpy.core.numeric._frombuffer": lambda buffer, dtype, shape, order: np.frombuffer(buffer, dtype).reshape(shape, order=order),
     "_codecs.encode": lambda text, encoding: text.encode("latin1"),
-    "builtins.bytearray": bytearray,
 }
 """What a pickle may call, by full name; numpy's own modules moved with its version 2."""
 _HELD = (
@@ -35,8 +34,13 @@ _HELD = (
     "stable_baselines3.common.running_mean_std.RunningMeanStd",
 )
 """Beginnings of the full names of classes whose objects are held: spaces, their random generators, statistics."""
-NAMED = ("torch.nn.modules.activation.", "torch.optim.")
-"""Classes that may also be named, as an activation function is, without an object."""
+_NAMED = (
+    "torch.nn.modules.activation.",
+    "torch.optim.",
+    "stable_baselines3.common.torch_layers.",
+    "stable_baselines3.common.sb2_compat.",
+)
+"""The same of classes that are only named, as an activation function is."""
 
 
 class Held:
@@ -69,7 +73,7 @@ class _Reader(pickle.Unpickler):
         full = f"{module}.{name}".replace("numpy._core.", "numpy.core.")
         if full in _MADE:
             return _MADE[full]
-        if full.startswith((*_HELD, *NAMED)):
+        if full.startswith((*_HELD, *_NAMED)):
             return type(name, (Held,), {"name": full})
         raise Refused(full)
 

@@ -76,6 +76,7 @@ def digest(name: str, options: Mapping[str, str] | None = None) -> str:
 
 
 def recognises(path: Path) -> bool:
+    """Never: a class is no path."""
     return False
 
 

@@ -63,6 +63,7 @@ def digest(name: str, options: Mapping[str, str] | None = None) -> str:
 
 
 def recognises(path: Path) -> bool:
+    """Whether the path holds an archive."""
     return is_archive(path)
 
 

@@ -14,7 +14,9 @@ from kickstarting.teachers.pickles import Refused
 from kickstarting.trust import PICKLE, check_format
 
 _OWN = ("stable_baselines3.", "sb3_contrib.")
-EXTRACTORS = ("FlattenExtractor", "NatureCNN", "CombinedExtractor")
+EXTRACTORS = tuple(
+    f"stable_baselines3.common.torch_layers.{name}" for name in ("FlattenExtractor", "NatureCNN", "CombinedExtractor")
+)
 DEFAULTS: Mapping[str, Any] = {
     "normalize_images": True,
     "share_features_extractor": True,
@@ -38,7 +40,7 @@ def policy_options(archive: Archive) -> dict[str, Any]:
     options = {**DEFAULTS, **{name: kwargs[name] for name in DEFAULTS if name in kwargs}}
     options["activation"] = _activation(archive, kwargs.get("activation_fn"))
     extractor = kwargs.get("features_extractor_class")
-    if extractor is not None and extractor.__name__ not in EXTRACTORS:
+    if extractor is not None and _full_name(extractor) not in EXTRACTORS:
         options["extractor"] = extractor, kwargs.get("features_extractor_kwargs") or {}
     return options
 
@@ -65,6 +67,11 @@ def _activation(archive: Archive, given: Any) -> type[nn.Module]:
     if not (isinstance(activation, type) and issubclass(activation, nn.Module)):
         raise ValueError(f"{archive.path} has the activation {name}, which torch does not have")
     return activation
+
+
+def _full_name(named: Any) -> str:
+    """Of a class, or of what was read in its place."""
+    return getattr(named, "name", "") or f"{named.__module__}.{named.__qualname__}"
 
 
 def _trusted_kwargs(archive: Archive, refused: Refused) -> Mapping[str, Any]:
