@@ -57,12 +57,12 @@ def resize(
         rows, columns = _shares(H, height), _shares(W, width)
 
         def scaled(image: Tensor) -> Tensor:
-            x = image.float().flatten(0, -4)  # [T * B, H, W, C]
+            x = image.flatten(0, -4).movedim(-1, 1).contiguous().float()  # [T * B, C, H, W]
             if method == "area":
-                x = torch.einsum("hH,nHWc,wW->nhwc", rows.to(x), x, columns.to(x))
+                x = rows.to(x) @ x @ columns.to(x).T
             else:
-                x = F.interpolate(x.movedim(-1, 1), (height, width), mode=method).movedim(1, -1)
-            return _as(x, image).view(*image.shape[:-3], height, width, C)
+                x = F.interpolate(x, (height, width), mode=method)
+            return _as(x, image).movedim(1, -1).reshape(*image.shape[:-3], height, width, C)
 
         return each(space, name, resized(space[name], (height, width, C)), scaled)  # type: ignore[arg-type]
 
@@ -77,8 +77,9 @@ def grey(*, key: str = "") -> Adapter:
         H, W, C = space[name].shape  # type: ignore[misc]
 
         def weighed(image: Tensor) -> Tensor:
-            x = image.float().unflatten(-1, (C // 3, 3))
-            return _as(x @ torch.tensor(LUMA).to(x), image)
+            red, green, blue = image.unflatten(-1, (C // 3, 3)).unbind(-1)
+            x = red * LUMA[0]  # colour by colour: no copy of the whole in float32
+            return _as(x.add_(green, alpha=LUMA[1]).add_(blue, alpha=LUMA[2]), image)
 
         return each(space, name, resized(space[name], (H, W, C // 3)), weighed)  # type: ignore[arg-type]
 

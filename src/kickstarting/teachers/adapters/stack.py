@@ -54,4 +54,6 @@ def _stacked(x: Tensor, is_first: Tensor, before: Tensor, *, repeat: bool) -> Te
     source = here - torch.arange(n - 1, -1, -1, device=x.device)[:, None, None]  # [n, T, B]
     missing = source < began
     stacked = every[torch.where(missing, began, source), torch.arange(B, device=x.device)]
-    return stacked if repeat else stacked.masked_fill_(missing.view(*missing.shape, *[1] * (x.ndim - 2)), 0)
+    if not repeat:
+        stacked[missing] = 0
+    return stacked
