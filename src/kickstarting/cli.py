@@ -164,6 +164,7 @@ def evaluate(
     episodes: Annotated[int, COUNT] = 100,
     greedy: bool = False,
     seed: Annotated[int, SEED] = 1_000_003,
+    teacher_adapters: str = "",
     trust_module: tyro.conf.UseAppendAction[tuple[str, ...]] = (),
     trust_pickle: bool = False,
     trust_code: bool = False,
@@ -177,6 +178,7 @@ def evaluate(
         episodes: Number of episodes of each task.
         greedy: Take the most likely action instead of sampling.
         seed: Seed of environments and sampling.
+        teacher_adapters: What stands between the environments and the policy, as for `train`.
         trust_module: A module whose code may run because the checkpoint, or the suite's file, names it.
         trust_pickle: Read teachers from pickles, which can run any code of whoever made the file.
         trust_code: Load teachers that are programs (TorchScript, torch.export), which can run any code of whoever made the file.
@@ -193,7 +195,8 @@ def evaluate(
         def progress(done: int, total: int) -> None:
             status.update(literal(f"evaluating {ref}: {done} of {total} episodes"))
 
-        results = evaluate_ref(ref, suite, episodes=episodes, seed=seed, greedy=greedy, progress=progress)
+        options = {"episodes": episodes, "seed": seed, "greedy": greedy, "progress": progress}
+        results = evaluate_ref(ref, suite, teacher_adapters, **options)
     console.print(evaluation_table(results))
     if json_file:
         write_evaluation(json_file, results, ref=ref, suite=suite, greedy=greedy, seed=seed)

@@ -21,7 +21,7 @@ from kickstarting.runs.files import file_digest
 from kickstarting.suites.suite import env_in, suite_file
 from kickstarting.teachers.build import pinned
 from kickstarting.teachers.config import TeachingConfig
-from kickstarting.teachers.references import named_module
+from kickstarting.teachers.origins import named_modules
 from kickstarting.trust import CODE, PICKLE, module_in
 
 if TYPE_CHECKING:
@@ -189,8 +189,8 @@ class Config:
     @property
     def named_modules(self) -> list[str]:
         """What this configuration names to be imported, as package.module:Name."""
-        teachers = map(named_module, self.teaching.teachers)
-        return [name for name in (self.network, env_in(self.suite), *teachers) if module_in(name)]
+        of_teachers = [name for teacher in self.teaching.references for name in named_modules(teacher.ref)]
+        return [name for name in (self.network, env_in(self.suite), *of_teachers) if module_in(name)]
 
     @property
     def trusted_modules(self) -> tuple[str, ...]:
@@ -204,7 +204,10 @@ class Config:
         suite, schedule = suite_file(self.suite), self.teaching.schedule
         files = {"suite": suite} | ({"schedule": Path(schedule)} if schedule.endswith(".json") else {})
         inputs = tuple(Input(name, str(path.resolve()), file_digest(path)) for name, path in files.items() if path)
-        settings: dict[str, Any] = {"teachers": pinned(self.teaching.references), "inputs": self.inputs or inputs}
+        teachers = pinned(self.teaching.references)
+        settings: dict[str, Any] = {"teachers": teachers, "inputs": self.inputs or inputs}
+        if self.teaching.teacher_adapters:
+            settings["teacher_adapters"] = tuple("+".join(teacher.adapters) for teacher in teachers)
         if suite and ".toml" in self.suite:
             settings["suite"] = self.suite.replace(str(suite), str(suite.resolve()), 1)
         if "schedule" in files:

@@ -16,6 +16,7 @@ from kickstarting.envs import TIMEOUT, MultiTaskEnv, describe
 from kickstarting.networks import Network
 from kickstarting.suites import Suite, load_suite
 from kickstarting.teachers import AsNetwork, Teachers, adapt, load_teacher
+from kickstarting.teachers.adapters import parse_adapters
 from kickstarting.types import Inputs, Output
 
 UNROLL_LENGTH = 16
@@ -137,8 +138,8 @@ def measure_teachers(
     return scores
 
 
-def evaluate_ref(ref: str, suite_name: str, **options) -> list[TaskResult]:
-    """Evaluate a run directory, zoo:NAME, or `random` on a suite by name; options as for `evaluate`.
+def evaluate_ref(ref: str, suite_name: str, adapters: str = "", **options) -> list[TaskResult]:
+    """Evaluate a teacher's reference, or `random`, on a suite by name, behind adapters; options as for `evaluate`.
 
     Raises ValueError if the policy reads or acts in other spaces than the suite has.
     """
@@ -146,7 +147,7 @@ def evaluate_ref(ref: str, suite_name: str, **options) -> list[TaskResult]:
     known = describe(suite.tasks, timeout=options.get("timeout", TIMEOUT))
     if ref == "random":
         return evaluate(_Uniform(known.distribution.size), suite, **options)
-    teacher = adapt(load_teacher(ref), (), known.observation_space, known.action_space)
+    teacher = adapt(load_teacher(ref), parse_adapters(adapters), known.observation_space, known.action_space)
     return evaluate(AsNetwork(teacher, known.distribution, known.action_space), suite, **options)
 
 

@@ -17,6 +17,7 @@ from kickstarting.networks.spec import NetworkSpec
 from kickstarting.overlapped import OverlappedActor
 from kickstarting.runs.checkpoint import Snapshot, load_weights
 from kickstarting.runs.metrics import Clock
+from kickstarting.spaces import without
 from kickstarting.suites import Suite, load_suite
 from kickstarting.teachers import ActingTeachers, Teachers, build_teachers
 from kickstarting.trust import trust
@@ -100,7 +101,8 @@ def build(config: Config) -> tuple[Suite, TaskSpaces, NetworkSpec, Learner]:
     use_machine(machine.threads_each(), machine.precision, device)
     suite = load_suite(config.suite)
     spaces = describe(suite.tasks, timeout=machine.environment_timeout)
-    spec = NetworkSpec(config.network, config.parsed_network_options(), spaces.observation_space, spaces.action_space)
+    read = without(spaces.observation_space, (*suite.privileged, *config.teaching.privileged))
+    spec = NetworkSpec(config.network, config.parsed_network_options(), read, spaces.action_space)
     torch.manual_seed(config.seed)
     learning = replace(how, minibatches=min(how.minibatches, config.envs_each))
     learner = Learner(spec.build(spaces.distribution), spaces.distribution, learning, device, len(suite.tasks))

@@ -17,6 +17,7 @@ import torch
 from gymnasium import spaces
 
 from kickstarting.algo.distributions import Categorical, DiagonalGaussian, Distribution, MultiCategorical
+from kickstarting.algo.parsing import nearest
 
 BUCKETS = 1000
 MAX_WORDS = 40
@@ -113,6 +114,17 @@ def join_observations(names: Sequence[str], observed: Sequence[spaces.Dict]) -> 
                 "the tasks of a suite must share their observations"
             )
     return observed[0]
+
+
+def without(observed: spaces.Dict, names: Sequence[str]) -> spaces.Dict:
+    """What is left of observations without some. Raises ValueError if one is not there, or none are left."""
+    for name in names:
+        if name not in observed.spaces:
+            raise ValueError(f"privileged observation {name!r} is not there; {nearest(name, observed.spaces)}")
+    left = {name: space for name, space in observed.items() if name not in names}
+    if not left:
+        raise ValueError(f"all observations, {', '.join(observed.spaces)}, are privileged; leave the student one")
+    return spaces.Dict(left)
 
 
 def join_actions(

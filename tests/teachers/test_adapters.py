@@ -12,7 +12,7 @@ from gymnasium import spaces
 from kickstarting.envs.actions import Actions
 from kickstarting.spaces import describe_space, read_space
 from kickstarting.teachers import Kind, Label, Teacher, adapt
-from kickstarting.teachers.adapters import Masked, check_spaces, parse_adapters
+from kickstarting.teachers.adapters import check_spaces, parse_adapters
 from kickstarting.types import Inputs, State
 
 SPACE = spaces.Dict({"state": spaces.Box(-np.inf, np.inf, (2,), np.float32)})
@@ -89,7 +89,7 @@ def test_other_spaces_are_refused_with_both_sides_and_the_remedy() -> None:
     with pytest.raises(ValueError, match="no such observation"):
         adapt(Fixed(3, [0.0] * 3), [], spaces.Dict({}), spaces.Discrete(3))
     with pytest.raises(ValueError, match="mask needs discrete actions"):
-        Masked(Fixed(3, [0.0] * 3), spaces.Box(-1, 1, (2,), np.float32))
+        adapt(Fixed(3, [0.0] * 3), ["mask"], SPACE, spaces.Box(-1, 1, (2,), np.float32))
 
 
 def test_an_unknown_adapter_names_the_nearest() -> None:

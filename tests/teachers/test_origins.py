@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import programs
 import pytest
@@ -16,12 +18,20 @@ from kickstarting.teachers.protocol import Kind, Teacher
 from kickstarting.trust import CODE
 from kickstarting.types import Inputs
 
+FOREIGN = Path(__file__).parent / "foreign"
 T, B = 4, 2
 
 
 @pytest.fixture(params=sorted(set(ORIGINS) - {"https"}))  # http, as far as tests without certificates reach
-def ref(request, make_policy, tmp_path, monkeypatch) -> str:
+def ref(request, make_policy, monkeypatch, tmp_path) -> str:
     monkeypatch.setattr("kickstarting.trust._trusted", {CODE})
+
+    def own_agent() -> str:
+        monkeypatch.syspath_prepend(str(Path(__file__).parent))
+        agents = importlib.import_module("own_agents")
+        torch.save(agents.Recurrent().state_dict(), tmp_path / "agent.pt")
+        return f"module:own_agents:Recurrent?weights={tmp_path / 'agent.pt'}"
+
     examples = {
         "run": lambda: f"run:{make_policy()}",
         "zoo": lambda: "zoo:grid-8-small",
@@ -30,6 +40,9 @@ def ref(request, make_policy, tmp_path, monkeypatch) -> str:
         "script": lambda: "script:programs:prefer_the_first?actions=3",
         "observation": lambda: "observation:expert?actions=3",
         "torch": lambda: f"torch:{programs.save_exported(tmp_path / 'policy.pt2', programs.Policy(), *programs.EXAMPLES)}",
+        "module": own_agent,
+        "sb3": lambda: f"sb3:{FOREIGN / 'recurrent-ppo-plain-critic.zip'}",
+        "ensemble": lambda: f"ensemble:{make_policy()},{make_policy(seed=9)}",
     }
     return examples[request.param]()
 

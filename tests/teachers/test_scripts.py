@@ -15,9 +15,8 @@ from programs import unroll
 
 from kickstarting.config import Config
 from kickstarting.runs.configuration import checked_config
-from kickstarting.teachers.origins import digest, load_teacher
+from kickstarting.teachers.origins import digest, load_teacher, named_modules
 from kickstarting.teachers.protocol import Kind, TeacherFault
-from kickstarting.teachers.references import named_module
 
 MODULE = """
 import numpy as np
@@ -182,4 +181,4 @@ def test_a_file_does_not_choose_what_is_imported(bots, monkeypatch) -> None:
         checked_config(data, Path("config.json"))
     monkeypatch.setattr("kickstarting.trust._trusted", {"bots"})
     assert checked_config(data, Path("config.json")).teaching.references[0].ref == "script:bots:action?actions=3"
-    assert named_module("zoo:x:y") == ""
+    assert named_modules("zoo:x:y") == []

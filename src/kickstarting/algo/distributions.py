@@ -136,10 +136,14 @@ class MultiCategorical:
         return torch.cat([part.of_actions(a, smoothing) for part, a in parts], -1)
 
 
+LOG_STD = (-5.0, 2.0)
+"""Bounds of the log standard deviation of a normal."""
+
+
 class DiagonalGaussian:
     """D independent normals; parameters [..., 2 D] are means and log standard deviations, actions float32 [..., D].
 
-    Log standard deviations are clamped to [-5, 2]; -inf in a teacher means that it is certain, and its cross-entropy is
+    Log standard deviations are clamped to LOG_STD; -inf in a teacher means that it is certain, and its cross-entropy is
     -log pi(mean). Actions are not squashed: the environment adapter clips them.
     """
 
@@ -153,7 +157,7 @@ class DiagonalGaussian:
 
     def _split(self, logits: Tensor) -> tuple[Tensor, Tensor]:
         mean, log_std = logits.chunk(2, -1)
-        return mean, log_std.clamp(-5.0, 2.0)
+        return mean, log_std.clamp(*LOG_STD)
 
     def noise(self, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
         return torch.empty(*shape, *self.action_shape, device=generator.device).normal_(generator=generator)

@@ -75,6 +75,8 @@ class Suite:
     description: str = ""
     frames: int = 1_000_000
     """A sensible budget."""
+    privileged: tuple[str, ...] = ()
+    """Names of observations that are for teachers, and never for a student."""
 
 
 def builtin_suites() -> list[str]:
@@ -148,16 +150,17 @@ def _read(path: Path) -> Suite:
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is no TOML: {error}") from error
     for key in data:
-        if key not in (known := ("name", "description", "frames", "defaults", "task")):
+        if key not in (known := ("name", "description", "frames", "privileged", "defaults", "task")):
             raise ValueError(f"{path}: a suite has no {shown(key)}; {nearest(key, known)}")
     defaults, entries, frames = data.get("defaults", {}), data.get("task", []), data.get("frames", 1_000_000)
     if not (isinstance(entries, list) and entries and all(isinstance(entry, dict) for entry in (defaults, *entries))):
         raise ValueError(f"{path} has no [[task]], or a task or [defaults] that is no table")
-    name, description = data.get("name", path.stem), data.get("description", "")
+    name, description, privileged = data.get("name", path.stem), data.get("description", ""), data.get("privileged", [])
     try:
         check("frames", frames, Annotated[int, FRAMES])
         check("name", name, str)
         check("description", description, str)
+        check("privileged", privileged, tuple[str, ...])
         check_label("name", name)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
@@ -165,7 +168,7 @@ def _read(path: Path) -> Suite:
     names = [task.name for task in tasks]
     if twice := {name for name in names if names.count(name) > 1}:
         raise ValueError(f"{path} names {', '.join(sorted(twice))} twice; task names are unique")
-    return Suite(name, tasks, description, frames)
+    return Suite(name, tasks, description, frames, tuple(privileged))
 
 
 def _task(entry: dict[str, Any], path: Path) -> Task:

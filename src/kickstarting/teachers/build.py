@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -9,6 +10,8 @@ import numpy as np
 import torch
 
 from kickstarting.envs import TaskSpaces
+from kickstarting.runs.files import read_bytes
+from kickstarting.teachers import adapters
 from kickstarting.teachers.adapters import adapt
 from kickstarting.teachers.batching import Assignment, Batchable
 from kickstarting.teachers.label import Teachers
@@ -51,13 +54,27 @@ def build_teachers(
 
 def pinned(references: Sequence[Reference]) -> tuple[Reference, ...]:
     """The references with the place and the SHA-256 of what lies behind them now, where they have none yet."""
-    return tuple(r if r.sha256 else replace(r, path=absolute(r.ref), sha256=digest(r.ref)) for r in references)
+    return tuple(
+        r
+        if r.sha256
+        else replace(
+            r, path=absolute(r.ref), sha256=digest_with_adapters(r.ref, r.adapters), adapters=adapters.absolute(r.adapters)
+        )
+        for r in references
+    )
 
 
 def check_pin(reference: Reference) -> None:
     """Raise ValueError if another teacher lies behind a reference than when it was pinned."""
-    if reference.sha256 and (now := digest(reference.where)) != reference.sha256:
+    if reference.sha256 and (now := digest_with_adapters(reference.where, reference.adapters)) != reference.sha256:
         raise ValueError(
             f"teacher {reference.ref} has SHA-256 {now[:12]}..., but this run began with {reference.sha256[:12]}...; "
             "put back the teacher that it began with, or begin a new run with the other one"
         )
+
+
+def digest_with_adapters(ref: str, written: Sequence[str]) -> str:
+    """The SHA-256 of a teacher, and of the files that its adapters read, if they do. Raises ValueError if one is not there."""
+    sha256 = digest(ref)
+    files = [hashlib.sha256(read_bytes(file, remedy=adapters.REMEDY)).hexdigest() for file in adapters.files_of(written)]
+    return hashlib.sha256("".join([sha256, *files]).encode()).hexdigest() if files else sha256

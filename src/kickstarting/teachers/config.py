@@ -40,8 +40,11 @@ class TeachingConfig:
     """[PATTERN=]REF of each teacher: a run directory, zoo:NAME, or what another origin reads, which teaches the tasks that the glob
     pattern matches."""
     teacher_adapters: tuple[str, ...] = ()
-    """What stands between the environments and each teacher, as NAME or NAME+NAME: identity, or mask for a teacher with fewer or
-    more discrete actions. Identity for each unless given."""
+    """What stands between the environments and each teacher, as NAME or NAME(VALUE,OPTION=VALUE)+NAME, the student's side first:
+    crop, resize, grey, transpose, stack, scale, normalise, one_hot, flatten, select, rename; mask, actions, bins. identity for each
+    unless given."""
+    privileged: tuple[str, ...] = ()
+    """Names of observations that teachers may read and the student's network does not, beside those that the suite names."""
     teacher_shares: Annotated[tuple[float, ...], Range(0, 1e6)] = ()
     """rho of each teacher, in lambda_i = alpha * rho_i; 1 each unless given."""
     schedule: str = "evidence:1"

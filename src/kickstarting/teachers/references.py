@@ -18,6 +18,9 @@ PREFIXES = (
     "https",
     "script",
     "observation",
+    "ensemble",
+    "sb3",
+    "module",
 )
 """Of references, each with its module in `origins/`."""
 
@@ -94,16 +97,6 @@ def split_options(ref: str) -> tuple[str, dict[str, str]]:
 
 def _is_there(ref: str) -> bool:
     return ref.partition(":")[0] in PREFIXES or os.path.exists(split_options(ref)[0])
-
-
-MODULES = ("script",)
-"""Prefixes of references that name a module, whose code is imported."""
-
-
-def named_module(entry: str | Reference | dict[str, Any]) -> str:
-    """The package.module:NAME that a reference names; empty if it names none."""
-    prefix, _, rest = parse_reference(entry).ref.partition(":")
-    return rest.partition("?")[0] if prefix in MODULES else ""
 
 
 def names_of(references: Iterable[Reference]) -> list[str]:

@@ -30,7 +30,7 @@ SPELLED = {
 """Fields whose option has another name."""
 OF_THE_RUN = (
     *("suite", "network", "network_options", "total_frames", "seed", "name", "teachers", "teacher_adapters", "teacher_shares"),
-    "teacher_optional",
+    *("teacher_optional", "privileged"),
     *(
         "checkpoint_every",
         "checkpoint_at",
@@ -41,6 +41,7 @@ OF_THE_RUN = (
         "device",
         "overlap",
         "env_groups",
+        "learners",
         "torch_threads",
         "environment_threads",
     ),

@@ -3,6 +3,10 @@
 Each has `OPTIONS`, what may stand behind the `?` of a reference, each with its meaning; `load(name, ref, device, options) ->
 Teacher`; `digest(name, options) -> str`, the SHA-256 of what decides what the teacher says; and `recognises(path) -> bool`, for
 a reference that is a bare path. It imports what is not of the core where it needs it.
+
+An origin whose names are paths has `BY_PATH`, one with options that are paths names them in `PATHS`; one whose names are made of
+references has `OPTIONS` None, and says by `absolute(name)` what they are wherever a process stands. One that imports what its names
+say has `modules(name, options)`, which gives that as package.module:Name.
 """
 
 from __future__ import annotations
@@ -10,6 +14,7 @@ from __future__ import annotations
 import importlib
 from pathlib import Path
 from types import ModuleType
+from urllib.parse import quote
 
 from kickstarting.algo.parsing import nearest
 from kickstarting.teachers.protocol import Teacher
@@ -30,15 +35,26 @@ def digest(ref: str) -> str:
     return origin.digest(name, options)
 
 
+def named_modules(ref: str) -> list[str]:
+    """What is imported, and its code run, because a reference names it, as package.module:Name."""
+    origin, name, options = find_origin(ref)
+    return origin.modules(name, options) if hasattr(origin, "modules") else []
+
+
 def absolute(ref: str) -> str:
     """A reference that means the same wherever a later process stands."""
-    prefix, colon, name = ref.partition(":")
-    if colon and prefix in ORIGINS:
-        named_by_path = getattr(ORIGINS[prefix], "BY_PATH", False)
-        path, _ = split_options(name)
-        return f"{prefix}:{Path(path).resolve()}{name[len(path) :]}" if named_by_path else ref
-    path, _ = split_options(ref)
-    return f"{Path(path).resolve()}{ref[len(path) :]}"
+    prefix, colon, rest = ref.partition(":")
+    known = bool(colon) and prefix in ORIGINS
+    origin, name, options = find_origin(ref)
+    if origin.OPTIONS is None:
+        return f"{prefix}:{origin.absolute(name)}"
+    by_path = not known or getattr(origin, "BY_PATH", False)
+    paths = {key: value for key, value in options.items() if key in getattr(origin, "PATHS", ())}
+    tail = (rest if known else ref)[len(name) :]
+    if paths:
+        resolved = {**options, **{key: str(Path(value).resolve()) for key, value in paths.items()}}
+        tail = "?" + "&".join(f"{key}={quote(value, safe='/:')}" for key, value in resolved.items())
+    return f"{prefix + ':' if known else ''}{Path(name).resolve() if by_path else name}{tail}"
 
 
 def find_origin(ref: str) -> tuple[ModuleType, str, dict[str, str]]:
@@ -46,13 +62,15 @@ def find_origin(ref: str) -> tuple[ModuleType, str, dict[str, str]]:
     what is missing there. Raises ValueError for an option that the origin does not have."""
     prefix, colon, rest = ref.partition(":")
     if colon and prefix in ORIGINS:
-        origin, (name, options) = ORIGINS[prefix], split_options(rest)
+        origin = ORIGINS[prefix]
+        name, options = (rest, {}) if origin.OPTIONS is None else split_options(rest)
     else:
         name, options = split_options(ref)
         recognised = [origin for origin in ORIGINS.values() if origin.recognises(Path(name))]
         origin = (recognised or [ORIGINS["run"]])[0]
+    known = origin.OPTIONS or {}
     for option in options:
-        if option not in origin.OPTIONS:
-            own = nearest(option, sorted(origin.OPTIONS)) if origin.OPTIONS else "it has none."
+        if option not in known:
+            own = nearest(option, sorted(known)) if known else "it has none."
             raise ValueError(f"teacher {ref}: {origin.__name__.rpartition('.')[2]}: has no option {option!r}; {own}")
     return origin, name, options

@@ -48,6 +48,11 @@ def load(name: str, ref: str, device: str = "cpu", options: Mapping[str, str] | 
         return ScriptTeacher(_find(name), ref, device, options or {})
 
 
+def modules(name: str, options: Mapping[str, str]) -> list[str]:
+    """What is imported to load it, as package.module:Name."""
+    return [name]
+
+
 def digest(name: str, options: Mapping[str, str] | None = None) -> str:
     """Of the module's file, the name in it, and the options; not of what it imports."""
     module, _, attribute = name.partition(":")
