@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import sys
 import urllib.request
 from importlib.metadata import version
@@ -16,6 +14,8 @@ REQUIREMENTS = "requirements-{}.txt"
 BUILT = {"puffer1": "pufferlib==1.0.1", "puffer3": "pufferlib==3.0.0"}
 """Compiled here, against the installed torch and numpy, without what their metadata asks for beside the requirements file: one
 wants a numpy that no current torch runs with, the other two services that record runs."""
+BUILDING = {"NO_OCEAN": "1", "PYTHONPATH": str(HERE / "building")}
+"""Without PufferLib's games, which it would download, and without CUDA: see building/sitecustomize.py."""
 COMMIT = "011ddab9051c9087ffffc43aa27910cd10abcd0e"
 TRAINER = f"https://raw.githubusercontent.com/PufferAI/PufferLib/{COMMIT}/"
 TRAINER_FILES = ("clean_pufferl.py", "c_gae.pyx")
@@ -33,18 +33,11 @@ def prepare(trainer: Trainer, venvs: Path) -> str:
     install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     run([*install, "-r", str(HERE / REQUIREMENTS.format(trainer.venv))], 3600)
     if package := BUILT.get(trainer.venv):
-        run([*install, "--no-deps", "--no-build-isolation", package], 3600, env=_build_environment())
+        run([*install, "--no-deps", "--no-build-isolation", package], 3600, env=BUILDING)
     if trainer.venv == "puffer1":
         _fetch_trainer(python)
     show = f"from importlib.metadata import version; print(version({trainer.package!r}))"
     return run([str(python), "-c", show], 60).strip()
-
-
-def _build_environment() -> dict[str, str]:
-    """For PufferLib 3.0: without its games, which it would download, for which its setup.py needs building/sitecustomize.py; and
-    without CUDA's compiler, with which it would want a torch for GPUs."""
-    folders = [f for f in os.environ.get("PATH", "").split(os.pathsep) if not shutil.which("nvcc", path=f)]
-    return {"NO_OCEAN": "1", "PYTHONPATH": str(HERE / "building"), "PATH": os.pathsep.join(folders)}
 
 
 def _fetch_trainer(python: Path) -> None:
