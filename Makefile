@@ -85,7 +85,7 @@ demo-full: install ## The same with the teacher's own training and several seeds
 bench: install ## Measure steps per second and where the time goes
 	$(BIN)/python benchmarks/throughput.py
 
-bench-peers: install ## The same workload with other trainers, each in an environment of its own
+bench-peers: install ## Other trainers and ours on the same workloads, each tuned and in an environment of its own
 	$(BIN)/python benchmarks/peers/run.py
 
 clean: ## Remove caches and build products; .venv, .venv-oldest and runs/ stay

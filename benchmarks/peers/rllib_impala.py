@@ -1,6 +1,6 @@
-"""RLlib on W1: its IMPALA (new API stack), with EnvPool as one vector environment of each environment runner.
+"""RLlib: its IMPALA (new API stack), with EnvPool as one vector environment of each environment runner.
 
-    python rllib_impala.py --seconds 15 [--lstm 0] [--env-runners 1] [--learners 0]
+    python rllib_impala.py --seconds 15 [--workload W1-no-lstm] [--env-runners 1] [--learners 0]
 
 With --learners 0 the learner is a thread of the main process, otherwise a process of its own; with --env-runners 0 the main
 process also acts, in turn with learning. RLlib knows EnvPool's NEXT_STEP resets: it neither learns from nor counts the step
@@ -26,37 +26,38 @@ from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 from ray.rllib.core.rl_module.torch import TorchRLModule
 from ray.tune.registry import register_env
 from torch import Tensor, nn
-from workload import ACTIONS, BATCH, ENVS, IMAGE, UNROLL, Stopwatch, Torso, make_pool, parser
+from workload import WORKLOADS, Pool, Stopwatch, Workload, parser, workload_of
 
 
-class Pool(VectorEnv):
+class Environments(VectorEnv):
     """EnvPool as a vector environment of Gymnasium, with nothing but the image."""
 
     metadata: ClassVar[dict[str, Any]] = {"autoreset_mode": AutoresetMode.NEXT_STEP}
 
-    def __init__(self, num_envs: int, threads: int) -> None:
-        self.num_envs = num_envs
-        self.single_observation_space, self.single_action_space = IMAGE, gymnasium.spaces.Discrete(ACTIONS)
-        self.observation_space = gymnasium.vector.utils.batch_space(self.single_observation_space, num_envs)
-        self.action_space = gymnasium.vector.utils.batch_space(self.single_action_space, num_envs)
-        self._pool = make_pool(num_envs, threads)
+    def __init__(self, workload: Workload, envs: int, threads: int) -> None:
+        """envs: of each task."""
+        self.num_envs = envs * workload.tasks
+        self.single_observation_space, self.single_action_space = workload.image, gymnasium.spaces.Discrete(workload.actions)
+        self.observation_space = gymnasium.vector.utils.batch_space(self.single_observation_space, self.num_envs)
+        self.action_space = gymnasium.vector.utils.batch_space(self.single_action_space, self.num_envs)
+        self._pool = Pool(workload, threads, envs)
 
     def reset(self, *, seed: Any = None, options: Any = None) -> tuple[np.ndarray, dict[str, Any]]:
-        return self._pool.reset()[0]["image"], {}
+        return self._pool.reset(), {}
 
     def step(self, actions: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
-        observations, rewards, terminated, truncated, _ = self._pool.step(np.asarray(actions, np.int32))
-        return observations["image"], rewards, terminated, truncated, {}
+        return *self._pool.step(actions), {}
 
 
-class W1Module(TorchRLModule, ValueFunctionAPI):
-    """W1's network. With an LSTM the batches are [B, T, ...], without one [B, ...]."""
+class Module(TorchRLModule, ValueFunctionAPI):
+    """A workload's network. With an LSTM the batches are [B, T, ...], without one [B, ...]."""
 
     def setup(self) -> None:
-        lstm = self.model_config["lstm"]
-        self.torso = Torso()
+        workload = WORKLOADS[self.model_config["workload"]]
+        lstm = workload.lstm
+        self.torso = workload.torso()
         self.core = nn.LSTM(256, lstm, batch_first=True) if lstm else None
-        self.policy = nn.Linear(lstm or 256, ACTIONS)
+        self.policy = nn.Linear(lstm or 256, workload.actions)
         self.value = nn.Linear(lstm or 256, 1)
 
     def get_initial_state(self) -> Any:
@@ -96,44 +97,42 @@ def main() -> None:
     # Four "CPUs" whatever the machine has, so that Ray starts every process asked for.
     ray.init(num_cpus=4, include_dashboard=False, log_to_driver=False, object_store_memory=2**28, logging_level="error")
     runners = arguments.env_runners
-    each, threads = ENVS // max(1, runners), arguments.env_threads
-    register_env("w1", lambda context: Pool(context.get("num_envs", each), threads))
+    workload, threads = workload_of(arguments), arguments.env_threads
+    each = workload.envs // max(1, runners)
+    register_env(workload.name, lambda context: Environments(workload, each, threads))
     config = (
         IMPALAConfig()
         .framework("torch")
-        .environment("w1")
+        .environment(workload.name)
         .env_runners(
             num_env_runners=runners,
-            num_envs_per_env_runner=each,
-            rollout_fragment_length=UNROLL,
+            num_envs_per_env_runner=each * workload.tasks,
+            rollout_fragment_length=workload.unroll,
             gym_env_vectorize_mode="vector_entry_point",
         )
         .learners(num_learners=arguments.learners, num_gpus_per_learner=0)
         .rl_module(
             rl_module_spec=RLModuleSpec(
-                module_class=W1Module,
+                module_class=Module,
                 # One more than an unroll: the learner appends the observation whose value the last transition needs.
-                model_config={"lstm": arguments.lstm, "max_seq_len": UNROLL + 1},
+                model_config={"workload": workload.name, "max_seq_len": workload.unroll + 1},
             )
         )
-        .training(train_batch_size_per_learner=BATCH, num_epochs=1, minibatch_size=None, timeout_s_sampler_manager=0.1)
+        .training(train_batch_size_per_learner=workload.batch, num_epochs=1, minibatch_size=None, timeout_s_sampler_manager=0.1)
         # train() returns just after the update of every fourth batch: seldom, because it costs, and at a whole update.
-        .reporting(min_time_s_per_iteration=0, min_sample_timesteps_per_iteration=4 * BATCH)
+        .reporting(min_time_s_per_iteration=0, min_sample_timesteps_per_iteration=4 * workload.batch)
         .debugging(seed=0, log_level="ERROR")
     )
     algorithm = config.build_algo()
     stopwatch = Stopwatch(arguments.seconds)
     while True:
         result = algorithm.train()
-        import time
-
-        print(time.time(), result["env_runners"].get("num_env_steps_sampled_lifetime"), result["learners"].get("__all_modules__"))
         if stopwatch.lap(int(result["env_runners"].get("num_env_steps_sampled_lifetime", 0))):
             break
     algorithm.stop()
     ray.shutdown()
     settings = {"env_runners": runners, "learners": arguments.learners, "torch_threads": arguments.torch_threads}
-    stopwatch.report("RLlib IMPALA", "ray", arguments.lstm, env_threads=threads, **settings)
+    stopwatch.report("RLlib IMPALA", "ray", workload, env_threads=threads, **settings)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
-"""Sample Factory on W1: its APPO, with EnvPool as one batched environment.
+"""Sample Factory: its APPO, with EnvPool as one batched environment.
 
-    python sample_factory_appo.py --seconds 15 [--lstm 0] [--mode async]
+    python sample_factory_appo.py --seconds 15 [--workload W1-no-lstm] [--mode async]
 
 Four modes, because which is fastest depends on the machine:
 
 - serial: everything in one process, acting and learning in turn, torch on --torch-threads threads;
 - sync: a process that acts and one that learns, in turn;
 - async: the same two processes at once, so the policy that acts is behind the one that learns;
-- double: async, and the worker that acts has two groups of 32 environments, one stepping while the other's actions are computed.
+- double: async, and the worker that acts has two groups of environments, one stepping while the other's actions are computed.
 
 Sample Factory sets torch to one thread in each process of the last three.
 """
@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from functools import partial
 from typing import Any
 
 import gymnasium
@@ -28,7 +29,7 @@ from sample_factory.cfg.arguments import parse_full_cfg, parse_sf_args
 from sample_factory.envs.env_utils import register_env
 from sample_factory.model.encoder import Encoder
 from sample_factory.train import make_runner
-from workload import ACTIONS, BATCH, ENVS, IMAGE, TASK, UNROLL, Stopwatch, Torso, make_pool, parser
+from workload import Pool, Stopwatch, Workload, parser, workload_of
 
 MODES = {  # serial_mode, async_rl, worker_num_splits
     "serial": (True, False, 1),
@@ -38,43 +39,43 @@ MODES = {  # serial_mode, async_rl, worker_num_splits
 }
 
 
-class Pool(gymnasium.Env):
+class Environments(gymnasium.Env):
     """EnvPool as what Sample Factory calls one environment of many agents that answers in arrays."""
 
     metadata: dict[str, Any] = {}  # noqa: RUF012
     render_mode = None
     is_multiagent = True
-    observation_space = IMAGE
-    action_space = gymnasium.spaces.Discrete(ACTIONS)
 
-    def __init__(self, num_envs: int, threads: int, seed: int) -> None:
-        self.num_agents = num_envs
-        self._pool = make_pool(num_envs, threads, seed)
-        self._infos: list[dict[str, Any]] = [{} for _ in range(num_envs)]
+    def __init__(self, workload: Workload, threads: int, envs: int, seed: int) -> None:
+        """envs: of each task."""
+        self.observation_space, self.action_space = workload.image, gymnasium.spaces.Discrete(workload.actions)
+        self.num_agents = envs * workload.tasks
+        self._pool = Pool(workload, threads, envs, seed)
+        self._infos: list[dict[str, Any]] = [{} for _ in range(self.num_agents)]
 
     def reset(self, **kwargs: Any) -> tuple[Any, Any]:
-        return self._pool.reset()[0]["image"], self._infos
+        return self._pool.reset(), self._infos
 
     def step(self, action: np.ndarray) -> tuple[Any, Any, Any, Any, Any]:
-        observations, rewards, terminated, truncated, _ = self._pool.step(np.asarray(action).astype(np.int32).reshape(-1))
-        return observations["image"], rewards, terminated, truncated, self._infos
+        return *self._pool.step(np.asarray(action).reshape(-1)), self._infos
 
     def close(self) -> None:
-        """Leaves EnvPool open until its process ends: its close does not work with the gymnasium that Sample Factory wants."""
+        """Nothing: EnvPool stays open until its process ends."""
 
 
-def make_env(name: str, cfg: Any, env_config: Any, render_mode: str | None = None) -> Pool:
+def make_env(
+    workload: Workload, threads: int, name: str, cfg: Any, env_config: Any, render_mode: str | None = None
+) -> Environments:
     seed = env_config.env_id if env_config is not None else 0
-    splits = cfg.worker_num_splits
-    return Pool(ENVS // splits, int(os.environ["W1_ENV_THREADS"]), 1000 * seed)
+    return Environments(workload, threads, workload.envs // cfg.worker_num_splits, 1000 * seed)
 
 
-class W1Encoder(Encoder):
-    """W1's network below the LSTM, as Sample Factory wants it."""
+class TorsoEncoder(Encoder):
+    """The network below the LSTM, as Sample Factory wants it."""
 
-    def __init__(self, cfg: Any, obs_space: gymnasium.Space) -> None:
+    def __init__(self, workload: Workload, cfg: Any, obs_space: gymnasium.Space) -> None:
         super().__init__(cfg)
-        self.torso = Torso()
+        self.torso = workload.torso()
 
     def forward(self, obs_dict: dict[str, torch.Tensor]) -> torch.Tensor:
         return self.torso(obs_dict["obs"])
@@ -86,11 +87,11 @@ class W1Encoder(Encoder):
 class Laps(AlgoObserver):
     """Tells the stopwatch of every update, and ends the run when that has enough. Steps are those the learner consumed."""
 
-    def __init__(self, stopwatch: Stopwatch) -> None:
-        self._stopwatch = stopwatch
+    def __init__(self, stopwatch: Stopwatch, batch: int) -> None:
+        self._stopwatch, self._batch = stopwatch, batch
 
     def on_training_step(self, runner: Runner, training_iteration_since_resume: int) -> None:
-        if self._stopwatch.lap(training_iteration_since_resume * BATCH):
+        if self._stopwatch.lap(training_iteration_since_resume * self._batch):
             runner.cfg.train_for_seconds = -1  # it looks at this next
 
 
@@ -100,16 +101,16 @@ def main() -> None:
     options.add_argument("--torch-threads", type=int, default=os.cpu_count() or 1, help="in mode serial")
     arguments = options.parse_args()
     torch.set_num_threads(arguments.torch_threads)
-    os.environ["W1_ENV_THREADS"] = str(arguments.env_threads)  # the environments are made in another process
+    workload = workload_of(arguments)
     serial, asynchronous, splits = MODES[arguments.mode]
-    register_env(TASK, make_env)
-    global_model_factory().register_encoder_factory(W1Encoder)
+    register_env(workload.name, partial(make_env, workload, arguments.env_threads))
+    global_model_factory().register_encoder_factory(partial(TorsoEncoder, workload))
     with tempfile.TemporaryDirectory() as folder:
         settings = {
             "algo": "APPO",
-            "env": TASK,
+            "env": workload.name,
             "train_dir": folder,
-            "experiment": "w1",
+            "experiment": "benchmark",
             "device": "cpu",
             "seed": 0,
             "serial_mode": serial,
@@ -119,14 +120,14 @@ def main() -> None:
             "num_envs_per_worker": splits,
             "worker_num_splits": splits,
             "set_workers_cpu_affinity": False,
-            "rollout": UNROLL,
-            "recurrence": UNROLL if arguments.lstm else 1,
-            "batch_size": BATCH,
+            "rollout": workload.unroll,
+            "recurrence": workload.unroll if workload.lstm else 1,
+            "batch_size": workload.batch,
             "num_batches_per_epoch": 1,
             "num_epochs": 1,
-            "use_rnn": bool(arguments.lstm),
+            "use_rnn": bool(workload.lstm),
             "rnn_type": "lstm",
-            "rnn_size": arguments.lstm or 256,
+            "rnn_size": workload.lstm or 256,
             "normalize_input": False,
             "normalize_returns": False,
             "save_every_sec": 10**6,
@@ -136,12 +137,12 @@ def main() -> None:
         sf_parser, _ = parse_sf_args(argv)
         _, runner = make_runner(parse_full_cfg(sf_parser, argv))
         stopwatch = Stopwatch(arguments.seconds)
-        runner.register_observer(Laps(stopwatch))
+        runner.register_observer(Laps(stopwatch, workload.batch))
         status = runner.init()
         if status == ExperimentStatus.SUCCESS:
             status = runner.run()
     threads = {"torch_threads": arguments.torch_threads if serial else 1, "env_threads": arguments.env_threads}
-    stopwatch.report("Sample Factory APPO", "sample-factory", arguments.lstm, mode=arguments.mode, **threads)
+    stopwatch.report("Sample Factory APPO", "sample-factory", workload, mode=arguments.mode, **threads)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""Stable-Baselines3 on W1: RecurrentPPO of sb3-contrib, or PPO with --lstm 0; one epoch of one minibatch is one update.
+"""Stable-Baselines3: RecurrentPPO of sb3-contrib, or PPO without an LSTM; one epoch of one minibatch is one update.
 
-    python stable_baselines3_ppo.py --seconds 15 [--lstm 0]
+    python stable_baselines3_ppo.py --seconds 15 [--workload W1-no-lstm]
 
 Not called stable_baselines3.py because a script's folder comes first on its import path: it would import itself.
 
 Both trainers act and learn in one process, in series. RecurrentPPO has by default one LSTM for the policy and another for the
-value; here they share one (`shared_lstm`), which is the network of W1 and less work. It then does not pass the value's
+value; here they share one (`shared_lstm`), which is the workloads' network and less work. It then does not pass the value's
 gradient on to the LSTM, which is less work again, in its favour.
 """
 
@@ -22,30 +22,29 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from stable_baselines3.common.vec_env import VecEnv
-from workload import ACTIONS, BATCH, ENVS, IMAGE, UNROLL, Stopwatch, Torso, make_pool, parser
+from workload import Pool, Stopwatch, Workload, parser, workload_of
 
 
-class Pool(VecEnv):
+class Environments(VecEnv):
     """EnvPool as the vectorised environment of Stable-Baselines3. The images stay uint8; the network makes them floats."""
 
-    def __init__(self, threads: int) -> None:
-        self._pool = make_pool(ENVS, threads)
-        self._infos: list[dict[str, Any]] = [{} for _ in range(ENVS)]  # one for all steps: it is only read
-        self._actions = np.zeros(ENVS, np.int32)
-        super().__init__(ENVS, IMAGE, gymnasium.spaces.Discrete(ACTIONS))
+    def __init__(self, workload: Workload, threads: int) -> None:
+        self._pool = Pool(workload, threads)
+        self._infos: list[dict[str, Any]] = [{} for _ in range(workload.columns)]  # one for all steps: it is only read
+        super().__init__(workload.columns, workload.image, gymnasium.spaces.Discrete(workload.actions))
 
     def reset(self) -> np.ndarray:
-        return self._pool.reset()[0]["image"]
+        return self._pool.reset()
 
     def step_async(self, actions: np.ndarray) -> None:
-        self._actions = actions.astype(np.int32)
+        self._pool.send(actions)
 
     def step_wait(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[dict[str, Any]]]:
-        observations, rewards, terminated, truncated, _ = self._pool.step(self._actions)
-        return observations["image"], rewards, terminated | truncated, self._infos
+        observations, rewards, terminated, truncated = self._pool.recv()
+        return observations, rewards, terminated | truncated, self._infos
 
     def close(self) -> None:
-        self._pool.close()
+        """Nothing: EnvPool stays open until its process ends."""
 
     def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
         if attr_name == "render_mode":
@@ -63,11 +62,11 @@ class Pool(VecEnv):
 
 
 class Features(BaseFeaturesExtractor):
-    """W1's network below the LSTM, as Stable-Baselines3 wants it."""
+    """The network below the LSTM, as Stable-Baselines3 wants it."""
 
-    def __init__(self, observation_space: gymnasium.Space) -> None:
+    def __init__(self, observation_space: gymnasium.Space, workload: Workload) -> None:
         super().__init__(observation_space, features_dim=256)
-        self.torso = Torso()
+        self.torso = workload.torso()
 
     def forward(self, observations: torch.Tensor) -> torch.Tensor:
         return self.torso(observations)
@@ -93,28 +92,28 @@ def main() -> None:
     options.add_argument("--torch-threads", type=int, default=os.cpu_count() or 1)
     arguments = options.parse_args()
     torch.set_num_threads(arguments.torch_threads)
-    env = Pool(arguments.env_threads)
-    policy: dict[str, Any] = {"features_extractor_class": Features, "net_arch": []}  # no layers between features and heads
-    if arguments.lstm:
-        policy |= {"lstm_hidden_size": arguments.lstm, "shared_lstm": True, "enable_critic_lstm": False}
-    trainer, name = (RecurrentPPO, "CnnLstmPolicy") if arguments.lstm else (PPO, "CnnPolicy")
+    workload = workload_of(arguments)
+    policy: dict[str, Any] = {"features_extractor_class": Features, "features_extractor_kwargs": {"workload": workload}}
+    policy |= {"net_arch": [], "normalize_images": False}  # no layers between features and heads
+    if workload.lstm:
+        policy |= {"lstm_hidden_size": workload.lstm, "shared_lstm": True, "enable_critic_lstm": False}
+    trainer, name = (RecurrentPPO, "CnnLstmPolicy") if workload.lstm else (PPO, "CnnPolicy")
     model = trainer(
         name,
-        env,
-        n_steps=UNROLL,
-        batch_size=BATCH,
+        Environments(workload, arguments.env_threads),
+        n_steps=workload.unroll,
+        batch_size=workload.batch,
         n_epochs=1,
-        policy_kwargs=policy | {"normalize_images": False},
+        policy_kwargs=policy,
         device="cpu",
         seed=0,
         verbose=0,
     )
     stopwatch = Stopwatch(arguments.seconds)
     model.learn(10**12, callback=Laps(stopwatch), log_interval=None)
-    env.close()
-    label = "Stable-Baselines3 " + ("RecurrentPPO" if arguments.lstm else "PPO")
-    package = "sb3-contrib" if arguments.lstm else "stable-baselines3"
-    stopwatch.report(label, package, arguments.lstm, torch_threads=arguments.torch_threads, env_threads=arguments.env_threads)
+    label = "Stable-Baselines3 " + ("RecurrentPPO" if workload.lstm else "PPO")
+    package = "sb3-contrib" if workload.lstm else "stable-baselines3"
+    stopwatch.report(label, package, workload, torch_threads=arguments.torch_threads, env_threads=arguments.env_threads)
 
 
 if __name__ == "__main__":
