@@ -11,6 +11,7 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
+from kickstarting.ad.commands import ad
 from kickstarting.config import Config, Frames, flat
 from kickstarting.console import keep_streams, literal, say, visible
 from kickstarting.envs import EnvironmentFault
@@ -278,7 +279,7 @@ def _again(*more: str) -> str:
 def main() -> None:
     """Entry point. An error that a user can mend gives one clear line and exit code 1; a signal gives 128 + its number."""
     commands = {"train": train, "population": population, "tune": tune, "evaluate": evaluate, "compare": compare}
-    commands |= {"reproduce": reproduce, "demo": demo, "suites": suites}
+    commands |= {"reproduce": reproduce, "demo": demo, "suites": suites} | {"ad": ad}
     keep_streams()
     try:
         with listening(), flowing_help():

@@ -1,0 +1,210 @@
+"""Evaluation in context: frozen weights, an empty context, and many episodes of each task, one after the other.
+
+Returns are those of each episode as it came, never the best. All tasks are rows of one batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from gymnasium import spaces
+
+from kickstarting.ad.context import context_of
+from kickstarting.ad.model import SequenceModel
+from kickstarting.ad.slices import forget_last
+from kickstarting.ad.sources import SOURCES, Episode, run_episodes
+from kickstarting.ad.tasks import Drawn, Family, find_family
+from kickstarting.ad.training import TrainConfig, config_from_json, read_model_file, shown_space
+from kickstarting.algo.distributions import Distribution
+from kickstarting.runs.checkpoint import latest_checkpoint, load_checkpoint, load_weights
+from kickstarting.runs.layout import STATE
+from kickstarting.spaces import make_distribution, read_observations, read_space
+from kickstarting.types import Inputs
+
+CHOICES = ("sample", "greedy", "mixed")
+FAILED = 0.5
+"""Share of its optimum below which a task is failed."""
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A frozen model, and what it was trained on."""
+
+    network: SequenceModel
+    config: TrainConfig
+    family: str
+    """Empty for histories of a suite."""
+    facts: dict
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What happened in context."""
+
+    returns: np.ndarray
+    """float [N, episodes]"""
+    optimum: np.ndarray
+    """[N]"""
+    paths: np.ndarray | None = None
+    """uint8 [N, episodes, H+1, D]: what was observed, if it was asked for."""
+
+    @property
+    def curve(self) -> np.ndarray:
+        """Mean share of the optimum by episode."""
+        return (self.returns / self.optimum[:, None]).mean(0)
+
+    def latest(self, last: int = 10) -> np.ndarray:
+        """Each row's share of its optimum over the last episodes, [N]."""
+        return self.returns[:, -last:].mean(1) / self.optimum
+
+    def failed(self, last: int = 10) -> float:
+        """Share of the rows whose last episodes are below half of their optimum."""
+        return float((self.latest(last) < FAILED).mean())
+
+
+def load_model(out: Path) -> TrainedModel:
+    """The model in a directory, or in one of its checkpoints' copies with its config.json beside it.
+
+    Raises ValueError if there is none, or it is damaged.
+    """
+    data = read_model_file(out)
+    config = config_from_json(data["config"])
+    described = data["observation_space"]
+    observed = {
+        name: read_space(part) if "multi_discrete" in part else read_observations({name: part})[name]
+        for name, part in described.items()
+    }
+    network = SequenceModel(
+        spaces.Dict(observed), make_distribution(read_space(data["action_space"])), config.model, config.context
+    )
+    checkpoint = out if (out / STATE).is_file() else latest_checkpoint(out)
+    load_weights(network, load_checkpoint(checkpoint, with_optimiser=False, run=data["id"]), str(out))
+    network.requires_grad_(False).eval()
+    facts = data["histories"]["facts"]
+    return TrainedModel(network, config, facts.get("family", ""), facts)
+
+
+def evaluate_in_context(
+    model: TrainedModel,
+    family: Family,
+    tasks: np.ndarray,
+    *,
+    episodes: int,
+    seed: int,
+    choice: str = "sample",
+    prompt: list[Episode] | None = None,
+    keep_paths: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> Outcome:
+    """Run episodes of each task, [N], all in one batch. prompt: episodes of others that stand in the context at the start.
+
+    Raises ValueError if the model reads or does other things than the family shows and takes.
+    """
+    check_fits(model, family)
+    batch = family.batch(tasks, seed)
+    player = _Player(model, family, len(tasks), seed, choice)
+    for shown in prompt or ():
+        player.watch(shown)
+    returns = np.zeros((len(tasks), episodes))
+    paths = np.zeros((len(tasks), episodes, family.horizon + 1, len(family.space.nvec)), np.uint8) if keep_paths else None
+    for number in range(episodes):
+        seen = batch.reset()
+        player.begin()
+        for t in range(family.horizon):
+            if paths is not None:
+                paths[:, number, t] = seen
+            seen, rewards = batch.step(player.act(seen))
+            player.see(rewards)
+            returns[:, number] += rewards
+        if paths is not None:
+            paths[:, number, -1] = seen
+        player.end(seen)
+        if progress:
+            progress(number + 1, episodes)
+    return Outcome(returns, family.optimum(tasks), paths)
+
+
+def check_fits(model: TrainedModel, family: Family) -> None:
+    """Raise ValueError if a model cannot act in a family."""
+    acts, reads = model.network.distribution.size, model.network.space["observation"]
+    shows = shown_space(family)
+    if acts != family.actions:
+        raise ValueError(f"the model has {acts} actions, {family.name} has {family.actions}; evaluate it on {model.family}")
+    both = (reads, shows)
+    fits = reads == shows or (
+        all(isinstance(space, spaces.MultiDiscrete) for space in both)
+        and reads.shape == shows.shape
+        and bool((reads.nvec >= shows.nvec).all())  # type: ignore[attr-defined]
+    )
+    if not fits:
+        raise ValueError(f"the model reads {reads}, {family.name} shows {shows}; evaluate it on {model.family}")
+
+
+def run_source(name: str, family: Family, tasks: np.ndarray, episodes: int, seed: int, total: int = 0) -> Outcome:
+    """A source algorithm on tasks, as a measure of the model. total: episodes of a whole history, which some sources plan by."""
+    batch = family.batch(tasks, seed)
+    learner = SOURCES[name](batch, family.actions, total or episodes, seed + 1)
+    returns = [episode.rewards.sum(1) for episode in run_episodes(batch, learner, family.horizon, episodes)]
+    return Outcome(np.stack(returns, 1), family.optimum(tasks))
+
+
+class _Player:
+    """Acts for a model in N environments: steps in, actions out."""
+
+    def __init__(self, model: TrainedModel, family: Family, n: int, seed: int, choice: str) -> None:
+        if choice not in CHOICES:
+            raise ValueError(f"choice is {choice!r}; known: {', '.join(CHOICES)}")
+        self._family, self._terminal, self._choice = family, model.config.terminal, choice
+        self._distribution: Distribution = model.network.distribution
+        self._context = context_of(model.network, n, family.horizon + model.config.terminal)
+        self._device = model.network.policy.weight.device
+        self._generator = torch.Generator().manual_seed(seed)
+        self._last_actions = torch.full((n,), int(self._distribution.no_action))
+        self._last_rewards, self._first = torch.zeros(n), True
+        self._paid = torch.zeros(n, dtype=torch.bool)
+
+    def begin(self) -> None:
+        self._first = True
+
+    def act(self, seen: np.ndarray) -> np.ndarray:
+        logits = self._step(seen)
+        sampled = self._distribution.sample(logits, self._generator)
+        best = self._distribution.mode(logits)
+        actions = {"sample": sampled, "greedy": best, "mixed": torch.where(self._paid, best, sampled)}[self._choice]
+        self._last_actions = actions
+        return actions.numpy()
+
+    def see(self, rewards: np.ndarray) -> None:
+        self._last_rewards = torch.from_numpy(rewards)
+        self._paid |= self._last_rewards > 0
+
+    def end(self, seen: np.ndarray) -> None:
+        """The episode's last observation."""
+        if self._terminal:
+            self._step(seen)
+
+    def watch(self, episode: Episode) -> None:
+        """Take an episode of somebody else into the context."""
+        self.begin()
+        for t in range(episode.rewards.shape[1]):
+            self._step(episode.observations[:, t])
+            self._last_actions = torch.from_numpy(episode.actions[:, t])
+            self.see(episode.rewards[:, t])
+        self.end(episode.observations[:, -1])
+
+    def _step(self, seen: np.ndarray) -> torch.Tensor:
+        is_first = torch.full((len(seen),), self._first)
+        last_actions, last_rewards = self._last_actions.clone(), self._last_rewards.clone()
+        if self._terminal:
+            forget_last(last_actions, last_rewards, is_first, self._distribution)
+        shown = self._family.view(seen) if isinstance(self._family, Drawn) else seen
+        inputs = Inputs({"observation": torch.from_numpy(shown)}, last_actions, last_rewards, is_first)
+        self._first = False
+        return self._context.step(inputs.map(lambda x: x[:, None].to(self._device))).cpu().float()
+
+
+__all__ = ["CHOICES", "Outcome", "TrainedModel", "check_fits", "evaluate_in_context", "find_family", "load_model", "run_source"]

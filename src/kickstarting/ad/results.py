@@ -1,0 +1,89 @@
+"""A model in context beside its source and random actions: numbers, table, picture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.table import Table
+
+from kickstarting.ad.evaluation import Outcome, evaluate_in_context, load_model, run_source
+from kickstarting.ad.figures import curves_figure, write_figure
+from kickstarting.ad.sources import SOURCES
+from kickstarting.ad.tasks import find_family
+from kickstarting.console import literal
+from kickstarting.runs.files import check_writable, make_directory, write_json
+
+LATEST = 10
+"""Episodes at the end that count as the latest return."""
+
+
+@dataclass(frozen=True)
+class Results:
+    """Outcomes by name, on the same tasks."""
+
+    what: dict[str, Any]
+    outcomes: dict[str, Outcome]
+
+
+def compared(
+    model: Path,
+    family_name: str,
+    part: str,
+    episodes: int,
+    rollouts: int,
+    choice: str,
+    seed: int,
+    baselines: bool,
+    progress: Callable[[int, int], None] | None = None,
+) -> Results:
+    """Evaluate a model on a part of a family's tasks. Raises ValueError if it does not fit, or has no family."""
+    trained = load_model(model)
+    if not (name := family_name or trained.family):
+        raise ValueError(f"{model} learned from a suite's histories, not from a family's; name one with --family")
+    family = find_family(name)
+    tasks = np.repeat(getattr(family.split(int(trained.facts.get("split_seed", 0))), part), rollouts, 0)
+    in_context = evaluate_in_context(trained, family, tasks, episodes=episodes, seed=seed, choice=choice, progress=progress)
+    outcomes = {f"in context ({choice})": in_context}
+    source = trained.facts.get("source", "")
+    if baselines:
+        if source in SOURCES:
+            total = int(trained.facts.get("episodes", episodes))
+            outcomes[f"source: {source}"] = run_source(source, family, tasks, episodes, seed, total)
+        outcomes["random"] = run_source("random", family, tasks, episodes, seed)
+    what = {"model": str(model), "family": name, "part": part, "tasks": len(tasks) // rollouts, "rollouts": rollouts}
+    return Results({**what, "episodes": episodes, "choice": choice, "seed": seed}, outcomes)
+
+
+def results_table(results: Results) -> Table:
+    """Shares of the optimum after some episodes."""
+    what = results.what
+    moments = [n for n in (1, 5, 10, 20, 50, 100, 200, 500, 1000) if n <= what["episodes"]]
+    title = f"{what['family']}, {what['tasks']} {what['part']} tasks x {what['rollouts']}: return as a share of the optimum"
+    table = Table("", *(f"ep. {n}" for n in moments), f"last {LATEST}", "failed", title=literal(title), title_justify="left")
+    for name, outcome in results.outcomes.items():
+        shares = (f"{outcome.curve[n - 1]:.3f}" for n in moments)
+        table.add_row(literal(name), *shares, f"{outcome.latest(LATEST).mean():.3f}", f"{outcome.failed(LATEST):.1%}")
+    return table
+
+
+def write_results(results: Results, out: Path) -> None:
+    """evaluation.json and curve.png."""
+    make_directory(out)
+    check_writable(out)
+    numbers = {
+        name: {
+            "latest": float(x.latest(LATEST).mean()),
+            "failed": x.failed(LATEST),
+            "curve": [round(float(y), 4) for y in x.curve],
+            "returns": float(x.returns[:, -LATEST:].mean()),
+            "latest_of_rows": [round(float(y), 4) for y in x.latest(LATEST)],
+        }
+        for name, x in results.outcomes.items()
+    }
+    write_json(out / "evaluation.json", {**results.what, "results": numbers})
+    shares = {name: x.returns / x.optimum[:, None] for name, x in results.outcomes.items()}
+    write_figure(curves_figure(shares, f"{results.what['family']}, held-out tasks"), out / "curve.png")
