@@ -25,11 +25,11 @@ def curve(source: str, family: str, n: int, episodes: int) -> np.ndarray:
 @pytest.mark.parametrize(
     ("source", "family", "n", "episodes", "least"),
     [
-        ("policy-gradient", "dark-room", 60, 200, 0.8),
-        ("actor-critic", "dark-room", 60, 150, 0.5),
-        ("q-learning", "dark-room", 60, 400, 0.7),
-        ("posterior", "dark-room", 60, 20, 0.85),
-        ("posterior", "key-to-door", 60, 12, 0.95),
+        ("policy-gradient", "dark-room", 60, 150, 0.7),
+        ("actor-critic", "dark-room", 30, 100, 0.3),
+        ("q-learning", "dark-room", 30, 200, 0.3),
+        ("posterior", "dark-room", 60, 16, 0.85),
+        ("posterior", "key-to-door", 30, 10, 0.95),
         ("noise", "dark-room", 60, 50, 0.9),
         ("ucb", "bandit", 200, 100, 0.7),
     ],

@@ -29,11 +29,11 @@ class ModelConfig:
 
     core: Annotated[str, Choice("transformer", "lstm")] = "transformer"
     """transformer, or lstm as an ablation."""
-    width: Annotated[int, Range(8, 4096)] = 64
+    width: Annotated[int, Range(8, 4096)] = 48
     layers: Annotated[int, Range(1, 64)] = 2
-    heads: Annotated[int, Range(1, 64)] = 4
+    heads: Annotated[int, Range(1, 64)] = 3
     """Must divide width. Heads narrower than 16 are slow."""
-    feedforward: Annotated[int, Range(1, 16384)] = 128
+    feedforward: Annotated[int, Range(1, 16384)] = 96
     tokens: Annotated[int, Range(1, 3)] = 1
     """Of a step: 1, or 3 for action, reward and observation."""
     positions: Annotated[str, Choice("learned", "sinusoidal", "rotary")] = "learned"
@@ -54,7 +54,16 @@ class ModelConfig:
 
 
 PAPER = ModelConfig(
-    layers=4, feedforward=2048, tokens=3, norm="post", dropout=0.1, attention_dropout=0.5, mask=0.3, positions="learned"
+    width=64,
+    layers=4,
+    heads=4,
+    feedforward=2048,
+    tokens=3,
+    norm="post",
+    dropout=0.1,
+    attention_dropout=0.5,
+    mask=0.3,
+    positions="learned",
 )
 
 

@@ -1,0 +1,136 @@
+"""Training: what is learned, exact resuming, and clear refusals."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from kickstarting.ad.slices import Slices
+from kickstarting.ad.training import (
+    TrainConfig,
+    build,
+    loss_of,
+    prepare,
+    rate_at,
+    read_model_file,
+    resume_model,
+    train_model,
+    updates,
+)
+from kickstarting.runs.checkpoint import latest_checkpoint, load_checkpoint
+from kickstarting.runs.files import FileError
+from kickstarting.runs.histories import NAME
+from kickstarting.runs.layout import RunDirectory
+from kickstarting.runs.signals import Stopped
+from kickstarting.ad.model import ModelConfig
+
+TINY = ModelConfig(width=16, heads=1, layers=1, feedforward=16)
+QUICK = TrainConfig(episodes=2, updates=120, batch=4, threads=1, model=replace(TINY, dropout=0.2, mask=0.2))
+
+
+def weights(out: Path) -> dict[str, torch.Tensor]:
+    return load_checkpoint(latest_checkpoint(out), with_optimiser=False).network
+
+
+def test_a_stopped_training_goes_on_exactly(histories, tmp_path, signals_heard):
+    train_model(QUICK, histories, whole := tmp_path / "whole")
+    out = tmp_path / "stopped"
+    with pytest.raises(Stopped) as stopped:
+        train_model(QUICK, histories, out, lambda step, line: os.kill(os.getpid(), signal.SIGTERM) if step == 50 else None)
+    assert f"kickstart ad train --resume {out}" in str(stopped.value)
+    metrics = RunDirectory(out).metrics
+    metrics.write_text(metrics.read_text() + '{"frames": 100, "loss": 1.0}\n{"frames": 1')  # what a kill after it leaves
+    resume_model(out)
+    expected, found = weights(whole), weights(out)
+    assert all(torch.equal(found[name], x) for name, x in expected.items())
+    lines = [json.loads(line) for line in metrics.read_text().splitlines()]
+    assert [line["frames"] for line in lines] == [50, 100, 120]
+    assert RunDirectory(out).finished
+    with pytest.raises(ValueError, match="is finished"):
+        resume_model(out)
+
+
+def test_the_loss_is_the_mean_over_what_is_to_be_predicted(histories):
+    config = replace(QUICK, model=TINY)
+    slices, about, config = prepare(config, histories / NAME)
+    model, _ = build(config, about)
+    import numpy as np
+
+    batch = slices.sample(np.random.default_rng(0), 3, config.context, config.skip, 1.0)
+    loss, right = loss_of(model, batch, 0.0)
+    log_policy = model(batch.inputs).log_softmax(-1)
+    picked = log_policy.gather(-1, batch.actions[..., None])[..., 0][batch.weights > 0]
+    assert loss.item() == pytest.approx(-picked.mean().item(), rel=1e-5)
+    chosen = (model(batch.inputs).argmax(-1) == batch.actions)[batch.weights > 0]
+    assert right.item() == pytest.approx(chosen.float().mean().item())
+    smooth, _ = loss_of(model, batch, 0.2)
+    spread = 0.8 * -picked + 0.2 * -log_policy.mean(-1)[batch.weights > 0]
+    assert smooth.item() == pytest.approx(spread.mean().item(), rel=1e-4)
+
+
+def test_the_loss_falls(histories):
+    config = replace(QUICK, model=TINY, updates=40, batch=16)
+    slices, about, config = prepare(config, histories / NAME)
+    model, optimiser = build(config, about)
+    losses = [line["loss"] for line in updates(config, about, slices, model, optimiser, 0)]
+    assert losses[0] is not None
+    assert losses[-1] is not None
+    assert losses[-1] < losses[0] - 0.2
+
+
+def test_the_rate_rises_and_falls():
+    rates = [rate_at(TrainConfig(updates=100, learning_rate=1.0), step) for step in range(100)]
+    assert rates.index(max(rates)) in (4, 5)
+    assert rates[0] == pytest.approx(0.2)
+    assert rates[-1] == pytest.approx(0.01, abs=0.001)
+
+
+def test_what_does_not_fit_is_told_before_work(histories, tmp_path, model):
+    cases = [
+        (replace(QUICK, skip=(7,)), "takes 8 episodes of a history, and the longest has 8|takes"),
+        (replace(QUICK, context=10_000), "the longest has 8"),
+        (replace(QUICK, learning_rate=-1.0), "learning_rate"),
+        (replace(QUICK, batch=0), "batch"),
+    ]
+    for i, (config, said) in enumerate(cases[1:]):
+        with pytest.raises(ValueError, match=said):
+            train_model(config, histories, tmp_path / str(i))
+        assert not (tmp_path / str(i)).exists()
+    with pytest.raises(FileError, match="there are no histories"):
+        train_model(QUICK, tmp_path, tmp_path / "out")
+    with pytest.raises(ValueError, match="in use already"):
+        train_model(QUICK, histories, model)
+
+
+def test_other_histories_are_not_resumed_with(histories, tmp_path, signals_heard):
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / NAME).write_bytes((histories / NAME).read_bytes())
+    with pytest.raises(Stopped):
+        train_model(QUICK, mine, tmp_path / "out", lambda step, line: os.kill(os.getpid(), signal.SIGTERM))
+    (mine / NAME).write_bytes((histories / NAME).read_bytes() + b"\0")
+    with pytest.raises(ValueError, match="this model began with"):
+        resume_model(tmp_path / "out")
+
+
+def test_an_altered_or_foreign_configuration_is_told(model, tmp_path):
+    data = json.loads(RunDirectory(model).config.read_text())
+    out = tmp_path / "altered"
+    out.mkdir()
+    RunDirectory(out).config.write_text(json.dumps({**data, "kind": "other"}))
+    with pytest.raises(FileError, match="altered"):
+        read_model_file(out)
+    with pytest.raises(FileError, match="no model at"):
+        read_model_file(tmp_path)
+
+
+def test_expert_distillation_sees_the_end_only(histories):
+    slices, _, _ = prepare(replace(QUICK, last=2, model=TINY), histories / NAME)
+    assert isinstance(slices, Slices)
+    assert slices.shortest == 2
