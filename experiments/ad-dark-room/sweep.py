@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from kickstarting.ad.collect import CollectConfig, collect
-from kickstarting.ad.results import compared, write_results
+from kickstarting.ad.results import HowEvaluated, compared, write_results
 from kickstarting.ad.training import TrainConfig, train_model
 
 
@@ -58,7 +58,8 @@ def run(name: str, seed: int, out: Path) -> None:
     spent["evaluate"] = time.process_time()
     rollouts = 1 if arm.family == "key-to-door" else 4
     for choice in ("sample", "mixed"):
-        results = compared(model, "", "test", arm.in_context, rollouts, choice, 1_000_003, choice == "sample")
+        how = HowEvaluated(episodes=arm.in_context, rollouts=rollouts, choice=choice)
+        results = compared(model, how, choice == "sample")
         write_results(results, out / f"{name}-{seed}" / choice)
     cpu = {"collect": spent["train"] - spent["collect"], "train": spent["evaluate"] - spent["train"]}
     cpu["evaluate"] = time.process_time() - spent["evaluate"]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from kickstarting.ad.evaluation import evaluate_in_context, load_model, run_source
-from kickstarting.ad.results import compared, results_table, write_results
+from kickstarting.ad.model import ModelConfig
+from kickstarting.ad.results import HowEvaluated, compared, results_table, write_results
 from kickstarting.ad.sources import SOURCES, run_episodes
 from kickstarting.ad.tasks import FAMILIES
 
@@ -75,7 +78,7 @@ def test_a_model_of_one_room_acts_in_another_of_its_size(model):
 
 
 def test_results_are_written_with_their_baselines(model, tmp_path):
-    results = compared(model, "", "validation", 10, 2, "sample", 0, True)
+    results = compared(model, HowEvaluated(part="validation", episodes=10, rollouts=2), True)
     assert list(results.outcomes) == ["in context (sample)", "source: posterior", "random"]
     assert results_table(results).row_count == 3
     write_results(results, tmp_path / "out")
@@ -83,11 +86,15 @@ def test_results_are_written_with_their_baselines(model, tmp_path):
 
 
 def test_three_tokens_and_no_last_observation(make_model):
-    from dataclasses import replace
-
-    from kickstarting.ad.model import ModelConfig
-
     tiny = ModelConfig(width=16, heads=1, layers=1, feedforward=16)
     for changes in ({"model": replace(tiny, tokens=3)}, {"terminal": False}, {"model": replace(tiny, core="lstm")}):
         trained = load_model(make_model(**changes))
         assert evaluate_in_context(trained, ROOM, ROOM.split(0).test[:2], episodes=4, seed=0).returns.shape == (2, 4)
+
+
+def test_a_shorter_context_and_a_prompt(model):
+    for how in (HowEvaluated(context=21), HowEvaluated(prompt="posterior", prompt_after=2), HowEvaluated(family="key-to-door")):
+        results = compared(model, replace(how, episodes=2, part="validation"), False)
+        assert next(iter(results.outcomes.values())).returns.shape[1] == 2
+    with pytest.raises(ValueError, match="was trained with 42 steps"):
+        compared(model, HowEvaluated(context=43), False)

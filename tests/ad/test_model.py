@@ -63,8 +63,7 @@ def test_rows_may_have_episodes_of_different_lengths():
     model, inputs = model_of(SMALL, 6), inputs_of(2, 12, 3)
     inputs.is_first[1] = torch.arange(12) % 5 == 0
     memory = Window(model, 2, room=2)
-    for t in range(12):
-        both = memory.step(inputs[:, t : t + 1])
+    both = torch.stack([memory.step(inputs[:, t : t + 1]) for t in range(12)])[-1]
     for row, begin in ((0, 6), (1, 10)):  # what is left begins with an episode
         alone = model(inputs[row : row + 1, begin:])[:, -1]
         kept = int(memory.lengths[row])

@@ -15,12 +15,7 @@ from kickstarting.runs.histories import About, Histories
 
 def histories_of(lengths: list[list[int]]) -> Histories:
     """Episodes of these lengths (one step more for the last observation); observations are (history, episode, step)."""
-    rows = [
-        (h, e, t, t == 0, t == n)
-        for h, episodes in enumerate(lengths)
-        for e, n in enumerate(episodes)
-        for t in range(n + 1)
-    ]
+    rows = [(h, e, t, t == 0, t == n) for h, episodes in enumerate(lengths) for e, n in enumerate(episodes) for t in range(n + 1)]
     h, e, t, first, over = (np.array(column) for column in zip(*rows, strict=True))
     about = About(spaces.Dict({"o": spaces.MultiDiscrete([99, 99, 99])}), spaces.Discrete(50), [[n] for n in range(len(lengths))])
     columns = {
@@ -57,7 +52,7 @@ def test_slices_stay_in_their_history_and_go_forward(lengths, context, skip, ter
             assert (e[after], t[after]) == ((e[before], t[before] + 1) if t[before] + 1 < length else (e[before] + skip, 0))
         valid = weights[row, :known] > 0
         assert (valid == [b < episodes[a] for a, b in zip(e, t, strict=True)]).all()
-        assert (batch.actions[row, :known][valid].numpy() == t[valid] % 50).all()
+        assert (batch.actions[row, :known].numpy()[valid] == t[valid] % 50).all()
 
 
 def test_what_led_to_a_step_stands_beside_it():

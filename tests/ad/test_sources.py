@@ -61,7 +61,9 @@ def test_learners_are_independent(source):
         rewards[1] = reward
         states = rng.integers(batch.states, size=(2, 5))
         learner.learn(Episode(np.zeros((2, 5, 2), np.uint8), states, rng.integers(5, size=(2, 4)), rewards))
-        tables = [x for x in vars(learner).values() if isinstance(x, np.ndarray | torch.Tensor) and x.shape[:1] == (2,) and x.ndim > 1]
+        tables = [
+            x for x in vars(learner).values() if isinstance(x, np.ndarray | torch.Tensor) and x.shape[:1] == (2,) and x.ndim > 1
+        ]
         after.append([x.detach().numpy().copy() if isinstance(x, torch.Tensor) else x.copy() for x in tables])
     assert after[0]
     for zero, one in zip(*after, strict=True):

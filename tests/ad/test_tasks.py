@@ -8,6 +8,7 @@ import pytest
 
 from kickstarting.ad.sources import SOURCES, run_episodes
 from kickstarting.ad.tasks import FAMILIES, Drawn, Search, Split, check_disjoint, find_family
+from kickstarting.ad.tasks.grid import RoomBatch, Rooms
 from kickstarting.ad.tasks.vector import TaskVectorEnv
 from kickstarting.envs import MultiTaskEnv
 from kickstarting.suites import load_suite
@@ -44,6 +45,7 @@ def test_dark_room_hard_pays_once():
 def test_key_before_door_and_each_once():
     family = FAMILIES["key-to-door"]
     batch = family.batch(np.array([[4, 4, 4, 5]]), 3)
+    assert isinstance(batch, RoomBatch)
     batch.reset()
     batch.position[:] = [[4, 6]]
     paid = [float(batch.step(np.array([a]))[1][0]) for a in (UP, UP, NOOP, DOWN, UP, DOWN)]
@@ -54,6 +56,7 @@ def test_key_before_door_and_each_once():
 
 def test_a_key_on_the_door_takes_two_steps():
     batch = FAMILIES["key-to-door"].batch(np.array([[2, 2, 2, 2]]), 0)
+    assert isinstance(batch, RoomBatch)
     batch.reset()
     batch.position[:] = [[2, 1]]
     assert [float(batch.step(np.array([a]))[1][0]) for a in (DOWN, NOOP, NOOP)] == [1, 1, 0]
@@ -125,6 +128,7 @@ def test_the_expert_reaches_the_optimum_and_nobody_more(name):
 
 def test_the_optimum_by_hand():
     family = FAMILIES["dark-room"]
+    assert isinstance(family, Rooms)
     assert family.optimum(np.array([[4, 4], [4, 5], [0, 0], [8, 4]])).tolist() == [20, 20, 13, 17]
     assert family.optimum(family.cells[(family.cells != 4).any(1)]).mean() == pytest.approx(16.5, abs=0.1)
 
@@ -132,7 +136,8 @@ def test_the_optimum_by_hand():
 @pytest.mark.parametrize("name", ["DarkRoom-v0", "DarkKeyToDoor-v0", "AdversarialBandit-v0", "Arena-v0", "DarkRoomHard-v0"])
 def test_gymnasium_makes_them(name):
     env = gymnasium.make_vec(f"kickstarting.ad.tasks:{name}", 3)
-    assert isinstance(inner := env.unwrapped, TaskVectorEnv)
+    inner = env.unwrapped
+    assert isinstance(inner, TaskVectorEnv)
     observations, _ = env.reset(seed=1)
     assert env.observation_space.contains(observations)
     for step in range(inner.family.horizon):
@@ -151,9 +156,8 @@ def test_they_are_suites_of_the_package():
     env = MultiTaskEnv(suite.tasks, 2, seed=0)
     first = env.reset()
     assert first.observations["observation"].shape == (2, 18)  # one-hot by coordinate
-    for _ in range(20):
-        step = env.step(np.full(2, NOOP))
-    assert step.truncated.all()
+    steps = [env.step(np.full(2, NOOP)) for _ in range(20)]
+    assert steps[-1].truncated.all()
     assert env.step(np.full(2, NOOP)).is_first.all()
     env.close()
 

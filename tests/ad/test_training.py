@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from kickstarting.ad.model import ModelConfig
 from kickstarting.ad.slices import Slices
 from kickstarting.ad.training import (
     TrainConfig,
@@ -25,10 +26,8 @@ from kickstarting.ad.training import (
 )
 from kickstarting.runs.checkpoint import latest_checkpoint, load_checkpoint
 from kickstarting.runs.files import FileError
-from kickstarting.runs.histories import NAME
-from kickstarting.runs.layout import RunDirectory
+from kickstarting.runs.layout import HISTORIES, RunDirectory
 from kickstarting.runs.signals import Stopped
-from kickstarting.ad.model import ModelConfig
 
 TINY = ModelConfig(width=16, heads=1, layers=1, feedforward=16)
 QUICK = TrainConfig(episodes=2, updates=120, batch=4, threads=1, model=replace(TINY, dropout=0.2, mask=0.2))
@@ -58,7 +57,7 @@ def test_a_stopped_training_goes_on_exactly(histories, tmp_path, signals_heard):
 
 def test_the_loss_is_the_mean_over_what_is_to_be_predicted(histories):
     config = replace(QUICK, model=TINY)
-    slices, about, config = prepare(config, histories / NAME)
+    slices, about, config = prepare(config, histories / HISTORIES)
     model, _ = build(config, about)
     import numpy as np
 
@@ -76,7 +75,7 @@ def test_the_loss_is_the_mean_over_what_is_to_be_predicted(histories):
 
 def test_the_loss_falls(histories):
     config = replace(QUICK, model=TINY, updates=40, batch=16)
-    slices, about, config = prepare(config, histories / NAME)
+    slices, about, config = prepare(config, histories / HISTORIES)
     model, optimiser = build(config, about)
     losses = [line["loss"] for line in updates(config, about, slices, model, optimiser, 0)]
     assert losses[0] is not None
@@ -111,10 +110,10 @@ def test_what_does_not_fit_is_told_before_work(histories, tmp_path, model):
 def test_other_histories_are_not_resumed_with(histories, tmp_path, signals_heard):
     mine = tmp_path / "mine"
     mine.mkdir()
-    (mine / NAME).write_bytes((histories / NAME).read_bytes())
+    (mine / HISTORIES).write_bytes((histories / HISTORIES).read_bytes())
     with pytest.raises(Stopped):
         train_model(QUICK, mine, tmp_path / "out", lambda step, line: os.kill(os.getpid(), signal.SIGTERM))
-    (mine / NAME).write_bytes((histories / NAME).read_bytes() + b"\0")
+    (mine / HISTORIES).write_bytes((histories / HISTORIES).read_bytes() + b"\0")
     with pytest.raises(ValueError, match="this model began with"):
         resume_model(tmp_path / "out")
 
@@ -131,6 +130,6 @@ def test_an_altered_or_foreign_configuration_is_told(model, tmp_path):
 
 
 def test_expert_distillation_sees_the_end_only(histories):
-    slices, _, _ = prepare(replace(QUICK, last=2, model=TINY), histories / NAME)
+    slices, _, _ = prepare(replace(QUICK, last=2, model=TINY), histories / HISTORIES)
     assert isinstance(slices, Slices)
     assert slices.shortest == 2

@@ -59,7 +59,9 @@ def test_what_is_written_is_read(tmp_path):
     path = tmp_path / "histories.arrow"
     assert_holds(path, written(path))
     about = read_about(path)
-    assert {name: type(part) for name, part in about.observation_space.items()} == {name: type(part) for name, part in SPACE.items()}
+    assert {name: type(part) for name, part in about.observation_space.items()} == {
+        name: type(part) for name, part in SPACE.items()
+    }
     assert about.kinds == ABOUT.kinds
     assert (about.tasks, about.facts) == (ABOUT.tasks, ABOUT.facts)
 

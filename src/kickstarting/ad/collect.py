@@ -14,7 +14,8 @@ from gymnasium import spaces
 from kickstarting.ad.sources import SOURCES, Episode, run_episodes
 from kickstarting.ad.tasks import FAMILIES, Family, check_disjoint, find_family
 from kickstarting.ranges import COUNT, SEED, Choice, Range, check_fields
-from kickstarting.runs.histories import NAME, About, Columns, HistoriesWriter
+from kickstarting.runs.histories import About, Columns, HistoriesWriter
+from kickstarting.runs.layout import HISTORIES
 from kickstarting.runs.ownership import check_free, written_by_us
 
 
@@ -61,7 +62,7 @@ def collect(config: CollectConfig, out: Path, progress: Callable[[int, int], Non
     about = about_of(family, tasks, {**asdict(config), "episodes": episodes})
     check_free(out, "collection", "")
     with written_by_us(out):
-        writer = HistoriesWriter(out / NAME, about)
+        writer = HistoriesWriter(out / HISTORIES, about)
         try:
             for number, episode in enumerate(run_episodes(batch, learner, family.horizon, episodes), start=1):
                 if number % config.every == 0 or config.every == 1:
@@ -70,7 +71,7 @@ def collect(config: CollectConfig, out: Path, progress: Callable[[int, int], Non
                     progress(number * len(tasks) * family.horizon, episodes * len(tasks) * family.horizon)
         finally:
             writer.close()
-    return out / NAME
+    return out / HISTORIES
 
 
 def training_tasks(family: Family, config: CollectConfig) -> np.ndarray:

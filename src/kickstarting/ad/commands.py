@@ -9,10 +9,11 @@ from rich.console import Console
 
 from kickstarting.ad.collect import CollectConfig
 from kickstarting.ad.evaluation import CHOICES
+from kickstarting.ad.sources import SOURCES
 from kickstarting.ad.tasks import PARTS
 from kickstarting.ad.training import TrainConfig
 from kickstarting.console import say
-from kickstarting.ranges import COUNT, SEED, Choice, Place, checked
+from kickstarting.ranges import COUNT, SEED, Choice, Place, Range, checked
 
 console = Console()
 Where = Annotated[Path, Place()]
@@ -39,14 +40,16 @@ def collect(config: tyro.conf.OmitArgPrefixes[CollectConfig], out: Where | None 
 def train(
     histories: tyro.conf.Positional[Path | None] = None,
     config: tyro.conf.OmitArgPrefixes[TrainConfig] = TrainConfig(),  # noqa: B008
+    paper: bool = False,
     out: Where | None = None,
     resume: Where | None = None,
 ) -> None:
     """Train a sequence model on learning histories.
 
     Args:
-        histories: A directory of histories, as `kickstart ad collect` writes it.
+        histories: A directory of histories, as `kickstart ad collect` writes it, or a run with --record-histories.
         config: How the model is trained.
+        paper: Take the model, batch and rate of the paper (appendix L) instead of the small and fast ones.
         out: Directory of the model; HISTORIES/model-SEED unless given.
         resume: Go on with the killed training in this directory instead, with its own configuration.
     """
@@ -66,6 +69,7 @@ def train(
             out = resume
         else:
             assert histories is not None
+            config = training.as_in_the_paper(config) if paper else config
             total = config.updates
             out = out or histories / f"model-{config.seed}"
             training.train_model(config, histories, out, say_line)
@@ -79,6 +83,9 @@ def evaluate(
     episodes: Annotated[int, COUNT] = 100,
     rollouts: Annotated[int, COUNT] = 1,
     choice: Annotated[str, Choice(*CHOICES)] = "sample",
+    context: Annotated[int, Range(0, 10**5)] = 0,
+    prompt: Annotated[str, Choice("", *SOURCES)] = "",
+    prompt_after: Annotated[int, Range(0, 10**6)] = 0,
     baselines: bool = True,
     seed: Annotated[int, SEED] = 1_000_003,
     out: Where | None = None,
@@ -92,15 +99,19 @@ def evaluate(
         episodes: Episodes of each task, one after the other.
         rollouts: Times that each task is learned, each from an empty context.
         choice: How actions are chosen: sample, greedy (the most likely), or mixed (greedy once a reward is in the context).
+        context: Steps that the model looks back on, fewer than it was trained with; 0 is all of them.
+        prompt: Episodes by this source stand in the context at the start, as many as it holds.
+        prompt_after: Episodes that the source of the prompt has learned from before.
         baselines: Also run the source algorithm and random actions on the same tasks.
         seed: Seed of environments and sampling.
         out: Directory for evaluation.json and curve.png; nothing is written unless given.
     """
     from kickstarting.ad.progress import shown
-    from kickstarting.ad.results import compared, results_table, write_results
+    from kickstarting.ad.results import HowEvaluated, compared, results_table, write_results
 
     with shown(console, f"evaluating {model}", "episodes") as progress:
-        results = compared(model, family, part, episodes, rollouts, choice, seed, baselines, progress)
+        how = HowEvaluated(family, part, episodes, rollouts, choice, context, prompt, prompt_after, seed)
+        results = compared(model, how, baselines, progress)
     console.print(results_table(results))
     if out:
         write_results(results, out)

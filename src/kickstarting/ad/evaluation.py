@@ -66,10 +66,11 @@ class Outcome:
         return float((self.latest(last) < FAILED).mean())
 
 
-def load_model(out: Path) -> TrainedModel:
-    """The model in a directory, or in one of its checkpoints' copies with its config.json beside it.
+def load_model(out: Path, context: int = 0) -> TrainedModel:
+    """The model in a directory of `kickstart ad train`, or in a checkpoint with the config.json beside its files.
 
-    Raises ValueError if there is none, or it is damaged.
+    context: steps that it looks back on, if fewer than it was trained with. Raises ValueError if there is none, it is damaged,
+    or was trained with a shorter context.
     """
     data = read_model_file(out)
     config = config_from_json(data["config"])
@@ -84,6 +85,9 @@ def load_model(out: Path) -> TrainedModel:
     checkpoint = out if (out / STATE).is_file() else latest_checkpoint(out)
     load_weights(network, load_checkpoint(checkpoint, with_optimiser=False, run=data["id"]), str(out))
     network.requires_grad_(False).eval()
+    if context > config.context:
+        raise ValueError(f"context is {context}; {out} was trained with {config.context} steps, so give at most these")
+    network.context = context or config.context
     facts = data["histories"]["facts"]
     return TrainedModel(network, config, facts.get("family", ""), facts)
 

@@ -3,22 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from rich.table import Table
 
-from kickstarting.ad.evaluation import Outcome, evaluate_in_context, load_model, run_source
+from kickstarting.ad.evaluation import Outcome, check_fits, evaluate_in_context, load_model, run_source
 from kickstarting.ad.figures import curves_figure, write_figure
-from kickstarting.ad.sources import SOURCES
+from kickstarting.ad.sources import SOURCES, run_episodes
 from kickstarting.ad.tasks import find_family
 from kickstarting.console import literal
 from kickstarting.runs.files import check_writable, make_directory, write_json
 
 LATEST = 10
 """Episodes at the end that count as the latest return."""
+
+
+@dataclass(frozen=True)
+class HowEvaluated:
+    """What `kickstart ad evaluate` was asked for."""
+
+    family: str = ""
+    part: str = "test"
+    episodes: int = 100
+    rollouts: int = 1
+    choice: str = "sample"
+    context: int = 0
+    prompt: str = ""
+    prompt_after: int = 0
+    seed: int = 1_000_003
 
 
 @dataclass(frozen=True)
@@ -29,33 +44,32 @@ class Results:
     outcomes: dict[str, Outcome]
 
 
-def compared(
-    model: Path,
-    family_name: str,
-    part: str,
-    episodes: int,
-    rollouts: int,
-    choice: str,
-    seed: int,
-    baselines: bool,
-    progress: Callable[[int, int], None] | None = None,
-) -> Results:
-    """Evaluate a model on a part of a family's tasks. Raises ValueError if it does not fit, or has no family."""
-    trained = load_model(model)
-    if not (name := family_name or trained.family):
+def compared(model: Path, how: HowEvaluated, baselines: bool, progress: Callable[[int, int], None] | None = None) -> Results:
+    """Evaluate a model on a part of a family's tasks, beside its source and random actions.
+
+    Raises ValueError if it does not fit, or has no family.
+    """
+    trained = load_model(model, how.context)
+    if not (name := how.family or trained.family):
         raise ValueError(f"{model} learned from a suite's histories, not from a family's; name one with --family")
     family = find_family(name)
-    tasks = np.repeat(getattr(family.split(int(trained.facts.get("split_seed", 0))), part), rollouts, 0)
-    in_context = evaluate_in_context(trained, family, tasks, episodes=episodes, seed=seed, choice=choice, progress=progress)
-    outcomes = {f"in context ({choice})": in_context}
+    check_fits(trained, family)
+    tasks = np.repeat(getattr(family.split(int(trained.facts.get("split_seed", 0))), how.part), how.rollouts, 0)
+    prompt = None
+    if how.prompt:
+        held = max(1, trained.network.context // (family.horizon + trained.config.terminal))
+        batch = family.batch(tasks, how.seed + 2)
+        learner = SOURCES[how.prompt](batch, family.actions, how.prompt_after + held, how.seed + 3)
+        prompt = list(run_episodes(batch, learner, family.horizon, how.prompt_after + held))[-held:]
+    options = {"episodes": how.episodes, "seed": how.seed, "choice": how.choice, "prompt": prompt, "progress": progress}
+    outcomes = {f"in context ({how.choice})": evaluate_in_context(trained, family, tasks, **options)}
     source = trained.facts.get("source", "")
     if baselines:
         if source in SOURCES:
-            total = int(trained.facts.get("episodes", episodes))
-            outcomes[f"source: {source}"] = run_source(source, family, tasks, episodes, seed, total)
-        outcomes["random"] = run_source("random", family, tasks, episodes, seed)
-    what = {"model": str(model), "family": name, "part": part, "tasks": len(tasks) // rollouts, "rollouts": rollouts}
-    return Results({**what, "episodes": episodes, "choice": choice, "seed": seed}, outcomes)
+            total = int(trained.facts.get("episodes", how.episodes))
+            outcomes[f"source: {source}"] = run_source(source, family, tasks, how.episodes, how.seed, total)
+        outcomes["random"] = run_source("random", family, tasks, how.episodes, how.seed)
+    return Results({"model": str(model), **asdict(how), "family": name, "tasks": len(tasks) // how.rollouts}, outcomes)
 
 
 def results_table(results: Results) -> Table:

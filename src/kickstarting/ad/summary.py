@@ -9,7 +9,8 @@ from rich.table import Table
 
 from kickstarting.ad.slices import Slices
 from kickstarting.console import literal
-from kickstarting.runs.histories import NAME, Histories, read_histories
+from kickstarting.runs.histories import Histories, read_histories
+from kickstarting.runs.layout import HISTORIES
 from kickstarting.spaces import make_distribution
 
 FACTS = ("family", "source", "suite", "every", "seed", "split_seed")
@@ -17,7 +18,7 @@ FACTS = ("family", "source", "suite", "every", "seed", "split_seed")
 
 def read(directory: Path) -> Histories:
     """The histories of a directory, or in a file."""
-    return read_histories(directory / NAME if directory.is_dir() else directory)
+    return read_histories(directory / HISTORIES if directory.is_dir() else directory)
 
 
 def curve_of(histories: Histories) -> np.ndarray:

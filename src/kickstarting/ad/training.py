@@ -16,15 +16,15 @@ import tyro
 from gymnasium import spaces
 from torch import Tensor
 
-from kickstarting.ad.model import ModelConfig, SequenceModel
+from kickstarting.ad.model import PAPER, ModelConfig, SequenceModel
 from kickstarting.ad.slices import Slice, Slices
 from kickstarting.ad.tasks import Drawn, Family, find_family
 from kickstarting.machine import resolve_device, resolve_precision, use_machine
 from kickstarting.ranges import COUNT, SEED, THREADS, Choice, Range, check_fields
 from kickstarting.runs.checkpoint import Snapshot, load_checkpoint, load_weights, save_checkpoint
 from kickstarting.runs.files import FileError, digest_of, file_digest, read_json, typed, write_json, write_signed
-from kickstarting.runs.histories import NAME, About, read_histories
-from kickstarting.runs.layout import RunDirectory
+from kickstarting.runs.histories import About, read_histories
+from kickstarting.runs.layout import HISTORIES, RunDirectory
 from kickstarting.runs.ownership import check_free, written_by_us
 from kickstarting.runs.saving import MINUTES
 from kickstarting.runs.signals import Stop, Stopped, listening
@@ -84,7 +84,7 @@ def train_model(
     config.check()
     check_free(out, "model", resume_command(out))
     with listening() as stop, written_by_us(out):
-        source = histories / NAME if histories.is_dir() else histories
+        source = histories / HISTORIES if histories.is_dir() else histories
         slices, about, config = prepare(config, source)
         began = {
             "kind": KIND,
@@ -115,6 +115,13 @@ def resume_model(out: Path, progress: Callable[[int, Mapping[str, float | None]]
         snapshot = load_checkpoint(newest, run=data["id"]) if newest else None
         _consume(out, config, about, slices, snapshot, stop, progress)
         return config
+
+
+def as_in_the_paper(config: TrainConfig) -> TrainConfig:
+    """With the model, batch and rate of Laskin et al., appendix L. Raises ValueError if a model was chosen beside it."""
+    if config.model != ModelConfig():
+        raise ValueError("--paper chooses the model; leave out --paper, or the options of the model")
+    return replace(config, model=PAPER, batch=128, learning_rate=3e-4)
 
 
 def resume_command(out: Path) -> str:

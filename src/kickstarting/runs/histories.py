@@ -23,7 +23,6 @@ from kickstarting.runs.files import FileError, blaming, check_replaceable
 from kickstarting.spaces import describe_space, read_observations, read_space
 
 FORMAT = 1
-NAME = "histories.arrow"
 OBSERVATION = "observation/"
 FLAGS = ("is_first", "terminated", "truncated", "valid")
 FLUSH = 32_000_000
