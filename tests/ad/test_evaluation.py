@@ -13,8 +13,11 @@ from kickstarting.ad.model import ModelConfig
 from kickstarting.ad.results import HowEvaluated, compared, results_table, write_results
 from kickstarting.ad.sources import SOURCES, run_episodes
 from kickstarting.ad.tasks import FAMILIES
+from kickstarting.ad.training import TrainConfig, train_model
+from kickstarting.runs.run import run
 
 ROOM = FAMILIES["dark-room"]
+TINY = ModelConfig(width=16, heads=1, layers=1, feedforward=16)
 
 
 def test_outcomes_have_every_episode(model):
@@ -86,8 +89,7 @@ def test_results_are_written_with_their_baselines(model, tmp_path):
 
 
 def test_three_tokens_and_no_last_observation(make_model):
-    tiny = ModelConfig(width=16, heads=1, layers=1, feedforward=16)
-    for changes in ({"model": replace(tiny, tokens=3)}, {"terminal": False}, {"model": replace(tiny, core="lstm")}):
+    for changes in ({"model": replace(TINY, tokens=3)}, {"terminal": False}, {"model": replace(TINY, core="lstm")}):
         trained = load_model(make_model(**changes))
         assert evaluate_in_context(trained, ROOM, ROOM.split(0).test[:2], episodes=4, seed=0).returns.shape == (2, 4)
 
@@ -98,3 +100,13 @@ def test_a_shorter_context_and_a_prompt(model):
         assert next(iter(results.outcomes.values())).returns.shape[1] == 2
     with pytest.raises(ValueError, match="was trained with 42 steps"):
         compared(model, HowEvaluated(context=43), False)
+
+
+def test_a_run_is_distilled_and_acts_in_its_suite(tiny, tmp_path):
+    run(tiny(record_histories=True), tmp_path / "run")
+    config = TrainConfig(episodes=2, context=24, skip=(1,), updates=2, batch=2, threads=1, model=TINY)
+    train_model(config, tmp_path / "run", tmp_path / "model")
+    results = compared(tmp_path / "model", HowEvaluated(episodes=2, rollouts=2), True)
+    assert next(iter(results.outcomes.values())).returns.shape == (4, 2)
+    with pytest.raises(ValueError, match="the suite shows"):
+        compared(tmp_path / "model", HowEvaluated(suite="CartPole-v1"), False)

@@ -8,7 +8,7 @@ import tyro
 from rich.console import Console
 
 from kickstarting.ad.collect import CollectConfig
-from kickstarting.ad.evaluation import CHOICES
+from kickstarting.ad.player import CHOICES
 from kickstarting.ad.sources import SOURCES
 from kickstarting.ad.tasks import PARTS
 from kickstarting.ad.training import TrainConfig
@@ -79,6 +79,7 @@ def train(
 def evaluate(
     model: tyro.conf.Positional[Path],
     family: str = "",
+    suite: str = "",
     part: Annotated[str, Choice(*PARTS)] = "test",
     episodes: Annotated[int, COUNT] = 100,
     rollouts: Annotated[int, COUNT] = 1,
@@ -95,6 +96,7 @@ def evaluate(
     Args:
         model: A directory of `kickstart ad train`.
         family: Family of the tasks; that of the histories unless given.
+        suite: For a model of a run's histories: where it acts; the run's own suite unless given.
         part: Which tasks: test (look once), validation (for every choice), or train.
         episodes: Episodes of each task, one after the other.
         rollouts: Times that each task is learned, each from an empty context.
@@ -110,7 +112,7 @@ def evaluate(
     from kickstarting.ad.results import HowEvaluated, compared, results_table, write_results
 
     with shown(console, f"evaluating {model}", "episodes") as progress:
-        how = HowEvaluated(family, part, episodes, rollouts, choice, context, prompt, prompt_after, seed)
+        how = HowEvaluated(family, suite, part, episodes, rollouts, choice, context, prompt, prompt_after, seed)
         results = compared(model, how, baselines, progress)
     console.print(results_table(results))
     if out:

@@ -10,22 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from gymnasium import spaces
 
-from kickstarting.ad.context import context_of
 from kickstarting.ad.model import SequenceModel
-from kickstarting.ad.slices import forget_last
+from kickstarting.ad.player import Player
 from kickstarting.ad.sources import SOURCES, Episode, run_episodes
 from kickstarting.ad.tasks import Drawn, Family, find_family
 from kickstarting.ad.training import TrainConfig, config_from_json, read_model_file, shown_space
-from kickstarting.algo.distributions import Distribution
 from kickstarting.runs.checkpoint import latest_checkpoint, load_checkpoint, load_weights
 from kickstarting.runs.layout import STATE
 from kickstarting.spaces import make_distribution, read_observations, read_space
-from kickstarting.types import Inputs
 
-CHOICES = ("sample", "greedy", "mixed")
 FAILED = 0.5
 """Share of its optimum below which a task is failed."""
 
@@ -110,23 +105,28 @@ def evaluate_in_context(
     """
     check_fits(model, family)
     batch = family.batch(tasks, seed)
-    player = _Player(model, family, len(tasks), seed, choice)
+    player = _player(model, family, len(tasks), seed, choice)
+    view = family.view if isinstance(family, Drawn) else None
+
+    def shows(seen: np.ndarray) -> dict[str, np.ndarray]:
+        return {"observation": view(seen) if view else seen}
+
     for shown in prompt or ():
-        player.watch(shown)
+        _watch(player, shows, shown, model.config.terminal)
     returns = np.zeros((len(tasks), episodes))
     paths = np.zeros((len(tasks), episodes, family.horizon + 1, len(family.space.nvec)), np.uint8) if keep_paths else None
     for number in range(episodes):
         seen = batch.reset()
-        player.begin()
         for t in range(family.horizon):
             if paths is not None:
                 paths[:, number, t] = seen
-            seen, rewards = batch.step(player.act(seen))
+            seen, rewards = batch.step(player.act(shows(seen), np.full(len(tasks), t == 0)))
             player.see(rewards)
             returns[:, number] += rewards
         if paths is not None:
             paths[:, number, -1] = seen
-        player.end(seen)
+        if model.config.terminal:
+            player.look(shows(seen), np.zeros(len(tasks), bool))
         if progress:
             progress(number + 1, episodes)
     return Outcome(returns, family.optimum(tasks), paths)
@@ -156,59 +156,18 @@ def run_source(name: str, family: Family, tasks: np.ndarray, episodes: int, seed
     return Outcome(np.stack(returns, 1), family.optimum(tasks))
 
 
-class _Player:
-    """Acts for a model in N environments: steps in, actions out."""
-
-    def __init__(self, model: TrainedModel, family: Family, n: int, seed: int, choice: str) -> None:
-        if choice not in CHOICES:
-            raise ValueError(f"choice is {choice!r}; known: {', '.join(CHOICES)}")
-        self._family, self._terminal, self._choice = family, model.config.terminal, choice
-        self._distribution: Distribution = model.network.distribution
-        self._context = context_of(model.network, n, family.horizon + model.config.terminal)
-        self._device = model.network.policy.weight.device
-        self._generator = torch.Generator().manual_seed(seed)
-        self._last_actions = torch.full((n,), int(self._distribution.no_action))
-        self._last_rewards, self._first = torch.zeros(n), True
-        self._paid = torch.zeros(n, dtype=torch.bool)
-
-    def begin(self) -> None:
-        self._first = True
-
-    def act(self, seen: np.ndarray) -> np.ndarray:
-        logits = self._step(seen)
-        sampled = self._distribution.sample(logits, self._generator)
-        best = self._distribution.mode(logits)
-        actions = {"sample": sampled, "greedy": best, "mixed": torch.where(self._paid, best, sampled)}[self._choice]
-        self._last_actions = actions
-        return actions.numpy()
-
-    def see(self, rewards: np.ndarray) -> None:
-        self._last_rewards = torch.from_numpy(rewards)
-        self._paid |= self._last_rewards > 0
-
-    def end(self, seen: np.ndarray) -> None:
-        """The episode's last observation."""
-        if self._terminal:
-            self._step(seen)
-
-    def watch(self, episode: Episode) -> None:
-        """Take an episode of somebody else into the context."""
-        self.begin()
-        for t in range(episode.rewards.shape[1]):
-            self._step(episode.observations[:, t])
-            self._last_actions = torch.from_numpy(episode.actions[:, t])
-            self.see(episode.rewards[:, t])
-        self.end(episode.observations[:, -1])
-
-    def _step(self, seen: np.ndarray) -> torch.Tensor:
-        is_first = torch.full((len(seen),), self._first)
-        last_actions, last_rewards = self._last_actions.clone(), self._last_rewards.clone()
-        if self._terminal:
-            forget_last(last_actions, last_rewards, is_first, self._distribution)
-        shown = self._family.view(seen) if isinstance(self._family, Drawn) else seen
-        inputs = Inputs({"observation": torch.from_numpy(shown)}, last_actions, last_rewards, is_first)
-        self._first = False
-        return self._context.step(inputs.map(lambda x: x[:, None].to(self._device))).cpu().float()
+def _player(model: TrainedModel, family: Family, n: int, seed: int, choice: str) -> Player:
+    terminal = model.config.terminal
+    return Player(model.network, n, room=family.horizon + terminal, terminal=terminal, seed=seed, choice=choice)
 
 
-__all__ = ["CHOICES", "Outcome", "TrainedModel", "check_fits", "evaluate_in_context", "find_family", "load_model", "run_source"]
+def _watch(player: Player, shows: Callable[[np.ndarray], dict[str, np.ndarray]], episode: Episode, terminal: bool) -> None:
+    """Take an episode of somebody else into the context."""
+    n, steps = episode.rewards.shape
+    for t in range(steps + terminal):
+        player.look(shows(episode.observations[:, t]), np.full(n, t == 0))
+        if t < steps:
+            player.see(episode.rewards[:, t], episode.actions[:, t])
+
+
+__all__ = ["Outcome", "TrainedModel", "check_fits", "evaluate_in_context", "find_family", "load_model", "run_source"]

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from kickstarting.ad.evaluation import Outcome, check_fits, evaluate_in_context, load_model, run_source
+from kickstarting.ad.evaluation import Outcome, TrainedModel, check_fits, evaluate_in_context, load_model, run_source
 from kickstarting.ad.figures import curves_figure, write_figure
+from kickstarting.ad.in_suite import evaluate_in_suite
 from kickstarting.ad.sources import SOURCES, run_episodes
 from kickstarting.ad.tasks import find_family
 from kickstarting.console import literal
@@ -26,6 +27,7 @@ class HowEvaluated:
     """What `kickstart ad evaluate` was asked for."""
 
     family: str = ""
+    suite: str = ""
     part: str = "test"
     episodes: int = 100
     rollouts: int = 1
@@ -47,11 +49,11 @@ class Results:
 def compared(model: Path, how: HowEvaluated, baselines: bool, progress: Callable[[int, int], None] | None = None) -> Results:
     """Evaluate a model on a part of a family's tasks, beside its source and random actions.
 
-    Raises ValueError if it does not fit, or has no family.
+    What learned from a suite's histories is evaluated in a suite. Raises ValueError if it does not fit.
     """
     trained = load_model(model, how.context)
     if not (name := how.family or trained.family):
-        raise ValueError(f"{model} learned from a suite's histories, not from a family's; name one with --family")
+        return _in_suite(trained, model, how, progress)
     family = find_family(name)
     check_fits(trained, family)
     tasks = np.repeat(getattr(family.split(int(trained.facts.get("split_seed", 0))), how.part), how.rollouts, 0)
@@ -70,6 +72,14 @@ def compared(model: Path, how: HowEvaluated, baselines: bool, progress: Callable
             outcomes[f"source: {source}"] = run_source(source, family, tasks, how.episodes, how.seed, total)
         outcomes["random"] = run_source("random", family, tasks, how.episodes, how.seed)
     return Results({"model": str(model), **asdict(how), "family": name, "tasks": len(tasks) // how.rollouts}, outcomes)
+
+
+def _in_suite(trained: TrainedModel, model: Path, how: HowEvaluated, progress: Callable[[int, int], None] | None) -> Results:
+    suite = str(how.suite or trained.facts.get("suite", ""))
+    options = {"episodes": how.episodes, "envs_per_task": how.rollouts, "seed": how.seed, "choice": how.choice}
+    outcome = evaluate_in_suite(trained, suite, **options, progress=progress)
+    what = {"model": str(model), **asdict(how), "family": suite, "tasks": len(outcome.returns) // how.rollouts}
+    return Results(what, {f"in context ({how.choice})": outcome})
 
 
 def results_table(results: Results) -> Table:
