@@ -29,22 +29,15 @@ def run_demo(out: Path, *, episodes: int, seed: int, console: Console) -> Outcom
     family = find_family(model.family)
     assert isinstance(family, Rooms)
     goals = family.split(int(model.facts["split_seed"])).test
-    say(
-        console,
-        f"A frozen model, trained on the learning histories of {model.facts['source']} in other rooms, enters {len(goals)} dark",
-    )
-    say(
-        console,
-        f"{family.size}x{family.size} rooms. It sees where it is, not where the goal is; whatever it learns is in its context.",
-    )
+    rooms = f"{len(goals)} dark rooms of {family.size}x{family.size} cells"
+    say(console, f"A frozen model, trained on learning histories of {model.facts['source']} in other rooms, enters {rooms}.")
+    say(console, "It sees where it is, not where the goal is. Whatever it learns is in its context.")
     with shown(console, "in context", "episodes") as progress:
         outcome = evaluate_in_context(model, family, goals, episodes=episodes, seed=seed, keep_paths=True, progress=progress)
     for first in range(0, episodes, 10):
         share = outcome.curve[first : first + 10].mean()
-        say(
-            console,
-            f"episodes {first + 1:>3} to {min(first + 10, episodes):>3}  {share:>6.1%} of the optimum  {'#' * round(40 * share)}",
-        )
+        numbers = f"episodes {first + 1:>3} to {min(first + 10, episodes):>3}"
+        say(console, f"{numbers}  {share:>6.1%} of the optimum  {'#' * round(40 * share)}")
     say(console, f"goals that it failed to find: {outcome.failed(LATEST):.0%} of {len(goals)}")
     draw(outcome, goals, family, out)
     say(console, f"open {(out / 'path.gif').resolve()}")

@@ -72,7 +72,7 @@ def path_animation(
     paths: np.ndarray, goals: np.ndarray, returns: np.ndarray, optimum: float, size: int, episodes: Sequence[int], path: Path
 ) -> None:
     """Write a GIF: the agent walks episode by episode, and the curve grows. paths: [episodes, H+1, 2] of one agent."""
-    frames = [(number, step) for number in episodes for step in range(1, paths.shape[1], 2 if number > 3 else 1)]
+    frames = [(number, step) for number in episodes for step in range(1, paths.shape[1], 3 if number > 3 else 2)]
     with look():
         figure = Figure(figsize=(WIDTH, 2.6), layout="constrained")
         room, curve = figure.subplots(1, 2)
