@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from kickstarting.ad.demo import SHIPPED
-from kickstarting.ad.training import read_model_file
+from kickstarting.ad.saved import read_model_file
 from kickstarting.runs.checkpoint import Snapshot, latest_checkpoint, load_checkpoint, save_checkpoint
 from kickstarting.runs.files import write_signed
 from kickstarting.runs.layout import RunDirectory

@@ -15,7 +15,8 @@ from typing import Any
 
 from kickstarting.ad.collect import CollectConfig, collect
 from kickstarting.ad.results import HowEvaluated, compared, write_results
-from kickstarting.ad.training import TrainConfig, train_model
+from kickstarting.ad.saved import TrainConfig
+from kickstarting.ad.training import train_model
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ import pytest
 
 from kickstarting.ad.collect import CollectConfig, collect
 from kickstarting.ad.model import ModelConfig
-from kickstarting.ad.training import TrainConfig, train_model
+from kickstarting.ad.saved import TrainConfig
+from kickstarting.ad.training import train_model
 
 TINY = ModelConfig(width=16, heads=1, layers=1, feedforward=16)
 

@@ -14,8 +14,8 @@ from kickstarting.ad.collect import CollectConfig
 from kickstarting.ad.commands import COMMANDS
 from kickstarting.ad.demo import SHIPPED
 from kickstarting.ad.evaluation import evaluate_in_context, load_model
+from kickstarting.ad.saved import TrainConfig
 from kickstarting.ad.tasks import FAMILIES
-from kickstarting.ad.training import TrainConfig
 from kickstarting.ranges import Range, bare, declarations, hints_of
 from kickstarting.runs.layout import HISTORIES
 

@@ -11,9 +11,10 @@ import torch
 from kickstarting.ad.evaluation import evaluate_in_context, load_model, run_source
 from kickstarting.ad.model import ModelConfig
 from kickstarting.ad.results import HowEvaluated, compared, results_table, write_results
+from kickstarting.ad.saved import TrainConfig
 from kickstarting.ad.sources import SOURCES, run_episodes
 from kickstarting.ad.tasks import FAMILIES
-from kickstarting.ad.training import TrainConfig, train_model
+from kickstarting.ad.training import train_model
 from kickstarting.runs.run import run
 
 ROOM = FAMILIES["dark-room"]

@@ -12,7 +12,7 @@ import tyro
 from gymnasium import spaces
 
 from kickstarting.ad.sources import SOURCES, Episode, run_episodes
-from kickstarting.ad.tasks import FAMILIES, Family, check_disjoint, find_family
+from kickstarting.ad.tasks import Family, check_disjoint, find_family
 from kickstarting.ranges import COUNT, SEED, Choice, Range, check_fields
 from kickstarting.runs.histories import About, Columns, HistoriesWriter
 from kickstarting.runs.layout import HISTORIES
@@ -104,6 +104,3 @@ def rows_of(episode: Episode) -> Columns:
         "truncated": truncated,
         "valid": valid,
     }
-
-
-__all__ = ["FAMILIES", "CollectConfig", "about_of", "collect", "rows_of", "training_tasks"]

@@ -9,9 +9,9 @@ from rich.console import Console
 
 from kickstarting.ad.collect import CollectConfig
 from kickstarting.ad.player import CHOICES
+from kickstarting.ad.saved import TrainConfig
 from kickstarting.ad.sources import SOURCES
 from kickstarting.ad.tasks import PARTS
-from kickstarting.ad.training import TrainConfig
 from kickstarting.console import say
 from kickstarting.ranges import COUNT, SEED, Choice, Place, Range, checked
 
@@ -53,7 +53,7 @@ def train(
         out: Directory of the model; HISTORIES/model-SEED unless given.
         resume: Go on with the killed training in this directory instead, with its own configuration.
     """
-    from kickstarting.ad import training
+    from kickstarting.ad import saved, training
     from kickstarting.ad.progress import shown
 
     if (histories is None) == (resume is None):
@@ -64,12 +64,12 @@ def train(
             progress(step, total, f"loss {line['loss']:.3f}  accuracy {line['accuracy']:.1%}")
 
         if resume:
-            total = training.config_from_json(training.read_model_file(resume)["config"]).updates
+            total = saved.config_from_json(saved.read_model_file(resume)["config"]).updates
             training.resume_model(resume, say_line)
             out = resume
         else:
             assert histories is not None
-            config = training.as_in_the_paper(config) if paper else config
+            config = saved.as_in_the_paper(config) if paper else config
             total = config.updates
             out = out or histories / f"model-{config.seed}"
             training.train_model(config, histories, out, say_line)

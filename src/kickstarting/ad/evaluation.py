@@ -14,9 +14,9 @@ from gymnasium import spaces
 
 from kickstarting.ad.model import SequenceModel
 from kickstarting.ad.player import Player
+from kickstarting.ad.saved import TrainConfig, config_from_json, read_model_file, shown_space
 from kickstarting.ad.sources import SOURCES, Episode, run_episodes
-from kickstarting.ad.tasks import Drawn, Family, find_family
-from kickstarting.ad.training import TrainConfig, config_from_json, read_model_file, shown_space
+from kickstarting.ad.tasks import Drawn, Family
 from kickstarting.runs.checkpoint import latest_checkpoint, load_checkpoint, load_weights
 from kickstarting.runs.layout import STATE
 from kickstarting.spaces import make_distribution, read_observations, read_space
@@ -168,6 +168,3 @@ def _watch(player: Player, shows: Callable[[np.ndarray], dict[str, np.ndarray]],
         player.look(shows(episode.observations[:, t]), np.full(n, t == 0))
         if t < steps:
             player.see(episode.rewards[:, t], episode.actions[:, t])
-
-
-__all__ = ["Outcome", "TrainedModel", "check_fits", "evaluate_in_context", "find_family", "load_model", "run_source"]
