@@ -15,11 +15,11 @@ from kickstarting.ad.commands import ad
 from kickstarting.config import Config, Frames, flat
 from kickstarting.console import keep_streams, literal, say, visible
 from kickstarting.envs import EnvironmentFault
-from kickstarting.help import flowing_help
+from kickstarting.help import Where, flowing_help
 from kickstarting.launch.sweep import SweepError
 from kickstarting.learner import TrainingError
 from kickstarting.population.config import PopulationConfig
-from kickstarting.ranges import COUNT, FRAMES, JOBS, NOWHERE, SEED, Place, checked
+from kickstarting.ranges import COUNT, FRAMES, JOBS, SEED, checked
 from kickstarting.runs.layout import PopulationDirectory, ReportDirectory
 from kickstarting.runs.signals import Stopped, listening, resumed_by
 from kickstarting.trust import CODE, PICKLE, trust
@@ -28,19 +28,6 @@ from kickstarting.tuning.recipe import apply, read_recipe
 console = Console()
 TRUST = ("trust_module", "trust_pickle", "trust_code")
 """Options that belong to a command, not to a run."""
-
-Where = Annotated[
-    Path,
-    Place(),
-    tyro.constructors.PrimitiveConstructorSpec(
-        nargs=1,
-        metavar="PATH",
-        instance_from_str=lambda words: Path(words[0]) if words[0].strip() else NOWHERE,
-        is_instance=lambda x: isinstance(x, Path),
-        str_from_instance=lambda x: [str(x)],
-    ),
-]
-"""A path that is not empty."""
 
 
 def train(

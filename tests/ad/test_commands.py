@@ -89,6 +89,9 @@ def test_torn_histories_are_read_and_it_is_said(kickstart, histories, tmp_path):
         (("evaluate", "nowhere", "--episodes", 0), "episodes is 0"),
         (("histories", "nowhere"), "there are no histories"),
         (("demo", "--episodes", 0), "episodes is 0"),
+        (("demo", "--out", ""), "out is ''"),
+        (("collect", "--out", ""), "out is ''"),
+        (("histories", ""), "directory is ''"),
     ],
 )
 def test_refused_in_one_line_before_work(error, tmp_path, monkeypatch, words, said):

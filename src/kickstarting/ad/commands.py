@@ -13,10 +13,10 @@ from kickstarting.ad.saved import TrainConfig
 from kickstarting.ad.sources import SOURCES
 from kickstarting.ad.tasks import PARTS
 from kickstarting.console import say
-from kickstarting.ranges import COUNT, SEED, Choice, Place, Range, checked
+from kickstarting.help import Where
+from kickstarting.ranges import COUNT, SEED, Choice, Range, checked
 
 console = Console()
-Where = Annotated[Path, Place()]
 
 
 def collect(config: tyro.conf.OmitArgPrefixes[CollectConfig], out: Where | None = None) -> None:
@@ -38,7 +38,7 @@ def collect(config: tyro.conf.OmitArgPrefixes[CollectConfig], out: Where | None 
 
 
 def train(
-    histories: tyro.conf.Positional[Path | None] = None,
+    histories: tyro.conf.Positional[Where | None] = None,
     config: tyro.conf.OmitArgPrefixes[TrainConfig] = TrainConfig(),  # noqa: B008
     paper: bool = False,
     out: Where | None = None,
@@ -77,7 +77,7 @@ def train(
 
 
 def evaluate(
-    model: tyro.conf.Positional[Path],
+    model: tyro.conf.Positional[Where],
     family: str = "",
     suite: str = "",
     part: Annotated[str, Choice(*PARTS)] = "test",
@@ -120,7 +120,7 @@ def evaluate(
         say(console, f"open {(out / 'curve.png').resolve()}")
 
 
-def histories(directory: tyro.conf.Positional[Path], out: Where | None = None) -> None:
+def histories(directory: tyro.conf.Positional[Where], out: Where | None = None) -> None:
     """Print what is in learning histories: tasks, episodes, transitions, and the return over time.
 
     Args:

@@ -28,7 +28,7 @@ def curve_of(histories: Histories) -> np.ndarray:
 
 def histories_table(histories: Histories) -> Table:
     """Two columns of facts."""
-    slices = Slices(histories, make_distribution(histories.about.action_space))
+    slices = Slices(histories, make_distribution(histories.about.action_space), terminal=False)
     returns = slices.returns()
     tenth = max(1, returns.shape[1] // 10)
     moments = np.linspace(0, returns.shape[1] - tenth, min(5, returns.shape[1])).astype(int)
