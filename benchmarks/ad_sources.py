@@ -1,6 +1,6 @@
 """Transitions per second of each source algorithm: all learners at once, and the same learners one after the other.
 
-    python benchmarks/ad_sources.py
+python benchmarks/ad_sources.py
 """
 
 from __future__ import annotations
