@@ -19,6 +19,7 @@ import torch
 
 import kickstarting
 from kickstarting import Config, Inputs, cli, train
+from kickstarting.ad.commands import COMMANDS as AD_COMMANDS
 from kickstarting.algo.distributions import Categorical
 from kickstarting.evaluate import evaluate_ref
 
@@ -145,6 +146,13 @@ def options() -> dict[str, set[str]]:
             with contextlib.redirect_stdout(written), pytest.raises(SystemExit):
                 cli.main()
             found[command] = set(re.findall(r"--[a-z][a-z-]*", written.getvalue()))
+        found["ad"] = set()
+        for command in AD_COMMANDS:
+            patch.setattr(sys, "argv", ["kickstart", "ad", command, "--help"])
+            written = io.StringIO()
+            with contextlib.redirect_stdout(written), pytest.raises(SystemExit):
+                cli.main()
+            found["ad"] |= set(re.findall(r"--[a-z][a-z-]*", written.getvalue()))
     return found
 
 

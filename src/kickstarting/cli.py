@@ -11,14 +11,15 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
+from kickstarting.ad.commands import ad
 from kickstarting.config import Config, Frames, flat
 from kickstarting.console import keep_streams, literal, say, visible
 from kickstarting.faults import Fault
-from kickstarting.help import flowing_help
+from kickstarting.help import Where, flowing_help
 from kickstarting.launch.sweep import SweepError
 from kickstarting.learner import TrainingError
 from kickstarting.population.config import PopulationConfig
-from kickstarting.ranges import COUNT, FRAMES, JOBS, NOWHERE, PORT, SEED, Place, checked
+from kickstarting.ranges import COUNT, FRAMES, JOBS, PORT, SEED, checked
 from kickstarting.replicas import ReplicaError
 from kickstarting.runs.layout import PopulationDirectory, ReportDirectory
 from kickstarting.runs.signals import Stopped, listening, resumed_by
@@ -28,19 +29,6 @@ from kickstarting.tuning.recipe import apply, read_recipe
 console = Console()
 TRUST = ("trust_module", "trust_pickle", "trust_code")
 """Options that belong to a command, not to a run."""
-
-Where = Annotated[
-    Path,
-    Place(),
-    tyro.constructors.PrimitiveConstructorSpec(
-        nargs=1,
-        metavar="PATH",
-        instance_from_str=lambda words: Path(words[0]) if words[0].strip() else NOWHERE,
-        is_instance=lambda x: isinstance(x, Path),
-        str_from_instance=lambda x: [str(x)],
-    ),
-]
-"""A path that is not empty."""
 
 
 def train(
@@ -308,7 +296,7 @@ def _again(*more: str) -> str:
 def main() -> None:
     """Entry point. An error that a user can mend gives one clear line and exit code 1; a signal gives 128 + its number."""
     commands = {"train": train, "population": population, "tune": tune, "evaluate": evaluate, "compare": compare}
-    commands |= {"reproduce": reproduce, "demo": demo, "suites": suites, "serve": serve}
+    commands |= {"reproduce": reproduce, "demo": demo, "suites": suites, "serve": serve} | {"ad": ad}
     keep_streams()
     try:
         with listening(), flowing_help():

@@ -18,6 +18,7 @@ from kickstarting.machine import MachineConfig, memory_bytes
 from kickstarting.networks import check_network
 from kickstarting.ranges import COUNT, FRAMES, SEED, Name, Range, check_fields, shown
 from kickstarting.runs.files import file_digest
+from kickstarting.runs.histories import arrow
 from kickstarting.suites.suite import env_in, suite_file
 from kickstarting.teachers.build import pinned
 from kickstarting.teachers.config import TeachingConfig
@@ -94,11 +95,15 @@ class RunConfig:
     Environments restart there, so that a resumed run equals an uninterrupted one."""
     checkpoint_at: tuple[str, ...] = ()
     """Further frames to save at, which repeats a run that a signal stopped there; of a population's member as MEMBER:FRAMES."""
+    record_histories: bool = False
+    """Keep every transition of every environment in histories.arrow, for Algorithm Distillation (docs/histories.md)."""
     score_window: Annotated[int, COUNT] = 50
     """Number of episodes of each task over which the training score is averaged."""
 
     def check(self, total_frames: int) -> None:
         """Raise ValueError, with the remedy, for what cannot work."""
+        if self.record_histories:
+            arrow()
         if self.checkpoint_every != AUTO:
             parse_frames(self.checkpoint_every, total_frames)
         for text in self.checkpoint_at:

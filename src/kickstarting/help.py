@@ -1,4 +1,4 @@
-"""Help texts of the command that wrap to the terminal's width and say the ranges of numbers."""
+"""Help texts of the command that wrap to the terminal's width and say the ranges of numbers, and how it reads paths."""
 
 from __future__ import annotations
 
@@ -6,11 +6,26 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import is_dataclass
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
 import docstring_parser
+import tyro
 
-from kickstarting.ranges import Range, declarations, hints_of
+from kickstarting.ranges import NOWHERE, Place, Range, declarations, hints_of
+
+Where = Annotated[
+    Path,
+    Place(),
+    tyro.constructors.PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="PATH",
+        instance_from_str=lambda words: Path(words[0]) if words[0].strip() else NOWHERE,
+        is_instance=lambda x: isinstance(x, Path),
+        str_from_instance=lambda x: [str(x)],
+    ),
+]
+"""A path that is not empty."""
 
 
 @contextmanager

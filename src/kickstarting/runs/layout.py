@@ -13,6 +13,8 @@ from typing import ClassVar
 
 STATE = "state.json"
 """The file that makes a directory a checkpoint; the others are `checkpoint.py`'s own."""
+HISTORIES = "histories.arrow"
+"""Learning histories, of a run or collected for themselves (`histories.py`)."""
 LOCK = ".kickstarting.lock"
 """Held by the process that writes a directory (`ownership.py`), and gone when it ends."""
 
@@ -44,6 +46,11 @@ class RunDirectory:
     def history(self) -> Path:
         """When it began, was stopped, resumed and changed: one JSON object a line, see `history.py`."""
         return self.path / "history.jsonl"
+
+    @property
+    def histories(self) -> Path:
+        """Of --record-histories: every transition of every environment."""
+        return self.path / HISTORIES
 
     @property
     def teacher_scores(self) -> Path:

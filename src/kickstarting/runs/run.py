@@ -45,6 +45,7 @@ from kickstarting.runs.layout import STATE, JobDirectory, RunDirectory
 from kickstarting.runs.metrics import read_metrics, summarise
 from kickstarting.runs.ownership import check_free, written_by_us
 from kickstarting.runs.profile import profiled
+from kickstarting.runs.recording import Recorder, recorded
 from kickstarting.runs.saving import Saving
 from kickstarting.runs.signals import Stop, Stopped, listening
 from kickstarting.runs.writer import MetricsWriter
@@ -169,7 +170,10 @@ def _consume(
     saving = Saving(config.checkpoint_frames, at, stop=stop, decided=keep_distance)
     try:
         with display or Display(config) as show, stop.at_a_good_moment():
-            updates = train(config, snapshot, read_teacher_scores(directory), saving=saving)
+            recorder = Recorder(directory, config, start) if config.run.record_histories else None
+            scores = read_teacher_scores(directory)
+            updates = train(config, snapshot, scores, saving=saving, with_trajectories=recorder is not None)
+            updates = recorded(updates, recorder) if recorder else updates
             updates = profiled(updates, directory.trace, show.console) if profile else updates
             for update, metrics in logged(updates, config.total_frames, start):
                 frames, metrics["seconds"] = update.frames, spent + time.perf_counter() - started

@@ -1,0 +1,178 @@
+"""The commands `kickstart ad ...`."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Union
+
+import tyro
+from rich.console import Console
+
+from kickstarting.ad.collect import CollectConfig
+from kickstarting.ad.player import CHOICES
+from kickstarting.ad.saved import TrainConfig
+from kickstarting.ad.sources import SOURCES
+from kickstarting.ad.tasks import PARTS
+from kickstarting.console import say
+from kickstarting.help import Where
+from kickstarting.ranges import COUNT, SEED, Choice, Range, checked
+
+console = Console()
+
+
+def collect(config: tyro.conf.OmitArgPrefixes[CollectConfig], out: Where | None = None) -> None:
+    """Collect learning histories: a source algorithm learns many tasks, one learner for each history.
+
+    Args:
+        config: Which histories, and how many.
+        out: Directory of the histories; runs/ad/FAMILY/SOURCE-SEED unless given.
+    """
+    from kickstarting.ad import collect as collecting
+    from kickstarting.ad.progress import shown
+
+    config.check()
+    out = out or Path("runs/ad") / config.family / f"{config.source}-{config.seed}"
+    with shown(console, f"{config.source} learns {config.family}", "transitions") as progress:
+        path = collecting.collect(config, out, progress)
+    size = f"{path.stat().st_size / 1e6:.1f} MB"
+    say(console, f"{config.histories:,} histories, {size}, are in {out}; learn from them with `kickstart ad train {out}`")
+
+
+def train(
+    histories: tyro.conf.Positional[Where | None] = None,
+    config: tyro.conf.OmitArgPrefixes[TrainConfig] = TrainConfig(),  # noqa: B008
+    paper: bool = False,
+    out: Where | None = None,
+    resume: Where | None = None,
+) -> None:
+    """Train a sequence model on learning histories.
+
+    Args:
+        histories: A directory of histories, as `kickstart ad collect` writes it, or a run with --record-histories.
+        config: How the model is trained.
+        paper: Take the model, batch and rate of the paper (appendix L) instead of the small and fast ones.
+        out: Directory of the model; HISTORIES/model-SEED unless given.
+        resume: Go on with the killed training in this directory instead, with its own configuration.
+    """
+    from kickstarting.ad import saved, training
+    from kickstarting.ad.progress import shown
+
+    if (histories is None) == (resume is None):
+        raise ValueError("name a directory of histories, or give --resume DIR, and not both")
+    with shown(console, "training", "updates") as progress:
+
+        def say_line(step: int, line: Mapping[str, float | None]) -> None:
+            progress(step, total, f"loss {line['loss']:.3f}  accuracy {line['accuracy']:.1%}")
+
+        if resume:
+            total = saved.config_from_json(saved.read_model_file(resume)["config"]).updates
+            training.resume_model(resume, say_line)
+            out = resume
+        else:
+            assert histories is not None
+            config = saved.as_in_the_paper(config) if paper else config
+            total = config.updates
+            out = out or histories / f"model-{config.seed}"
+            training.train_model(config, histories, out, say_line)
+    say(console, f"finished; the model is in {out}: see it learn in context with `kickstart ad evaluate {out}`")
+
+
+def evaluate(
+    model: tyro.conf.Positional[Where],
+    family: str = "",
+    suite: str = "",
+    part: Annotated[str, Choice(*PARTS)] = "test",
+    episodes: Annotated[int, COUNT] = 100,
+    rollouts: Annotated[int, COUNT] = 1,
+    choice: Annotated[str, Choice(*CHOICES)] = "sample",
+    context: Annotated[int, Range(0, 10**5)] = 0,
+    prompt: Annotated[str, Choice("", *SOURCES)] = "",
+    prompt_after: Annotated[int, Range(0, 10**6)] = 0,
+    baselines: bool = True,
+    seed: Annotated[int, SEED] = 1_000_003,
+    out: Where | None = None,
+) -> None:
+    """Let a model learn tasks in context, with frozen weights, from an empty context, and print its return by episode.
+
+    Args:
+        model: A directory of `kickstart ad train`.
+        family: Family of the tasks; that of the histories unless given.
+        suite: For a model of a run's histories: where it acts; the run's own suite unless given.
+        part: Which tasks: test (look once), validation (for every choice), or train.
+        episodes: Episodes of each task, one after the other.
+        rollouts: Times that each task is learned, each from an empty context.
+        choice: How actions are chosen: sample, greedy (the most likely), or mixed (greedy once a reward is in the context).
+        context: Steps that the model looks back on, fewer than it was trained with; 0 is all of them.
+        prompt: Episodes by this source stand in the context at the start, as many as it holds.
+        prompt_after: Episodes that the source of the prompt has learned from before.
+        baselines: Also run the source algorithm and random actions on the same tasks.
+        seed: Seed of environments and sampling.
+        out: Directory for evaluation.json and curve.png; nothing is written unless given.
+    """
+    from kickstarting.ad.progress import shown
+    from kickstarting.ad.results import HowEvaluated, compared, results_table, write_results
+
+    with shown(console, f"evaluating {model}", "episodes") as progress:
+        how = HowEvaluated(family, suite, part, episodes, rollouts, choice, context, prompt, prompt_after, seed)
+        results = compared(model, how, baselines, progress)
+    console.print(results_table(results))
+    if out:
+        write_results(results, out)
+        say(console, f"open {(out / 'curve.png').resolve()}")
+
+
+def histories(directory: tyro.conf.Positional[Where], out: Where | None = None) -> None:
+    """Print what is in learning histories: tasks, episodes, transitions, and the return over time.
+
+    Args:
+        directory: A directory of histories: of `kickstart ad collect`, or a run with --record-histories.
+        out: A PNG file for the return over time.
+    """
+    from kickstarting.ad.figures import curves_figure, write_figure
+    from kickstarting.ad.summary import curve_of, histories_table, read
+
+    found = read(directory)
+    if found.torn:
+        say(
+            console,
+            f"the last {found.torn:,} bytes are torn, as a killed writer leaves them; read up to the block before",
+            "yellow",
+        )
+    console.print(histories_table(found))
+    if out:
+        write_figure(curves_figure({"mean of all histories": curve_of(found)}, what="return"), out)
+        say(console, f"open {out.resolve()}")
+
+
+def demo(out: Where = Path("runs/ad/demo"), episodes: Annotated[int, COUNT] = 60, seed: Annotated[int, SEED] = 0) -> None:
+    """See a shipped model learn in its context: a room that it never saw, episode by episode, with frozen weights.
+
+    Args:
+        out: Directory for paths.png, curve.png and path.gif.
+        episodes: Episodes of each task.
+        seed: Seed of environments and sampling.
+    """
+    from kickstarting.ad.demo import run_demo
+
+    run_demo(out, episodes=episodes, seed=seed, console=console)
+
+
+COMMANDS: dict[str, Callable[..., Any]] = {
+    "collect": collect,
+    "train": train,
+    "evaluate": evaluate,
+    "histories": histories,
+    "demo": demo,
+}
+
+Command: Any = Union[  # noqa: UP007
+    tuple(
+        Annotated[Any, tyro.conf.subcommand(name, constructor=checked(command), prefix_name=False)]
+        for name, command in COMMANDS.items()
+    )
+]
+
+Chosen: Any = Annotated[Command, tyro.conf.OmitSubcommandPrefixes, tyro.conf.OmitArgPrefixes]
+
+
+def ad(command: Chosen) -> None:  # pyright: ignore[reportInvalidTypeForm]
+    """Algorithm Distillation: collect learning histories, train a sequence model on them, and watch it learn in its context."""

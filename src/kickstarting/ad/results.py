@@ -1,0 +1,113 @@
+"""A model in context beside its source and random actions: numbers, table, picture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.table import Table
+
+from kickstarting.ad.evaluation import Outcome, TrainedModel, check_fits, evaluate_in_context, load_model, run_source
+from kickstarting.ad.figures import curves_figure, write_figure
+from kickstarting.ad.in_suite import evaluate_in_suite
+from kickstarting.ad.sources import SOURCES, run_episodes
+from kickstarting.ad.tasks import find_family
+from kickstarting.console import literal
+from kickstarting.runs.files import check_writable, make_directory, write_json
+
+LATEST = 10
+"""Episodes at the end that count as the latest return."""
+
+
+@dataclass(frozen=True)
+class HowEvaluated:
+    """What `kickstart ad evaluate` was asked for."""
+
+    family: str = ""
+    suite: str = ""
+    part: str = "test"
+    episodes: int = 100
+    rollouts: int = 1
+    choice: str = "sample"
+    context: int = 0
+    prompt: str = ""
+    prompt_after: int = 0
+    seed: int = 1_000_003
+
+
+@dataclass(frozen=True)
+class Results:
+    """Outcomes by name, on the same tasks."""
+
+    what: dict[str, Any]
+    outcomes: dict[str, Outcome]
+
+
+def compared(model: Path, how: HowEvaluated, baselines: bool, progress: Callable[[int, int], None] | None = None) -> Results:
+    """Evaluate a model on a part of a family's tasks, beside its source and random actions.
+
+    What learned from a suite's histories is evaluated in a suite. Raises ValueError if it does not fit.
+    """
+    trained = load_model(model, how.context)
+    if not (name := how.family or trained.family):
+        return _in_suite(trained, model, how, progress)
+    family = find_family(name)
+    check_fits(trained, family)
+    tasks = np.repeat(getattr(family.split(int(trained.facts.get("split_seed", 0))), how.part), how.rollouts, 0)
+    prompt = None
+    if how.prompt:
+        held = max(1, trained.network.context // (family.horizon + trained.config.terminal))
+        batch = family.batch(tasks, how.seed + 2)
+        learner = SOURCES[how.prompt](batch, family.actions, how.prompt_after + held, how.seed + 3)
+        prompt = list(run_episodes(batch, learner, family.horizon, how.prompt_after + held))[-held:]
+    options = {"episodes": how.episodes, "seed": how.seed, "choice": how.choice, "prompt": prompt, "progress": progress}
+    outcomes = {f"in context ({how.choice})": evaluate_in_context(trained, family, tasks, **options)}
+    source = trained.facts.get("source", "")
+    if baselines:
+        if source in SOURCES:
+            total = int(trained.facts.get("episodes", how.episodes))
+            outcomes[f"source: {source}"] = run_source(source, family, tasks, how.episodes, how.seed, total)
+        outcomes["random"] = run_source("random", family, tasks, how.episodes, how.seed)
+    return Results({"model": str(model), **asdict(how), "family": name, "tasks": len(tasks) // how.rollouts}, outcomes)
+
+
+def _in_suite(trained: TrainedModel, model: Path, how: HowEvaluated, progress: Callable[[int, int], None] | None) -> Results:
+    suite = str(how.suite or trained.facts.get("suite", ""))
+    options = {"episodes": how.episodes, "envs_per_task": how.rollouts, "seed": how.seed, "choice": how.choice}
+    outcome = evaluate_in_suite(trained, suite, **options, progress=progress)
+    what = {"model": str(model), **asdict(how), "family": suite, "tasks": len(outcome.returns) // how.rollouts}
+    return Results(what, {f"in context ({how.choice})": outcome})
+
+
+def results_table(results: Results) -> Table:
+    """Shares of the optimum after some episodes."""
+    what = results.what
+    moments = [n for n in (1, 5, 10, 20, 50, 100, 200, 500, 1000) if n <= what["episodes"]]
+    title = f"{what['family']}, {what['tasks']} {what['part']} tasks x {what['rollouts']}: return as a share of the optimum"
+    table = Table("", *(f"ep. {n}" for n in moments), f"last {LATEST}", "failed", title=literal(title), title_justify="left")
+    for name, outcome in results.outcomes.items():
+        shares = (f"{outcome.curve[n - 1]:.3f}" for n in moments)
+        table.add_row(literal(name), *shares, f"{outcome.latest(LATEST).mean():.3f}", f"{outcome.failed(LATEST):.1%}")
+    return table
+
+
+def write_results(results: Results, out: Path) -> None:
+    """evaluation.json and curve.png."""
+    make_directory(out)
+    check_writable(out)
+    numbers = {
+        name: {
+            "latest": float(x.latest(LATEST).mean()),
+            "failed": x.failed(LATEST),
+            "curve": [round(float(y), 4) for y in x.curve],
+            "returns": float(x.returns[:, -LATEST:].mean()),
+            "latest_of_rows": [round(float(y), 4) for y in x.latest(LATEST)],
+        }
+        for name, x in results.outcomes.items()
+    }
+    write_json(out / "evaluation.json", {**results.what, "results": numbers})
+    shares = {name: x.returns / x.optimum[:, None] for name, x in results.outcomes.items()}
+    write_figure(curves_figure(shares, f"{results.what['family']}, held-out tasks"), out / "curve.png")

@@ -1,0 +1,79 @@
+"""A run's learning history: every transition once, in order, also of a run that was killed and resumed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from kickstarting.population.config import PopulationConfig
+from kickstarting.runs import run as runs
+from kickstarting.runs.histories import Histories, read_histories
+from kickstarting.runs.layout import RunDirectory
+from kickstarting.runs.run import resume, run
+from kickstarting.train import train
+
+
+def assert_equal(one: Histories, other: Histories) -> None:
+    np.testing.assert_array_equal(one.starts, other.starts)
+    for name, column in one.columns.items():
+        np.testing.assert_array_equal(column, other.columns[name], err_msg=name)
+
+
+@pytest.fixture(scope="module")
+def config(tiny):
+    return tiny(record_histories=True, checkpoint_every="96")
+
+
+@pytest.fixture(scope="module")
+def whole(config, tmp_path_factory) -> Histories:
+    out = tmp_path_factory.mktemp("run") / "whole"
+    run(config, out)
+    return read_histories(RunDirectory(out).histories)
+
+
+def test_every_transition_of_every_column_is_there(config, whole):
+    assert len(whole) == 4
+    assert whole.about.tasks == ["object", "object", "obstacles", "obstacles"]
+    assert np.diff(whole.starts).tolist() == [64] * 4
+    expected = [update.trajectory for update in train(config, with_trajectories=True)]
+    for name in ("actions", "rewards", "valid", "terminated", "truncated"):
+        steps = np.concatenate([getattr(t, name).numpy() for t in expected if t is not None])
+        column = whole.columns[{"actions": "action", "rewards": "reward"}.get(name, name)]
+        np.testing.assert_array_equal(column.reshape(4, 64), steps.T)
+    images = np.concatenate([t.inputs.observations["image"][:-1].numpy() for t in expected if t is not None])
+    np.testing.assert_array_equal(whole.columns["observation/image"].reshape(4, 64, 7, 7, 3), images.swapaxes(0, 1))
+
+
+def test_seams_begin_episodes(whole):
+    first = whole.columns["is_first"].reshape(4, 64)
+    assert first[:, [0, 24, 48]].all()  # a checkpoint every 96 frames, of four columns
+
+
+def test_a_killed_run_goes_on_without_gap_or_double(config, whole, tmp_path):
+    out = tmp_path / "killed"
+    run_and_die(config, out)
+    file = RunDirectory(out).histories
+    with file.open("ab") as torn:
+        torn.write(file.read_bytes()[-300:-20])  # what was begun after the checkpoint, and half a block
+    resume(out, until=192)
+    resume(out)
+    assert_equal(read_histories(file), whole)
+
+
+def run_and_die(config, out) -> None:
+    """A run that dies after its first checkpoint."""
+    with pytest.MonkeyPatch.context() as patch:
+        saved = runs.save_checkpoint
+
+        def save_and_die(*args, **options):
+            saved(*args, **options)
+            raise RuntimeError("killed")
+
+        patch.setattr(runs, "save_checkpoint", save_and_die)
+        with pytest.raises(RuntimeError, match="killed"):
+            run(config, out)
+
+
+def test_a_population_says_that_it_records_none(tiny):
+    with pytest.raises(ValueError, match="record_histories"):
+        PopulationConfig().check(tiny(record_histories=True))
