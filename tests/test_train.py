@@ -207,7 +207,8 @@ def test_random_is_measured_in_a_part_of_a_suite_with_fewer_actions(tiny, make_p
         measured.append((isinstance(network, AsNetwork), [r.task for r in results], options["num_actions"]))
         return results
 
-    monkeypatch.setattr(sys.modules["kickstarting.evaluate"], "evaluate", recording)
+    for module in ("kickstarting.evaluate", "kickstarting.teachers.check"):
+        monkeypatch.setattr(sys.modules[module], "evaluate", recording)
     consume(train(tiny(suite=str(path), teachers=(make_policy(),), schedule="evidence:1", total_frames=32)))
     assert measured == [(False, ["obstacles"], 7), (True, ["object", "obstacles"], 7)]
 
@@ -234,7 +235,8 @@ def test_evidence_needs_no_reference_scores(tiny, make_policy, tmp_path, suite, 
         successes = {"object": 0.5 if isinstance(network, AsNetwork) else 0.2, "obstacles": 0.5}
         return [replace(r, score=successes[r.task], score_error=0.05) for r in results]
 
-    monkeypatch.setattr(sys.modules["kickstarting.evaluate"], "evaluate", better_on_one_task)
+    for module in ("kickstarting.evaluate", "kickstarting.teachers.check"):
+        monkeypatch.setattr(sys.modules[module], "evaluate", better_on_one_task)
     updates, _ = consume(train(tiny(suite=str(path), teachers=(teacher,), schedule="evidence:1", total_frames=32)))
     assert updates[0].metrics[f"lambda/{teacher}"] == 0.5  # the mean of 1 and 0
 

@@ -14,7 +14,6 @@ import torch
 from kickstarting.actor import Actor, Unrolls
 from kickstarting.config import Config
 from kickstarting.envs import EnvironmentFault, MultiTaskEnv, TaskSpaces, describe
-from kickstarting.evaluate import measure_teachers
 from kickstarting.hyperparameters import HyperparameterSchedules, Scheduled
 from kickstarting.learner import Learner
 from kickstarting.machine import resolve_device, use_machine
@@ -27,6 +26,7 @@ from kickstarting.scores import ScoreTracker
 from kickstarting.spaces import check_units
 from kickstarting.suites import Suite, load_suite
 from kickstarting.teachers import ActingTeachers, Teachers, build_teachers
+from kickstarting.teachers.check import measure_teachers
 from kickstarting.trust import trust
 from kickstarting.types import Trajectory
 

@@ -1,0 +1,271 @@
+"""What is wrong with a teacher, in words: for each diagnosis a function of what was measured. docs/check.md describes each.
+
+A fault means that it cannot teach as it is. A hint says where to look if it scores badly; a remark is worth knowing of one that
+teaches well.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from kickstarting.evaluate import TaskResult
+from kickstarting.teachers.listen import CERTAIN, Listened
+
+LEAST_SCORE = 1.0
+"""What a teacher must reach (of 100) above random on a task, besides its standard error, to be better than it."""
+SURE = 3.0
+"""Standard errors: what is compared with the best of some dozens must be farther away than with one."""
+POINTS = 10.0
+SHARE = 0.2
+"""Of the larger of two scores that are no points: what is less is no other way of playing."""
+WEAK = 50.0
+"""Points. Below it other layouts are tried."""
+OUTSIDE = 0.02
+"""Share of the numbers that may be outside of the range that a teacher declares."""
+LARGE = 10.0
+"""Root mean square of a vector: no normalised observation has it, and few networks are trained on more."""
+MOSTLY = 0.95
+UNIFORM = 0.98
+
+
+@dataclass(frozen=True)
+class Range:
+    """What a teacher read of one observation, all numbers together."""
+
+    low: float
+    high: float
+    root_mean_square: float
+    outside: float
+    """Share outside of the bounds that its own space has."""
+    vector: bool
+
+
+class Chance(NamedTuple):
+    """What random actions bring on a task."""
+
+    score: float
+    error: float = 0.0
+    """Its standard error; 0 where the suite says the score."""
+    margin: float = 0.0
+    """By which a teacher must be above it, besides the standard error of the difference."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Another layout of observations or actions under which a teacher scores more."""
+
+    layout: str
+    results: tuple[TaskResult, ...]
+    before: tuple[TaskResult, ...]
+    """As it is, on the same tasks."""
+
+
+@dataclass(frozen=True)
+class Checked:
+    """All that was measured of a teacher on a suite. What was not measured is empty."""
+
+    points: bool
+    """Scores run from 0 (random) to 100 (the reference); else they are raw returns."""
+    sampled: tuple[TaskResult, ...]
+    random: Mapping[str, Chance]
+    """By task."""
+    listened: Listened
+    greedy: tuple[TaskResult, ...] = ()
+    forgetful: tuple[TaskResult, ...] = ()
+    """Its state wiped at every step."""
+    ranges: Mapping[str, Range] | None = None
+    fit: Fit | None = None
+
+    @property
+    def useless(self) -> list[str]:
+        """The tasks on which it is not above the random policy by more than the standard error."""
+        return [r.task for r in self.sampled if not self.above_random(r)]
+
+    def above_random(self, result: TaskResult, errors: float = 1.0) -> bool:
+        """errors: by how many standard errors."""
+        chance = self.random[result.task]
+        return result.score - chance.score > chance.margin + errors * math.hypot(result.score_error, chance.error)
+
+    @property
+    def weak(self) -> list[str]:
+        """The tasks on which something may be wrong with it: those, and where it has less than WEAK points. Where scores are no
+        points nobody can tell, so all."""
+        return [r.task for r in self.sampled if not self.points or r.score < WEAK or r.task in self.useless]
+
+
+def mean_score(results: Sequence[TaskResult]) -> float:
+    return sum(r.score for r in results) / len(results)
+
+
+def clearly_above(results: Sequence[TaskResult], others: Sequence[TaskResult], points: bool) -> bool:
+    """Whether one way of playing is better than another on the same tasks, beyond doubt."""
+    gain = mean_score(results) - mean_score(others)
+    error = math.sqrt(sum(r.score_error**2 for r in (*results, *others))) / len(results)
+    margin = POINTS if points else SHARE * max(abs(mean_score(results)), abs(mean_score(others)))
+    return gain > SURE * error and gain > margin
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    name: str
+    advice: str
+    seen: Callable[[Checked], str | None]
+    """What is seen, in numbers; None if it is not."""
+    fault: bool = False
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A diagnosis that holds."""
+
+    name: str
+    seen: str
+    advice: str
+    fault: bool
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.seen}; {self.advice}"
+
+
+def findings(checked: Checked) -> tuple[Finding, ...]:
+    """Faults first."""
+    found = [Finding(d.name, seen, d.advice, d.fault) for d in DIAGNOSES if (seen := d.seen(checked))]
+    return tuple(sorted(found, key=lambda finding: not finding.fault))
+
+
+def can_teach(found: Sequence[Finding]) -> bool:
+    return not any(finding.fault for finding in found)
+
+
+def not_finite(c: Checked) -> str | None:
+    return None if c.listened.finite else "some of what it says is no finite number"
+
+
+def silent(c: Checked) -> str | None:
+    opinion = c.listened.opinion
+    return f"it has no opinion in {1 - opinion:.0%} of the steps" if opinion < 1 - MOSTLY else None
+
+
+def worse_than_random(c: Checked) -> str | None:
+    if len(c.useless) < len(c.sampled):
+        return None
+    random = sum(chance.score for chance in c.random.values()) / len(c.random)
+    return f"it scores {mean_score(c.sampled):.3g}, random actions {random:.3g}, and on no task is it better"
+
+
+def useless_tasks(c: Checked) -> str | None:
+    if not c.useless or len(c.useless) == len(c.sampled):
+        return None
+    return f"it is no better than random on {', '.join(c.useless)}"
+
+
+def wrong_layout(c: Checked) -> str | None:
+    if c.fit is None:
+        return None
+    now, then = mean_score(c.fit.before), mean_score(c.fit.results)
+    tasks = f" on {', '.join(r.task for r in c.fit.results)}" if len(c.fit.results) < len(c.sampled) else ""
+    return f"with {c.fit.layout} it scores {then:.3g}{tasks}, as it is {now:.3g}"
+
+
+def state_not_carried(c: Checked) -> str | None:
+    return None if c.listened.carries else "asked step by step it says something else than of a whole unroll"
+
+
+def state_not_reset(c: Checked) -> str | None:
+    return None if c.listened.resets else "what it says of an episode depends on the episode before"
+
+
+def state_hurts(c: Checked) -> str | None:
+    if not c.forgetful or not clearly_above(c.forgetful, c.sampled, c.points):
+        return None
+    return f"with its state wiped at every step it scores {mean_score(c.forgetful):.3g}, with it {mean_score(c.sampled):.3g}"
+
+
+def not_repeatable(c: Checked) -> str | None:
+    return None if c.listened.repeats else "asked twice the same, it says two different things"
+
+
+def state_unused(c: Checked) -> str | None:
+    return "it has a state, which changes nothing that it says" if c.listened.remembers is False else None
+
+
+def deaf(c: Checked) -> str | None:
+    return "it says the same whatever it reads" if c.useless and c.listened.deaf else None
+
+
+def constant_action(c: Checked) -> str | None:
+    favourite = c.listened.favourite
+    if favourite is None or not c.useless or c.listened.deaf:
+        return None
+    return f"its most probable action is number {favourite} everywhere"
+
+
+def never_trained(c: Checked) -> str | None:
+    said = c.listened.overall
+    if not c.useless or not said.entropy > UNIFORM * said.most_entropy:
+        return None
+    return f"its actions are nearly even: an entropy of {said.entropy:.2f} of {said.most_entropy:.2f} nats"
+
+
+def out_of_range(c: Checked) -> str | None:
+    for name, read in (c.ranges or {}).items() if c.useless else ():
+        if read.outside > OUTSIDE:
+            return f"{read.outside:.0%} of the numbers in {name!r} are outside of the range that it declares"
+        if read.vector and read.root_mean_square > LARGE:
+            return f"it reads numbers from {read.low:.3g} to {read.high:.3g} in {name!r}, which are not normalised"
+    return None
+
+
+def saturated(c: Checked) -> str | None:
+    said = c.listened.overall
+    if not said.saturated > MOSTLY:
+        return None
+    return f"in {said.saturated:.0%} of the steps its entropy is below {CERTAIN:.0%} of the largest"
+
+
+def greedy_differs(c: Checked) -> str | None:
+    if not c.greedy:
+        return None
+    greedy, sampled = mean_score(c.greedy), mean_score(c.sampled)
+    for better, one, other in (("greedy", c.greedy, c.sampled), ("sampled", c.sampled, c.greedy)):
+        if clearly_above(one, other, c.points):
+            return f"its {better} actions are better: sampled it scores {sampled:.3g}, greedy {greedy:.3g}"
+    return None
+
+
+DIAGNOSES = (
+    Diagnosis("not_finite", "its inputs or its file are damaged", not_finite, fault=True),
+    Diagnosis("silent", "it has nothing to teach here", silent, fault=True),
+    Diagnosis(
+        "wrong_layout", "give it its observations and actions in that layout, by an adapter or a wrapper", wrong_layout, fault=True
+    ),
+    Diagnosis(
+        "worse_than_random",
+        "see that it was trained on these tasks, and reads what it read then",
+        worse_than_random,
+        fault=True,
+    ),
+    Diagnosis(
+        "state_not_carried",
+        "its state must go in and come out at every call, and depend on nothing else",
+        state_not_carried,
+        fault=True,
+    ),
+    Diagnosis("state_not_reset", "its state must be reset before every input that has is_first", state_not_reset, fault=True),
+    Diagnosis(
+        "state_hurts", "its state is not what it was in training: see when it is reset, and in which order", state_hurts, fault=True
+    ),
+    Diagnosis("useless_tasks", "give it a pattern that leaves them out, or another teacher for them", useless_tasks),
+    Diagnosis("deaf", "its inputs do not reach it: see their names and scale, and that its weights were loaded", deaf),
+    Diagnosis("constant_action", "see that its observations are normalised as in training", constant_action),
+    Diagnosis("never_trained", "see that its weights were loaded", never_trained),
+    Diagnosis("out_of_range", "load the statistics that its observations were normalised by in training", out_of_range),
+    Diagnosis("state_unused", "if it should remember, its state was left out when it was exported", state_unused),
+    Diagnosis("not_repeatable", "see whether it samples, or has dropout on; it should give probabilities", not_repeatable),
+    Diagnosis("saturated", "it tells little beside its first choice: soften it by a temperature if its origin has one", saturated),
+    Diagnosis("greedy_differs", "the student learns what is sampled", greedy_differs),
+)
+BY_NAME = {diagnosis.name: diagnosis for diagnosis in DIAGNOSES}
