@@ -194,6 +194,13 @@ def test_a_run_says_where_its_teacher_is_no_better_than_random(tiny, make_policy
         assert measured["no_better_than_random"] == ["object", "obstacles"]
 
 
+def test_a_teacher_that_knows_nothing_is_refused_unless_accepted(tiny, make_policy, tmp_path):
+    weak = tiny(teachers=(make_policy(),), accept_weak_teachers=False, total_frames=32)
+    with pytest.raises(ValueError, match=r"no better than random .*\(object, obstacles\).*--accept-weak-teachers"):
+        run(weak, tmp_path / "run")
+    assert not (tmp_path / "run" / "config.json").exists()
+
+
 def test_random_is_measured_in_a_part_of_a_suite_with_fewer_actions(tiny, make_policy, tmp_path, suite, monkeypatch):
     """Only the task with 3 of the suite's 7 actions lacks its random score."""
     path = tmp_path / "part.toml"

@@ -198,6 +198,41 @@ def evaluate(
         write_evaluation(json_file, results, ref=ref, suite=suite, greedy=greedy, seed=seed)
 
 
+def check(
+    ref: tyro.conf.Positional[str],
+    suite: tyro.conf.Positional[str],
+    teacher_adapters: str = "",
+    episodes: Annotated[int, COUNT] = 64,
+    seed: Annotated[int, SEED] = 1_000_003,
+    trust_module: tyro.conf.UseAppendAction[tuple[str, ...]] = (),
+    trust_pickle: bool = False,
+    trust_code: bool = False,
+    json_file: Annotated[Where | None, tyro.conf.arg(name="json")] = None,
+    out: Where | None = None,
+) -> None:
+    """See whether a teacher can teach a suite: play it in several ways, listen to what it says, and say what is wrong.
+
+    The exit code is 1 if it cannot.
+
+    Args:
+        ref: The teacher, as --teacher of `train` takes it.
+        suite: A suite's name, a .toml file, or an environment id.
+        teacher_adapters: What stands between the environments and the teacher, as NAME or NAME+NAME.
+        episodes: Number of episodes of each task, for each way of playing.
+        seed: Seed of environments and sampling.
+        trust_module: A module whose code may run because the teacher's, or the suite's file, names it.
+        trust_pickle: Read teachers from pickles, which can run any code of whoever made the file.
+        trust_code: Load teachers that are programs (TorchScript, torch.export), which can run any code of whoever made the file.
+        json_file: Also write the numbers to this file.
+        out: Directory for a page with the table and a clip of the teacher.
+    """
+    from kickstarting.checking import run_check
+
+    trust((*trust_module, *(PICKLE,) * trust_pickle, *(CODE,) * trust_code))
+    if not run_check(ref, suite, teacher_adapters, episodes=episodes, seed=seed, json_file=json_file, out=out, console=console):
+        sys.exit(1)
+
+
 def compare(
     directories: tyro.conf.Positional[tuple[Path, ...]],
     out: Where = Path("comparison"),
@@ -277,7 +312,7 @@ def _again(*more: str) -> str:
 
 def main() -> None:
     """Entry point. An error that a user can mend gives one clear line and exit code 1; a signal gives 128 + its number."""
-    commands = {"train": train, "population": population, "tune": tune, "evaluate": evaluate, "compare": compare}
+    commands = {"train": train, "population": population, "tune": tune, "evaluate": evaluate, "check": check, "compare": compare}
     commands |= {"reproduce": reproduce, "demo": demo, "suites": suites}
     keep_streams()
     try:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 
@@ -31,6 +32,7 @@ h2 { font-size: 1.1rem; margin-block: 2.5rem .5rem; }
 figure { margin: 1rem 0; }
 body > figure { margin-inline: auto; }
 figure svg { display: block; width: 100%%; max-width: 40rem; height: auto; }
+figure img { display: block; max-width: 100%%; height: auto; border-radius: .4rem; }
 figcaption, .notes, footer { color: var(--faint); font-size: .875rem; }
 figcaption { margin-top: .5rem; max-width: 46rem; }
 .notes { padding-left: 1.1rem; }
@@ -82,6 +84,11 @@ def to_page(comparison: Comparison, figures: Mapping[str, str]) -> str:
         f"<footer><p>Percentile bootstrap, {comparison.bootstrap} resamples, seed {comparison.bootstrap_seed}. "
         f"Written by kickstarting; {ReportDirectory(Path()).numbers} beside this page holds all numbers.</p></footer>",
     ]
+    return document(title, parts)
+
+
+def document(title: str, parts: Sequence[str]) -> str:
+    """A page in this style, of these parts as HTML; empty ones are left out."""
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -89,6 +96,13 @@ def to_page(comparison: Comparison, figures: Mapping[str, str]) -> str:
         + "\n".join(filter(None, parts))
         + "\n</body>\n</html>\n"
     )
+
+
+def clip_figure(clip: bytes, caption: str) -> str:
+    """A GIF inside the page."""
+    data = base64.b64encode(clip).decode("ascii")
+    image = f'<img alt="{escape(caption)}" src="data:image/gif;base64,{data}">'
+    return f"<figure>{image}\n<figcaption>{escape(caption)}</figcaption></figure>"
 
 
 def _style_sheet() -> str:

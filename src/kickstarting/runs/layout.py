@@ -220,6 +220,27 @@ class ReportDirectory:
         return self.path / "experiment.json"
 
 
+@dataclass(frozen=True)
+class CheckDirectory:
+    """What `kickstart check --out` leaves."""
+
+    path: Path
+
+    @property
+    def page(self) -> Path:
+        return self.path / "check.html"
+
+    @property
+    def numbers(self) -> Path:
+        """Every number of the page, and more."""
+        return self.path / "check.json"
+
+    @property
+    def clip(self) -> Path:
+        """The teacher in an episode of the first task."""
+        return self.path / "teacher.gif"
+
+
 def finished(path: Path) -> bool:
     """Whether the run or population in this directory came to its end."""
     return RunDirectory(path).finished or PopulationDirectory(path).finished

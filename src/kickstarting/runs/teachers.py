@@ -40,10 +40,10 @@ def measure_teachers(config: Config, out: Path | None = None) -> dict[str, dict[
     for name, score in scores.items():
         faults = [finding for finding in score["findings"] if finding["fault"]]
         say(Console(), in_one_line(name, score, follows_scores), style="yellow" if faults else "")
-        if set(score["no_better_than_random"]) == set(score["tasks"]) and not config.teaching.accept_weak_teachers:
+        if "worse_than_random" in [finding["name"] for finding in faults] and not config.teaching.accept_weak_teachers:
             raise ValueError(
                 f"teacher {name} scores {score['score']:.3g}, no better than random on every task that it teaches "
-                f"({', '.join(score['tasks'])}); `kickstart check` finds out why, --accept-weak-teachers trains with it all the same"
+                f"({', '.join(score['tasks'])}); `kickstart check` finds out why, --accept-weak-teachers trains all the same"
             )
     return scores
 

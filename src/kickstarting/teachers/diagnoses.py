@@ -150,14 +150,18 @@ def silent(c: Checked) -> str | None:
 
 
 def worse_than_random(c: Checked) -> str | None:
-    if len(c.useless) < len(c.sampled):
+    """Neither on any task beyond doubt, nor on their mean by two standard errors."""
+    chances = [c.random[r.task] for r in c.sampled]
+    gain = sum(r.score - x.score - x.margin for r, x in zip(c.sampled, chances, strict=True))
+    error = math.sqrt(sum(r.score_error**2 + x.error**2 for r, x in zip(c.sampled, chances, strict=True)))
+    if gain > 2 * error or any(c.above_random(r, SURE) for r in c.sampled):
         return None
-    random = sum(chance.score for chance in c.random.values()) / len(c.random)
+    random = sum(chance.score for chance in chances) / len(chances)
     return f"it scores {mean_score(c.sampled):.3g}, random actions {random:.3g}, and on no task is it better"
 
 
 def useless_tasks(c: Checked) -> str | None:
-    if not c.useless or len(c.useless) == len(c.sampled):
+    if not c.useless or worse_than_random(c):
         return None
     return f"it is no better than random on {', '.join(c.useless)}"
 
@@ -205,7 +209,7 @@ def constant_action(c: Checked) -> str | None:
 
 def never_trained(c: Checked) -> str | None:
     said = c.listened.overall
-    if not c.useless or not said.entropy > UNIFORM * said.most_entropy:
+    if not said.entropy > UNIFORM * said.most_entropy or all(c.above_random(r, SURE) for r in c.sampled):
         return None
     return f"its actions are nearly even: an entropy of {said.entropy:.2f} of {said.most_entropy:.2f} nats"
 
@@ -226,14 +230,10 @@ def saturated(c: Checked) -> str | None:
     return f"in {said.saturated:.0%} of the steps its entropy is below {CERTAIN:.0%} of the largest"
 
 
-def greedy_differs(c: Checked) -> str | None:
-    if not c.greedy:
+def greedy_better(c: Checked) -> str | None:
+    if not c.greedy or not clearly_above(c.greedy, c.sampled, c.points):
         return None
-    greedy, sampled = mean_score(c.greedy), mean_score(c.sampled)
-    for better, one, other in (("greedy", c.greedy, c.sampled), ("sampled", c.sampled, c.greedy)):
-        if clearly_above(one, other, c.points):
-            return f"its {better} actions are better: sampled it scores {sampled:.3g}, greedy {greedy:.3g}"
-    return None
+    return f"its most probable actions score {mean_score(c.greedy):.3g}, sampled ones {mean_score(c.sampled):.3g}"
 
 
 DIAGNOSES = (
@@ -258,14 +258,19 @@ DIAGNOSES = (
     Diagnosis(
         "state_hurts", "its state is not what it was in training: see when it is reset, and in which order", state_hurts, fault=True
     ),
+    Diagnosis("never_trained", "see that its weights were loaded", never_trained, fault=True),
+    Diagnosis(
+        "state_unused",
+        "its memory was lost when it was exported; if it needs none, export it without a state",
+        state_unused,
+        fault=True,
+    ),
     Diagnosis("useless_tasks", "give it a pattern that leaves them out, or another teacher for them", useless_tasks),
     Diagnosis("deaf", "its inputs do not reach it: see their names and scale, and that its weights were loaded", deaf),
     Diagnosis("constant_action", "see that its observations are normalised as in training", constant_action),
-    Diagnosis("never_trained", "see that its weights were loaded", never_trained),
     Diagnosis("out_of_range", "load the statistics that its observations were normalised by in training", out_of_range),
-    Diagnosis("state_unused", "if it should remember, its state was left out when it was exported", state_unused),
     Diagnosis("not_repeatable", "see whether it samples, or has dropout on; it should give probabilities", not_repeatable),
-    Diagnosis("saturated", "it tells little beside its first choice: soften it by a temperature if its origin has one", saturated),
-    Diagnosis("greedy_differs", "the student learns what is sampled", greedy_differs),
+    Diagnosis("saturated", "it tells little beside its first choice: soften it by a temperature", saturated),
+    Diagnosis("greedy_better", "the student learns all that it would do: sharpen it by a temperature", greedy_better),
 )
 BY_NAME = {diagnosis.name: diagnosis for diagnosis in DIAGNOSES}

@@ -114,6 +114,7 @@ def listen(
         favourite=int(common[counts.argmax()].flatten()[0]) if constant else None,
         deaf=len(modes) > 1 and bool(still.all()),
         **_memory(teacher, unrolls[0]),
+        remembers=_remembers(teacher, unrolls),
         microseconds=_microseconds(teacher, unrolls[0]),
     )
 
@@ -167,24 +168,35 @@ def _said(columns: Mapping[str, Tensor], where: Tensor, discrete: bool) -> Said:
 
 
 def _memory(teacher: Teacher, unroll: Trajectory) -> dict[str, Any]:
-    """How its labels depend on how it is asked, and on its state. unroll: one that begins with first observations."""
+    """How its labels depend on how it is asked. unroll: one that begins with first observations."""
     inputs, state = unroll.inputs[:-1], unroll.initial_state
     T, B = inputs.is_first.shape
     whole, _ = teacher.label(inputs, state)
     again, _ = teacher.label(inputs, state)
     if not _same(whole.policy, again.policy):
-        return {"repeats": False, "carries": True, "resets": True, "remembers": None}
+        return {"repeats": False, "carries": True, "resets": True}
     half, restarted, fresh = T // 2, inputs.map(torch.clone), teacher.initial_state(B)
     restarted.is_first[half], restarted.last_rewards[half], restarted.last_actions[half] = True, 0.0, inputs.last_actions[0]
     anew, _ = teacher.label(restarted[half:], fresh)
     cut, _ = teacher.label(restarted, state)
-    wiped = _stepwise(teacher, inputs, lambda _: fresh) if fresh else whole.policy
     return {
         "repeats": True,
         "carries": _same(_stepwise(teacher, inputs, lambda state: state, state), whole.policy),
         "resets": _same(cut.policy[half:], anew.policy),
-        "remembers": not _same(wiped, whole.policy, 1e-7) if fresh else None,
     }
+
+
+def _remembers(teacher: Teacher, unrolls: Sequence[Trajectory]) -> bool | None:
+    """Whether any step is answered otherwise without the state."""
+    fresh = teacher.initial_state(unrolls[0].valid.shape[1])
+    if not fresh:
+        return None
+    for unroll in unrolls:
+        inputs = unroll.inputs[:-1]
+        whole, _ = teacher.label(inputs, unroll.initial_state)
+        if not _same(_stepwise(teacher, inputs, lambda _: fresh), whole.policy, 1e-7):
+            return True
+    return False
 
 
 def _stepwise(teacher: Teacher, inputs: Inputs, passed: Callable[[State], State], state: State = ()) -> Tensor:
