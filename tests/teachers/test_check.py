@@ -202,8 +202,8 @@ def trained() -> NetworkTeacher:
     known = describe(suite_of("frames").tasks)
     torch.manual_seed(0)
     network = NetworkSpec("small", {"hidden": 16}, known.observation_space, known.action_space).build(known.distribution)
-    optimiser = torch.optim.Adam(network.parameters(), lr=3e-2)
-    for _ in range(40):
+    optimiser = torch.optim.Adam(network.parameters(), lr=1e-2)
+    for _ in range(50):
         x = torch.randn(1, 128, 4)
         nothing = torch.zeros(1, 128)
         output, _ = network(Inputs({"observation": x}, nothing.long() - 1, nothing, nothing.bool()), ())

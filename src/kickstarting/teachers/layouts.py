@@ -80,11 +80,12 @@ class Rearranged:
 def layouts(teacher: Teacher, moments: Mapping[str, tuple[Tensor, Tensor]]) -> Iterator[Layout]:
     """Those that fit a teacher's spaces. moments: mean and standard deviation, over time, of what it read of each observation."""
     for name, space in teacher.observation_space.items():
+        floats = isinstance(space, spaces.Box) and space.dtype is not None and space.dtype.kind == "f"
         if isinstance(space, Pixels | Grid):
             yield from _of_image(name, space)
-        elif isinstance(space, spaces.Box) and space.dtype is not None and space.dtype.kind == "f":
+        elif isinstance(space, spaces.Box) and floats:
             yield from _of_vector(name, space)
-        if name in moments and not isinstance(space, Grid | spaces.Discrete):
+        if name in moments and (floats or isinstance(space, Pixels)):
             yield Layout(f"{name!r} normalised by its mean and deviation here", name, _normalising(*moments[name]))
     yield from _of_actions(teacher.action_space)
 
