@@ -18,13 +18,14 @@ from kickstarting.help import flowing_help
 from kickstarting.launch.sweep import SweepError
 from kickstarting.learner import TrainingError
 from kickstarting.population.config import PopulationConfig
-from kickstarting.ranges import COUNT, FRAMES, JOBS, NOWHERE, SEED, Place, checked
+from kickstarting.ranges import COUNT, FRAMES, JOBS, NOWHERE, SEED, Choice, Name, Place, checked
 from kickstarting.runs.layout import PopulationDirectory, ReportDirectory
 from kickstarting.runs.signals import Stopped, listening, resumed_by
 from kickstarting.trust import CODE, PICKLE, trust
 from kickstarting.tuning.recipe import apply, read_recipe
 
 console = Console()
+FORMATS = ("safetensors", "onnx", "torch-export")
 TRUST = ("trust_module", "trust_pickle", "trust_code")
 """Options that belong to a command, not to a run."""
 
@@ -233,6 +234,41 @@ def check(
         sys.exit(1)
 
 
+def export(
+    ref: tyro.conf.Positional[str],
+    out: Where,
+    format: Annotated[str, Choice(*FORMATS)] = "safetensors",
+    suite: str = "",
+    name: Annotated[str, Name()] = "",
+    license: str = "",
+    episodes: Annotated[int, COUNT] = 100,
+    seed: Annotated[int, SEED] = 1_000_003,
+    trust_module: tyro.conf.UseAppendAction[tuple[str, ...]] = (),
+) -> None:
+    """Write a policy to a folder that others can load, with a card and scores, as model hubs take it.
+
+    Args:
+        ref: A run directory, one of its checkpoints, or zoo:NAME.
+        out: The folder.
+        format: safetensors; onnx or torch-export add the policy as a program, for those who do not have this package.
+        suite: What it is scored on; the run's own suite unless given.
+        name: Of the policy on its card; that of the directory unless given.
+        license: Of the policy, as model hubs write it: apache-2.0, cc-by-4.0 ...
+        episodes: Number of episodes of each task that are scored.
+        seed: Seed of environments and sampling.
+        trust_module: A module whose code may run because the checkpoint, or the suite's file, names it.
+    """
+    from kickstarting.export import export as write_export
+    from kickstarting.listing import evaluation_table
+
+    trust(trust_module)
+    what = {"format": format, "suite_name": suite, "name": name, "license": license, "episodes": episodes, "seed": seed}
+    with console.status("evaluating ...", spinner="line"):
+        results = write_export(ref, out, **what)
+    console.print(evaluation_table(results))
+    say(console, f"written to {out}; as a teacher: --teacher {shlex.quote(str(out))}")
+
+
 def compare(
     directories: tyro.conf.Positional[tuple[Path, ...]],
     out: Where = Path("comparison"),
@@ -313,7 +349,7 @@ def _again(*more: str) -> str:
 def main() -> None:
     """Entry point. An error that a user can mend gives one clear line and exit code 1; a signal gives 128 + its number."""
     commands = {"train": train, "population": population, "tune": tune, "evaluate": evaluate, "check": check, "compare": compare}
-    commands |= {"reproduce": reproduce, "demo": demo, "suites": suites}
+    commands |= {"export": export, "reproduce": reproduce, "demo": demo, "suites": suites}
     keep_streams()
     try:
         with listening(), flowing_help():

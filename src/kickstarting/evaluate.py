@@ -37,6 +37,8 @@ class TaskResult:
     length: float
     cut: int = 0
     """How many of the episodes had not ended at the limit, and count with what they had."""
+    return_deviation: float = 0.0
+    """Standard deviation of the episodes' returns."""
 
 
 def evaluate(
@@ -90,7 +92,8 @@ def evaluate(
         metrics = [task.metric_of(e.episode_return, e.success) for e in ended]
         score, error = task.score(float(np.mean(metrics))), task.score_error(metrics)
         means = float(mean_return), float(success), score, error, float(length)
-        results.append(TaskResult(task.name, len(ended), *means, cut=len(cut.intersection(columns))))
+        spread = {"cut": len(cut.intersection(columns)), "return_deviation": float(np.std([e.episode_return for e in ended]))}
+        results.append(TaskResult(task.name, len(ended), *means, **spread))
     return results
 
 

@@ -241,6 +241,39 @@ class CheckDirectory:
         return self.path / "teacher.gif"
 
 
+@dataclass(frozen=True)
+class ExportDirectory:
+    """A policy that others can load, in the names that model hubs use."""
+
+    path: Path
+
+    @property
+    def card(self) -> Path:
+        return self.path / "README.md"
+
+    @property
+    def config(self) -> Path:
+        """What the weights are for: network, spaces, suite."""
+        return self.path / "config.json"
+
+    @property
+    def weights(self) -> Path:
+        return self.path / "model.safetensors"
+
+    @property
+    def results(self) -> Path:
+        """Scores of every task."""
+        return self.path / "results.json"
+
+    @property
+    def onnx(self) -> Path:
+        return self.path / "policy.onnx"
+
+    @property
+    def torch_export(self) -> Path:
+        return self.path / "policy.pt2"
+
+
 def finished(path: Path) -> bool:
     """Whether the run or population in this directory came to its end."""
     return RunDirectory(path).finished or PopulationDirectory(path).finished
