@@ -116,7 +116,7 @@ def test_an_exported_folder_is_the_same_teacher(make_policy, suite, tmp_path):
     assert isinstance(ours, NetworkTeacher)
     inputs = unroll(ours)
     for x, y in zip(ours.label(inputs, ours.initial_state(B))[0], theirs.label(inputs, theirs.initial_state(B))[0], strict=True):
-        assert x is y or x == y if not isinstance(x, torch.Tensor) else torch.equal(x, y)
+        assert torch.equal(x, y) if isinstance(x, torch.Tensor) else x == y
 
 
 def test_the_card_and_the_results_are_what_hubs_read(make_policy, suite, tmp_path):
