@@ -18,7 +18,7 @@ from kickstarting.help import flowing_help
 from kickstarting.launch.sweep import SweepError
 from kickstarting.learner import TrainingError
 from kickstarting.population.config import PopulationConfig
-from kickstarting.ranges import COUNT, FRAMES, JOBS, NOWHERE, SEED, Choice, Name, Place, checked
+from kickstarting.ranges import COUNT, FRAMES, JOBS, NOWHERE, SEED, Choice, Name, Place, Range, checked
 from kickstarting.runs.layout import PopulationDirectory, ReportDirectory
 from kickstarting.runs.signals import Stopped, listening, resumed_by
 from kickstarting.trust import CODE, PICKLE, trust
@@ -269,6 +269,49 @@ def export(
     say(console, f"written to {out}; as a teacher: --teacher {shlex.quote(str(out))}")
 
 
+def watch(
+    ref: tyro.conf.Positional[str],
+    suite: tyro.conf.Positional[str],
+    out: Where,
+    task: str = "",
+    teacher: str = "",
+    teacher_adapters: str = "",
+    steps: Annotated[int, COUNT] = 300,
+    per_second: Annotated[float, Range(0.1, 60)] = 6.0,
+    seed: Annotated[int, SEED] = 0,
+    greedy: bool = False,
+    trust_module: tyro.conf.UseAppendAction[tuple[str, ...]] = (),
+    trust_pickle: bool = False,
+    trust_code: bool = False,
+) -> None:
+    """Write a clip of a policy that plays one episode, with its action probabilities and values beside it.
+
+    Args:
+        ref: A run directory, one of its checkpoints, zoo:NAME, or any teacher.
+        suite: A suite's name, a .toml file, or an environment id.
+        out: The clip, a .gif or .mp4.
+        task: The task of the suite; its first unless given.
+        teacher: A teacher whose probabilities and values are shown beside those of the policy, at the same steps.
+        teacher_adapters: What stands between the environments and the teacher, or without one the policy, as NAME or NAME+NAME.
+        steps: The longest clip; a longer episode is cut there.
+        per_second: Steps in a second of the clip.
+        seed: Seed of the episode.
+        greedy: Take the most likely action instead of sampling.
+        trust_module: A module whose code may run because the checkpoint, or the suite's file, names it.
+        trust_pickle: Read teachers from pickles, which can run any code of whoever made the file.
+        trust_code: Load teachers that are programs (TorchScript, torch.export), which can run any code of whoever made the file.
+    """
+    from kickstarting.teachers.adapters import parse_adapters
+    from kickstarting.watch import watch as write_clip
+
+    trust((*trust_module, *(PICKLE,) * trust_pickle, *(CODE,) * trust_code))
+    what = {"task": task, "teacher": teacher, "adapters": parse_adapters(teacher_adapters), "steps": steps, "greedy": greedy}
+    with console.status("watching ...", spinner="line"):
+        recording = write_clip(ref, suite, out, per_second=per_second, seed=seed, **what)
+    last = recording.moments[-1]
+    say(console, f"{len(recording.moments) - 1} steps of {recording.title}, return {last.total:.3g}: {out}")
+
+
 def compare(
     directories: tyro.conf.Positional[tuple[Path, ...]],
     out: Where = Path("comparison"),
@@ -349,7 +392,7 @@ def _again(*more: str) -> str:
 def main() -> None:
     """Entry point. An error that a user can mend gives one clear line and exit code 1; a signal gives 128 + its number."""
     commands = {"train": train, "population": population, "tune": tune, "evaluate": evaluate, "check": check, "compare": compare}
-    commands |= {"export": export, "reproduce": reproduce, "demo": demo, "suites": suites}
+    commands |= {"export": export, "watch": watch, "reproduce": reproduce, "demo": demo, "suites": suites}
     keep_streams()
     try:
         with listening(), flowing_help():
