@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import subprocess
@@ -51,7 +52,9 @@ def error(kickstart) -> Callable[..., str]:
     return call
 
 
-@pytest.mark.parametrize("command", ["", "train", "population", "evaluate", "check", "compare", "demo", "suites"])
+@pytest.mark.parametrize(
+    "command", ["", "train", "population", "evaluate", "check", "export", "watch", "compare", "demo", "suites"]
+)
 def test_help(kickstart, capsys, command):
     with pytest.raises(SystemExit) as stop:
         kickstart(*command.split(), "--help")
@@ -139,6 +142,17 @@ def test_check_says_in_every_way_whether_a_teacher_can_teach(kickstart, error, m
     (tmp_path / "mine" / "check.html").write_text("mine")
     assert "of no earlier check" in error("check", "zoo:grid-8-small", "CartPole-v1", "--out", tmp_path / "mine")
     assert "discrete" in error("check", "zoo:grid-8-small", "CartPole-v1")
+
+
+def test_compare_shows_an_episode_of_student_and_teacher(kickstart, tiny, make_policy, tmp_path):
+    run(tiny(teachers=(make_policy(),), score_window=2, total_frames=512), tmp_path / "student")
+    kickstart("compare", tmp_path / "student", "--out", tmp_path / "report")
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert "what its teacher" in page
+    clip = base64.b64encode((tmp_path / "report" / "clip.gif").read_bytes()).decode()
+    assert f"data:image/gif;base64,{clip}" in page
+    kickstart("compare", tmp_path / "student", "--no-clip", "--out", tmp_path / "plain")
+    assert not (tmp_path / "plain" / "clip.gif").exists()
 
 
 def test_evaluate_is_seeded_and_greedy_differs(kickstart, make_policy, suite, tmp_path):

@@ -137,7 +137,19 @@ def options() -> dict[str, set[str]]:
     """The options of every command, from its help."""
     found = {}
     with pytest.MonkeyPatch.context() as patch:
-        for command in ("train", "population", "tune", "evaluate", "check", "compare", "demo", "reproduce", "suites"):
+        for command in (
+            "train",
+            "population",
+            "tune",
+            "evaluate",
+            "check",
+            "export",
+            "watch",
+            "compare",
+            "demo",
+            "reproduce",
+            "suites",
+        ):
             patch.setattr(sys, "argv", ["kickstart", command, "--help"])
             written = io.StringIO()
             with contextlib.redirect_stdout(written), pytest.raises(SystemExit):

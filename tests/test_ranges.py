@@ -28,7 +28,18 @@ from kickstarting.ranges import NOWHERE, Choice, Range, bare, check, check_label
 from kickstarting.teachers.config import TeachingConfig
 from kickstarting.tuning.recipe import read_recipe
 
-COMMANDS = [cli.train, cli.population, cli.tune, cli.evaluate, cli.check, cli.compare, cli.demo, cli.reproduce]
+COMMANDS = [
+    cli.train,
+    cli.population,
+    cli.tune,
+    cli.evaluate,
+    cli.check,
+    cli.export,
+    cli.watch,
+    cli.compare,
+    cli.demo,
+    cli.reproduce,
+]
 
 
 def leaves(settings: Any) -> Iterator[tuple[str, Any]]:

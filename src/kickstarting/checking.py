@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from kickstarting.clip import frames, to_gif
 from kickstarting.console import literal, say
 from kickstarting.envs import describe
 from kickstarting.listing import check_json, check_numbers, check_table, verdict
@@ -14,10 +15,11 @@ from kickstarting.report.terminal import Fitted
 from kickstarting.runs.files import write_json
 from kickstarting.runs.layout import CheckDirectory
 from kickstarting.suites import load_suite
-from kickstarting.teachers import load_teacher
+from kickstarting.teachers import adapt, load_teacher
 from kickstarting.teachers.adapters import parse_adapters
 from kickstarting.teachers.check import check_teacher
 from kickstarting.teachers.diagnoses import can_teach, findings
+from kickstarting.watch import PER_SECOND, STEPS, record_policies
 
 
 def run_check(
@@ -56,7 +58,12 @@ def run_check(
     if json_file:
         write_json(json_file, numbers)
     if out:
+        fitted = adapt(teacher, names, known.observation_space, known.action_space)
+        shown = record_policies([fitted], [ref], suite, 0, steps=STEPS, seed=seed, greedy=False)
+        clip = to_gif(frames(shown), PER_SECOND)
         rows = [(finding.name, finding.seen, finding.advice, finding.fault) for finding in found]
-        write_check(out, check_page(f"{ref} as a teacher of {suite.name}", sentence, table, rows), numbers, None)
+        caption = f"It plays an episode of {shown.title}, with sampled actions."
+        page = check_page(f"{ref} as a teacher of {suite.name}", sentence, table, rows, (clip, caption))
+        write_check(out, page, numbers, clip)
         say(console, f"open {CheckDirectory(out).page.resolve()}")
     return can_teach(found)

@@ -316,6 +316,7 @@ def compare(
     directories: tyro.conf.Positional[tuple[Path, ...]],
     out: Where = Path("comparison"),
     baseline: str | None = None,
+    clip: bool = True,
 ) -> None:
     """Compare runs as the paper's Table 1 does: grouped by name over seeds, with intervals, curves and a page.
 
@@ -323,10 +324,14 @@ def compare(
         directories: Runs, populations (their best member and lineage), or directories that hold some of these.
         out: Directory for comparison.json, the figures and report.html.
         baseline: Name of the group that the others are compared with; `scratch` if there is one, else the first.
+        clip: Show an episode of a student and its teacher, where a run has a checkpoint.
     """
-    from kickstarting.report import compare_runs, to_rich
+    from kickstarting.report import check_out, compare_runs, to_rich
+    from kickstarting.watch import clip_of_runs
 
-    comparison = compare_runs(directories, out=out, baseline=baseline)
+    check_out(out)
+    shown = clip_of_runs(directories, console) if clip else None
+    comparison = compare_runs(directories, out=out, baseline=baseline, clip=shown)
     console.print(to_rich(comparison))
     say(console, f"open {ReportDirectory(out).page.resolve()}")
 

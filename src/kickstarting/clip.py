@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -128,7 +129,7 @@ def _draw_bars(draw: ImageDraw.ImageDraw, x: int, y: int, recording: Recording, 
         y += 26
     y += 10
     if not moment.thoughts:
-        draw.text((x, y), "the episode has ended", FAINT, _font(14))
+        draw.text((x, y), "this is where it ends", FAINT, _font(14))
         return
     rows, height = _rows(recording, moment), _row_height(recording)
     for row in rows:
@@ -230,7 +231,7 @@ def to_gif(pictures: Sequence[Image.Image], per_second: float) -> bytes:
 def to_mp4(pictures: Sequence[Image.Image], per_second: float, path: Path) -> None:
     """Raises ValueError if the extra is missing."""
     imageio_ffmpeg = need_ffmpeg()
-    writer = imageio_ffmpeg.write_frames(
+    writer: Any = imageio_ffmpeg.write_frames(
         str(path), pictures[0].size, fps=per_second, quality=7, macro_block_size=2, ffmpeg_log_level="error"
     )
     writer.send(None)
@@ -239,7 +240,7 @@ def to_mp4(pictures: Sequence[Image.Image], per_second: float, path: Path) -> No
     writer.close()
 
 
-def need_ffmpeg():
+def need_ffmpeg() -> Any:
     """The module that writes MP4. Raises ValueError, with what to install, if it is missing."""
     try:
         import imageio_ffmpeg

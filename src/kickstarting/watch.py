@@ -11,13 +11,18 @@ from typing import Any
 import numpy as np
 import torch
 from gymnasium import spaces
+from rich.console import Console
 
 from kickstarting.actor import Actor
 from kickstarting.algo.losses import mask_logits
 from kickstarting.algo.parsing import nearest
 from kickstarting.clip import Moment, Recording, Thought, frames, need_ffmpeg, to_gif, to_mp4
+from kickstarting.console import say
 from kickstarting.envs import EnvironmentFault, MultiTaskEnv, describe
+from kickstarting.report.runs import load_runs
+from kickstarting.report.teachers import name_teachers
 from kickstarting.runs.files import check_replaceable, check_writable, write_bytes
+from kickstarting.runs.layout import RunDirectory
 from kickstarting.spaces import Grid, Pixels, Text, tokenise
 from kickstarting.suites import Suite, Task, load_suite
 from kickstarting.teachers import AsNetwork, Teacher, adapt, load_teacher
@@ -25,6 +30,7 @@ from kickstarting.tiles import draw_view
 from kickstarting.types import Inputs, Output, State
 
 STEPS = 300
+PER_SECOND = 6.0
 TILE = 24
 MINIGRID = ("left", "right", "forward", "pick up", "drop", "toggle", "done")
 WORDS = """
@@ -44,7 +50,7 @@ def watch(
     teacher: str = "",
     adapters: Sequence[str] = (),
     steps: int = STEPS,
-    per_second: float = 6.0,
+    per_second: float = PER_SECOND,
     seed: int = 0,
     greedy: bool = False,
 ) -> Recording:
@@ -65,6 +71,33 @@ def watch(
     else:
         write_bytes(out, to_gif(frames(recording), per_second))
     return recording
+
+
+def clip_of_runs(directories: Sequence[Path], console: Console) -> tuple[bytes, str] | None:
+    """A GIF, with a caption, of a student and one of its teachers, from the first run that has both, else from the first that has a
+    checkpoint; None if there is none, or it cannot play here, which is said."""
+    runs = [run for run in name_teachers(load_runs(directories)) if RunDirectory(run.directory).newest_checkpoint]
+    for run in sorted(runs, key=lambda run: not run.teachers)[:1]:
+        student = f"{run.name}, seed {run.seed}"
+        try:
+            suite = load_suite(run.suite)
+            known, task = describe(suite.tasks), 0
+            policies, names = [load_teacher(str(run.directory))], [student]
+            if run.teachers:
+                policies.append(load_teacher(run.teachers[0].where))
+                names.append(run.teacher_names[0])
+                task = run.teachers[0].tasks([task.name for task in suite.tasks])[0]
+            adapters = [(), *(reference.adapters for reference in run.teachers[:1])]
+            spaces_here = known.observation_space, known.action_space
+            fitted = [adapt(policy, own, *spaces_here) for policy, own in zip(policies, adapters, strict=True)]
+            shown = record_policies(fitted, names, suite, task, steps=STEPS, seed=0, greedy=False)
+        except (ValueError, EnvironmentFault) as error:
+            say(console, f"no clip of {run.directory}: {error}", style="yellow")
+            return None
+        beside = f" and, beside it, what its teacher {names[1]} would have done" if run.teachers else ""
+        caption = f"{student} plays an episode of {shown.title} at the end of its training{beside}."
+        return to_gif(frames(shown), PER_SECOND), caption
+    return None
 
 
 def record(
@@ -101,7 +134,7 @@ def record_policies(
         listening = _Listening(networks)
         actor = Actor(env, listening, 1, seed=seed, greedy=greedy)
         recording = Recording(chosen.name, "", tuple(names), _action_names(env))
-        total, ended = 0.0, False
+        total, ended, last = 0.0, False, {}
         while not ended and len(recording.moments) < steps:
             picture = env.render()
             unroll = actor.unroll()
@@ -113,8 +146,8 @@ def record_policies(
             recording.moments.append(_moment(env, picture, seen, thoughts, action, total))
             total += float(unroll.rewards[0, 0])
             ended = bool(unroll.terminated[0, 0] | unroll.truncated[0, 0])
-        seen = {name: x[1, 0].cpu().numpy() for name, x in unroll.inputs.observations.items()}
-        recording.moments.append(_moment(env, env.render(), seen, (), None, total))
+            last = {name: x[1, 0].cpu().numpy() for name, x in unroll.inputs.observations.items()}
+        recording.moments.append(_moment(env, env.render(), last, (), None, total))
     return recording
 
 

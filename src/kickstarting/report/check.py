@@ -20,12 +20,11 @@ def check_page(
     verdict: str,
     table: Table,
     found: Sequence[tuple[str, str, str, bool]],
-    clip: tuple[bytes, str] | None = None,
+    clip: tuple[bytes, str],
 ) -> str:
     """found: of each finding its name, what is seen, what to do, and whether it is a fault. clip: a GIF and its caption."""
     parts = [f"<h1>{escape(title)}</h1>", f'<p class="headline">{escape(verdict)}</p>', _findings(found)]
-    parts += [clip_figure(*clip)] if clip else []
-    parts += ["<h2>How it plays, and what it says</h2>", table_html(table)]
+    parts += [clip_figure(*clip), "<h2>How it plays, and what it says</h2>", table_html(table)]
     name = CheckDirectory(Path()).numbers
     footer = f"<footer><p>Written by kickstarting; {name} beside this page holds all numbers.</p></footer>"
     return document(title, [*parts, footer])
@@ -62,12 +61,12 @@ def _is_ours(directory: CheckDirectory) -> bool:
         return False
 
 
-def write_check(out: Path, page: str, numbers: Mapping[str, Any], clip: bytes | None) -> None:
+def write_check(out: Path, page: str, numbers: Mapping[str, Any], clip: bytes) -> None:
     """Raises as `check_check_out`."""
     check_check_out(out)
     make_directory(out)
     directory = CheckDirectory(out)
     text = json.dumps(numbers, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    files = {directory.numbers: text.encode(), directory.page: page.encode()}
-    for path, data in (files | ({directory.clip: clip} if clip else {})).items():
+    files = {directory.numbers: text.encode(), directory.page: page.encode(), directory.clip: clip}
+    for path, data in files.items():
         write_bytes(path, data)

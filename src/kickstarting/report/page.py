@@ -61,8 +61,8 @@ small { display: block; white-space: normal; color: var(--faint); font-size: .75
 """
 
 
-def to_page(comparison: Comparison, figures: Mapping[str, str]) -> str:
-    """figures: by their stems, as SVG files' text."""
+def to_page(comparison: Comparison, figures: Mapping[str, str], clip: tuple[bytes, str] | None = None) -> str:
+    """figures: by their stems, as SVG files' text. clip: a GIF and its caption."""
     suite, _, part = comparison.suite.partition(":")
     suite = f"{part.count(',') + 1} tasks of {suite}" if part.count(",") > 2 else comparison.suite  # the tables name them
     title = " and ".join(group.name for group in comparison.groups) + f": {suite}" if len(comparison.groups) < 4 else suite
@@ -78,6 +78,7 @@ def to_page(comparison: Comparison, figures: Mapping[str, str]) -> str:
         *_section("Who was listened to, when", figures.get("teachers"), _teachers_caption(), "teachers"),
         *_section("Every task", figures.get("tasks"), _tasks_caption(comparison), "tasks"),
         *(part for lineage in comparison.lineages for part in _lineage_section(comparison, lineage, figures)),
+        *(("<h2>An episode</h2>", clip_figure(*clip)) if clip else ()),
         "<h2>Runs</h2>",
         _runs_table(comparison.runs),
         *_health_section(comparison.runs),

@@ -215,6 +215,11 @@ class ReportDirectory:
         return self.path / "table.md"
 
     @property
+    def clip(self) -> Path:
+        """A student and its teacher in one episode, where a run has a checkpoint."""
+        return self.path / "clip.gif"
+
+    @property
     def experiment(self) -> Path:
         """Scale, seeds and versions, where an experiment of the paper wrote the report."""
         return self.path / "experiment.json"

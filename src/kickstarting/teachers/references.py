@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 from urllib.parse import unquote
 
-PREFIXES = ("run", "zoo")
+PREFIXES = ("run", "zoo", "hf")
 """Of references, each with its module in `origins/`."""
 
 
