@@ -132,6 +132,9 @@ def test_the_reading_list_of_the_readme_is_true() -> None:
     assert lines <= 1.02 * int(claimed.replace(",", ""))
 
 
+COMMANDS = ("train", "population", "tune", "evaluate", "check", "export", "watch", "compare", "demo", "reproduce", "suites")
+
+
 @pytest.fixture(scope="module")
 def options() -> dict[str, set[str]]:
     """The options of every command, from its help."""

@@ -87,8 +87,8 @@ def hub(make_policy, suite, tmp_path_factory) -> Iterator[str]:
 
 @pytest.fixture
 def online(hub, tmp_path, monkeypatch) -> str:
-    """As HF_ENDPOINT and HF_HOME say where the hub and its cache are, which the library reads when it is imported."""
-    monkeypatch.setattr(constants, "ENDPOINT", hub)
+    """The cache is where the library has looked when it was imported."""
+    monkeypatch.setenv("HF_ENDPOINT", hub)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     return hub
 
@@ -97,7 +97,7 @@ def test_a_teacher_is_downloaded_once_and_pinned_by_its_revision(online, monkeyp
     newest, older = digest("hf:somebody/old-agent"), digest("hf:somebody/old-agent@v1")
     assert newest != older
     assert str(load_teacher("hf:somebody/old-agent@v1").action_space) == "Discrete(7)"
-    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")  # nobody answers there
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")  # nobody answers there
     assert digest(f"hf:somebody/old-agent@{COMMITS['v1']}") == older
 
 

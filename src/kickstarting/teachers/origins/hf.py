@@ -6,6 +6,7 @@ The address of the hub is HF_ENDPOINT, its cache HF_HOME, as huggingface_hub has
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -46,7 +47,8 @@ def download(name: str) -> Path:
         from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
     except ImportError as error:
         raise ValueError(f"{error}; a teacher from a hub needs pip install 'kickstarting[hub]'") from error
-    wanted: Any = {"revision": revision or None, "ignore_patterns": list(HEAVY)}
+    endpoint = os.environ.get("HF_ENDPOINT")  # which the library reads when it is imported, and no later
+    wanted: Any = {"revision": revision or None, "ignore_patterns": list(HEAVY), "endpoint": endpoint}
     try:
         return Path(snapshot_download(repository, **wanted))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
