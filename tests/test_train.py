@@ -179,6 +179,7 @@ def config_arguments(config: Config, out: Path) -> list[str]:
         arguments += ["--network-option", option]
     for teacher in config.teaching.teachers:
         arguments += ["--teacher", teacher]
+    arguments += ["--accept-weak-teachers"] if config.teaching.accept_weak_teachers else []
     for name in ("schedule", "checkpoint_every", "envs_per_task", "unroll_length", "learning_rate", "torch_threads", "precision"):
         arguments += [f"--{name.replace('_', '-')}", flat(config)[name]]
     return [sys.executable, "-m", "kickstarting", "train", *map(str, arguments)]

@@ -13,7 +13,7 @@ from kickstarting.config import SCHEDULED, Config
 from kickstarting.learner import Hyperparameters
 from kickstarting.suites import Suite
 from kickstarting.teachers import Teachers
-from kickstarting.teachers.diagnoses import LEAST_SCORE
+from kickstarting.teachers.checked import LEAST_SCORE
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,8 @@ from kickstarting.report.tables import Table as Grid
 from kickstarting.report.wording import NEVER
 from kickstarting.runs.files import check_replaceable, check_writable, read_json, write_json
 from kickstarting.suites import Suite
-from kickstarting.teachers.diagnoses import Checked, can_teach, findings, mean_score
+from kickstarting.teachers.checked import Checked, mean_score
+from kickstarting.teachers.diagnoses import can_teach, findings
 from kickstarting.teachers.listen import Said
 
 

@@ -18,7 +18,8 @@ from kickstarting.spaces import Pixels, Vector
 from kickstarting.suites import Suite, Task, load_suite
 from kickstarting.teachers import Kind, Label, NetworkTeacher, load_teacher
 from kickstarting.teachers.check import check_teacher
-from kickstarting.teachers.diagnoses import Checked, can_teach, findings
+from kickstarting.teachers.checked import Checked
+from kickstarting.teachers.diagnoses import can_teach, findings
 from kickstarting.teachers.layouts import Layout, Rearranged
 from kickstarting.types import Inputs, State
 from known import register
