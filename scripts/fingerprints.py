@@ -43,10 +43,14 @@ CASES: dict[str, list[str]] = {
     "teacher": ["train", *GRID, "--teacher", ZOO, "--schedule", "linear:1:0:50%"],
     "evidence": ["train", *GRID, "--teacher", ZOO],
     "progress": ["train", *GRID, "--teacher", ZOO, "--schedule", "progress:1"],
-    "experts": ["train", *GRID, "--teacher", "go_to_local={scratch}", "--teacher", "two_rooms={paper}", "--schedule", "constant:1"],
+    "experts": [
+        *("train", *GRID, "--teacher", "go_to_local={scratch}", "--teacher", "two_rooms={paper}"),
+        *("--accept-weak-teachers", "--schedule", "constant:1"),
+    ],
     "several teachers": [
         *("train", *GRID, "--teacher", ZOO, "--teacher", "two_*={scratch}", "--teacher", "two_rooms={paper}"),
-        *("--teacher-shares", "1", "0.5", "2", "--schedule", "cosine:1:0.1:80%", "--value-distillation-cost", "0.5"),
+        *("--accept-weak-teachers", "--teacher-shares", "1", "0.5", "2"),
+        *("--schedule", "cosine:1:0.1:80%", "--value-distillation-cost", "0.5"),
     ],
     "teachers act": ["train", *GRID, "--teacher", ZOO, "--teacher-acts", "linear:0.5:0:50%"],
     "overlap": ["train", *GRID, "--teacher", ZOO, "--overlap"],

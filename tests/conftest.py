@@ -77,6 +77,7 @@ def tiny(suite) -> Callable[..., Config]:
             "torch_threads": 1,
             "precision": "float32",
             "schedule": "linear:1:0:20%",
+            "accept_weak_teachers": True,
             "learner": PAPER,
         }
         return Config.of(**{**defaults, **changes})

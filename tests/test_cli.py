@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import subprocess
@@ -51,7 +52,9 @@ def error(kickstart) -> Callable[..., str]:
     return call
 
 
-@pytest.mark.parametrize("command", ["", "train", "population", "evaluate", "compare", "demo", "suites"])
+@pytest.mark.parametrize(
+    "command", ["", "train", "population", "evaluate", "check", "export", "watch", "compare", "demo", "suites"]
+)
 def test_help(kickstart, capsys, command):
     with pytest.raises(SystemExit) as stop:
         kickstart(*command.split(), "--help")
@@ -118,6 +121,38 @@ def test_train_evaluate_and_resume(kickstart, error, tmp_path):
     assert "already holds a run" in error("train", "CartPole-v1", "--out", out, *QUICK)
     assert "nothing to resume" in error("train", "--resume", out)
     assert "--resume" in error("train", "CartPole-v1", "--resume", out)
+
+
+def test_check_says_in_every_way_whether_a_teacher_can_teach(kickstart, error, make_policy, capsys, suite, tmp_path):
+    """On the terminal, by the exit code, in a file, on a page."""
+    with pytest.raises(SystemExit) as stop:
+        kickstart("check", make_policy(), suite, "--episodes", 8, "--json", tmp_path / "check.json", "--out", tmp_path / "page")
+    assert stop.value.code == 1
+    printed = capsys.readouterr().out
+    numbers = json.loads((tmp_path / "check.json").read_text())
+    assert not numbers["can_teach"]
+    assert {task["task"] for task in numbers["tasks"]} == {"object", "obstacles"}
+    page = (tmp_path / "page" / "check.html").read_text()
+    for finding in numbers["findings"]:
+        assert finding["seen"] in printed
+        assert finding["name"] in page
+    assert "worse_than_random" in page
+    assert json.loads((tmp_path / "page" / "check.json").read_text()) == numbers
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "check.html").write_text("mine")
+    assert "of no earlier check" in error("check", "zoo:grid-8-small", "CartPole-v1", "--out", tmp_path / "mine")
+    assert "discrete" in error("check", "zoo:grid-8-small", "CartPole-v1")
+
+
+def test_compare_shows_an_episode_of_student_and_teacher(kickstart, tiny, make_policy, tmp_path):
+    run(tiny(teachers=(make_policy(),), score_window=2, total_frames=512), tmp_path / "student")
+    kickstart("compare", tmp_path / "student", "--out", tmp_path / "report")
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert "what its teacher" in page
+    clip = base64.b64encode((tmp_path / "report" / "clip.gif").read_bytes()).decode()
+    assert f"data:image/gif;base64,{clip}" in page
+    kickstart("compare", tmp_path / "student", "--no-clip", "--out", tmp_path / "plain")
+    assert not (tmp_path / "plain" / "clip.gif").exists()
 
 
 def test_evaluate_is_seeded_and_greedy_differs(kickstart, make_policy, suite, tmp_path):
@@ -231,7 +266,9 @@ def test_an_environment_that_says_nan_is_named_and_costs_nothing(error, kickstar
 
 
 def test_tasks_without_a_teacher_are_named(kickstart, suite, make_policy, tmp_path):
-    output = kickstart("train", suite, "--teacher", f"obj*={make_policy()}", "--out", tmp_path / "run", *QUICK)
+    output = kickstart(
+        "train", suite, "--teacher", f"obj*={make_policy()}", "--accept-weak-teachers", "--out", tmp_path / "run", *QUICK
+    )
     assert "no teacher for obstacles" in output
 
 

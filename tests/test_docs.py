@@ -135,12 +135,28 @@ def test_the_reading_list_of_the_readme_is_true() -> None:
     assert lines <= 1.02 * int(claimed.replace(",", ""))
 
 
+COMMANDS = ("train", "population", "tune", "evaluate", "check", "export", "watch", "compare", "demo", "reproduce", "suites")
+
+
 @pytest.fixture(scope="module")
 def options() -> dict[str, set[str]]:
     """The options of every command, from its help."""
     found = {}
     with pytest.MonkeyPatch.context() as patch:
-        for command in ("train", "population", "tune", "evaluate", "compare", "demo", "reproduce", "suites", "serve"):
+        for command in (
+            "train",
+            "population",
+            "tune",
+            "evaluate",
+            "check",
+            "export",
+            "watch",
+            "compare",
+            "demo",
+            "reproduce",
+            "suites",
+            "serve",
+        ):
             patch.setattr(sys, "argv", ["kickstart", command, "--help"])
             written = io.StringIO()
             with contextlib.redirect_stdout(written), pytest.raises(SystemExit):

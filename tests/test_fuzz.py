@@ -212,7 +212,7 @@ def test_options(home, evil, monkeypatch, capsys, make_policy) -> None:
         suite = rng.choice(["CartPole-v1", "MiniGrid-Empty-5x5-v0", "Pendulum-v1"]) if rng.random() < 0.95 else rng.choice(VALUES)
         words = [word for _ in range(rng.choice([1, 1, 2, 3])) for word in drawn(rng, of_run)]
         if command == "train":
-            taught = ["--teacher", teacher] if rng.random() < 0.2 else []
+            taught = ["--teacher", teacher, "--accept-weak-teachers"] if rng.random() < 0.2 else []
             words = ["train", suite, *SMALL, *taught, "--out", str(out) if rng.random() < 0.9 else rng.choice(VALUES), *words]
         elif command == "population":
             sizes = ["--members", "2", "--slice", "50%", "--burn-in", "50%"]

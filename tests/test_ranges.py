@@ -28,7 +28,19 @@ from kickstarting.ranges import NOWHERE, Choice, Range, bare, check, check_label
 from kickstarting.teachers.config import TeachingConfig
 from kickstarting.tuning.recipe import read_recipe
 
-COMMANDS = [cli.train, cli.population, cli.tune, cli.evaluate, cli.compare, cli.demo, cli.reproduce, cli.serve]
+COMMANDS = [
+    cli.train,
+    cli.population,
+    cli.tune,
+    cli.evaluate,
+    cli.check,
+    cli.export,
+    cli.watch,
+    cli.compare,
+    cli.demo,
+    cli.reproduce,
+    cli.serve,
+]
 
 
 def leaves(settings: Any) -> Iterator[tuple[str, Any]]:

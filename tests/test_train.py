@@ -179,6 +179,7 @@ def config_arguments(config: Config, out: Path) -> list[str]:
         arguments += ["--network-option", option]
     for teacher in config.teaching.teachers:
         arguments += ["--teacher", teacher]
+    arguments += ["--accept-weak-teachers"] if config.teaching.accept_weak_teachers else []
     for name in ("schedule", "checkpoint_every", "envs_per_task", "unroll_length", "learning_rate", "torch_threads", "precision"):
         arguments += [f"--{name.replace('_', '-')}", flat(config)[name]]
     return [sys.executable, "-m", "kickstarting", "train", *map(str, arguments)]
@@ -194,6 +195,13 @@ def test_a_run_says_where_its_teacher_is_no_better_than_random(tiny, make_policy
         assert measured["no_better_than_random"] == ["object", "obstacles"]
 
 
+def test_a_teacher_that_knows_nothing_is_refused_unless_accepted(tiny, make_policy, tmp_path):
+    weak = tiny(teachers=(make_policy(),), accept_weak_teachers=False, total_frames=32)
+    with pytest.raises(ValueError, match=r"no better than random .*\(object, obstacles\).*--accept-weak-teachers"):
+        run(weak, tmp_path / "run")
+    assert not (tmp_path / "run" / "config.json").exists()
+
+
 def test_random_is_measured_in_a_part_of_a_suite_with_fewer_actions(tiny, make_policy, tmp_path, suite, monkeypatch):
     """Only the task with 3 of the suite's 7 actions lacks its random score."""
     path = tmp_path / "part.toml"
@@ -207,7 +215,8 @@ def test_random_is_measured_in_a_part_of_a_suite_with_fewer_actions(tiny, make_p
         measured.append((isinstance(network, AsNetwork), [r.task for r in results], options["num_actions"]))
         return results
 
-    monkeypatch.setattr(sys.modules["kickstarting.evaluate"], "evaluate", recording)
+    for module in ("kickstarting.evaluate", "kickstarting.teachers.check"):
+        monkeypatch.setattr(sys.modules[module], "evaluate", recording)
     consume(train(tiny(suite=str(path), teachers=(make_policy(),), schedule="evidence:1", total_frames=32)))
     assert measured == [(False, ["obstacles"], 7), (True, ["object", "obstacles"], 7)]
 
@@ -234,7 +243,8 @@ def test_evidence_needs_no_reference_scores(tiny, make_policy, tmp_path, suite, 
         successes = {"object": 0.5 if isinstance(network, AsNetwork) else 0.2, "obstacles": 0.5}
         return [replace(r, score=successes[r.task], score_error=0.05) for r in results]
 
-    monkeypatch.setattr(sys.modules["kickstarting.evaluate"], "evaluate", better_on_one_task)
+    for module in ("kickstarting.evaluate", "kickstarting.teachers.check"):
+        monkeypatch.setattr(sys.modules[module], "evaluate", better_on_one_task)
     updates, _ = consume(train(tiny(suite=str(path), teachers=(teacher,), schedule="evidence:1", total_frames=32)))
     assert updates[0].metrics[f"lambda/{teacher}"] == 0.5  # the mean of 1 and 0
 

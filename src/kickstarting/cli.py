@@ -19,7 +19,7 @@ from kickstarting.help import Where, flowing_help
 from kickstarting.launch.sweep import SweepError
 from kickstarting.learner import TrainingError
 from kickstarting.population.config import PopulationConfig
-from kickstarting.ranges import COUNT, FRAMES, JOBS, PORT, SEED, checked
+from kickstarting.ranges import COUNT, FRAMES, JOBS, PORT, SEED, Choice, Name, Range, checked
 from kickstarting.replicas import ReplicaError
 from kickstarting.runs.layout import PopulationDirectory, ReportDirectory
 from kickstarting.runs.signals import Stopped, listening, resumed_by
@@ -27,6 +27,7 @@ from kickstarting.trust import CODE, PICKLE, trust
 from kickstarting.tuning.recipe import apply, read_recipe
 
 console = Console()
+FORMATS = ("safetensors", "onnx", "torch-export")
 TRUST = ("trust_module", "trust_pickle", "trust_code")
 """Options that belong to a command, not to a run."""
 
@@ -190,10 +191,124 @@ def evaluate(
         write_evaluation(json_file, results, ref=ref, suite=suite, greedy=greedy, seed=seed)
 
 
+def check(
+    ref: tyro.conf.Positional[str],
+    suite: tyro.conf.Positional[str],
+    teacher_adapters: str = "",
+    episodes: Annotated[int, COUNT] = 64,
+    seed: Annotated[int, SEED] = 1_000_003,
+    trust_module: tyro.conf.UseAppendAction[tuple[str, ...]] = (),
+    trust_pickle: bool = False,
+    trust_code: bool = False,
+    json_file: Annotated[Where | None, tyro.conf.arg(name="json")] = None,
+    out: Where | None = None,
+) -> None:
+    """See whether a teacher can teach a suite: play it in several ways, listen to what it says, and say what is wrong.
+
+    The exit code is 1 if it cannot.
+
+    Args:
+        ref: The teacher, as --teacher of `train` takes it.
+        suite: A suite's name, a .toml file, or an environment id.
+        teacher_adapters: What stands between the environments and the teacher, as NAME or NAME+NAME.
+        episodes: Number of episodes of each task, for each way of playing.
+        seed: Seed of environments and sampling.
+        trust_module: A module whose code may run because the teacher's, or the suite's file, names it.
+        trust_pickle: Read teachers from pickles, which can run any code of whoever made the file.
+        trust_code: Load teachers that are programs (TorchScript, torch.export), which can run any code of whoever made the file.
+        json_file: Also write the numbers to this file.
+        out: Directory for a page with the table and a clip of the teacher.
+    """
+    from kickstarting.checking import run_check
+
+    trust((*trust_module, *(PICKLE,) * trust_pickle, *(CODE,) * trust_code))
+    if not run_check(ref, suite, teacher_adapters, episodes=episodes, seed=seed, json_file=json_file, out=out, console=console):
+        sys.exit(1)
+
+
+def export(
+    ref: tyro.conf.Positional[str],
+    out: Where,
+    format: Annotated[str, Choice(*FORMATS)] = "safetensors",
+    suite: str = "",
+    name: Annotated[str, Name()] = "",
+    license: str = "",
+    episodes: Annotated[int, COUNT] = 100,
+    seed: Annotated[int, SEED] = 1_000_003,
+    trust_module: tyro.conf.UseAppendAction[tuple[str, ...]] = (),
+) -> None:
+    """Write a policy to a folder that others can load, with a card and scores, as model hubs take it.
+
+    Args:
+        ref: A run directory, one of its checkpoints, or zoo:NAME.
+        out: The folder.
+        format: safetensors; onnx or torch-export add the policy as a program, for those who do not have this package.
+        suite: What it is scored on; the run's own suite unless given.
+        name: Of the policy on its card; that of the directory unless given.
+        license: Of the policy, as model hubs write it: apache-2.0, cc-by-4.0 ...
+        episodes: Number of episodes of each task that are scored.
+        seed: Seed of environments and sampling.
+        trust_module: A module whose code may run because the checkpoint, or the suite's file, names it.
+    """
+    from kickstarting.export import export as write_export
+    from kickstarting.listing import evaluation_table
+
+    trust(trust_module)
+    what = {"format": format, "suite_name": suite, "name": name, "license": license, "episodes": episodes, "seed": seed}
+    with console.status("evaluating ...", spinner="line"):
+        results = write_export(ref, out, **what)
+    console.print(evaluation_table(results))
+    say(console, f"written to {out}; as a teacher: --teacher {shlex.quote(str(out))}")
+
+
+def watch(
+    ref: tyro.conf.Positional[str],
+    suite: tyro.conf.Positional[str],
+    out: Where,
+    task: str = "",
+    teacher: str = "",
+    teacher_adapters: str = "",
+    steps: Annotated[int, COUNT] = 300,
+    per_second: Annotated[float, Range(0.1, 60)] = 6.0,
+    seed: Annotated[int, SEED] = 0,
+    greedy: bool = False,
+    trust_module: tyro.conf.UseAppendAction[tuple[str, ...]] = (),
+    trust_pickle: bool = False,
+    trust_code: bool = False,
+) -> None:
+    """Write a clip of a policy that plays one episode, with its action probabilities and values beside it.
+
+    Args:
+        ref: A run directory, one of its checkpoints, zoo:NAME, or any teacher.
+        suite: A suite's name, a .toml file, or an environment id.
+        out: The clip, a .gif or .mp4.
+        task: The task of the suite; its first unless given.
+        teacher: A teacher whose probabilities and values are shown beside those of the policy, at the same steps.
+        teacher_adapters: What stands between the environments and the teacher, or without one the policy, as NAME or NAME+NAME.
+        steps: The longest clip; a longer episode is cut there.
+        per_second: Steps in a second of the clip.
+        seed: Seed of the episode.
+        greedy: Take the most likely action instead of sampling.
+        trust_module: A module whose code may run because the checkpoint, or the suite's file, names it.
+        trust_pickle: Read teachers from pickles, which can run any code of whoever made the file.
+        trust_code: Load teachers that are programs (TorchScript, torch.export), which can run any code of whoever made the file.
+    """
+    from kickstarting.teachers.adapters import parse_adapters
+    from kickstarting.watch import watch as write_clip
+
+    trust((*trust_module, *(PICKLE,) * trust_pickle, *(CODE,) * trust_code))
+    what = {"task": task, "teacher": teacher, "adapters": parse_adapters(teacher_adapters), "steps": steps, "greedy": greedy}
+    with console.status("watching ...", spinner="line"):
+        recording = write_clip(ref, suite, out, per_second=per_second, seed=seed, **what)
+    last = recording.moments[-1]
+    say(console, f"{len(recording.moments) - 1} steps of {recording.title}, return {last.total:.3g}: {out}")
+
+
 def compare(
     directories: tyro.conf.Positional[tuple[Path, ...]],
     out: Where = Path("comparison"),
     baseline: str | None = None,
+    clip: bool = True,
 ) -> None:
     """Compare runs as the paper's Table 1 does: grouped by name over seeds, with intervals, curves and a page.
 
@@ -201,10 +316,14 @@ def compare(
         directories: Runs, populations (their best member and lineage), or directories that hold some of these.
         out: Directory for comparison.json, the figures and report.html.
         baseline: Name of the group that the others are compared with; `scratch` if there is one, else the first.
+        clip: Show an episode of a student and its teacher, where a run has a checkpoint.
     """
-    from kickstarting.report import compare_runs, to_rich
+    from kickstarting.report import check_out, compare_runs, to_rich
+    from kickstarting.watch import clip_of_runs
 
-    comparison = compare_runs(directories, out=out, baseline=baseline)
+    check_out(out)
+    shown = clip_of_runs(directories, console) if clip else None
+    comparison = compare_runs(directories, out=out, baseline=baseline, clip=shown)
     console.print(to_rich(comparison))
     say(console, f"open {ReportDirectory(out).page.resolve()}")
 
@@ -295,8 +414,10 @@ def _again(*more: str) -> str:
 
 def main() -> None:
     """Entry point. An error that a user can mend gives one clear line and exit code 1; a signal gives 128 + its number."""
-    commands = {"train": train, "population": population, "tune": tune, "evaluate": evaluate, "compare": compare}
-    commands |= {"reproduce": reproduce, "demo": demo, "suites": suites, "serve": serve} | {"ad": ad}
+    commands = {"train": train, "population": population, "tune": tune, "evaluate": evaluate, "check": check, "compare": compare}
+    commands |= {"export": export, "watch": watch, "reproduce": reproduce, "demo": demo, "suites": suites, "serve": serve} | {
+        "ad": ad
+    }
     keep_streams()
     try:
         with listening(), flowing_help():

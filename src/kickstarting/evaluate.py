@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,9 +15,9 @@ from kickstarting.actor import Actor, Episode
 from kickstarting.envs import TIMEOUT, MultiTaskEnv, describe
 from kickstarting.networks import Network
 from kickstarting.suites import Suite, load_suite
-from kickstarting.teachers import AsNetwork, Teachers, adapt, load_teacher
+from kickstarting.teachers import AsNetwork, adapt, load_teacher
 from kickstarting.teachers.adapters import parse_adapters
-from kickstarting.types import Inputs, Output
+from kickstarting.types import Inputs, Output, Trajectory
 
 UNROLL_LENGTH = 16
 EPISODE_LIMIT = 30_000
@@ -38,6 +38,8 @@ class TaskResult:
     length: float
     cut: int = 0
     """How many of the episodes had not ended at the limit, and count with what they had."""
+    return_deviation: float = 0.0
+    """Standard deviation of the episodes' returns."""
 
 
 def evaluate(
@@ -52,11 +54,13 @@ def evaluate(
     episode_limit: int = EPISODE_LIMIT,
     timeout: float = TIMEOUT,
     progress: Callable[[int, int], None] | None = None,
+    seen: Callable[[Trajectory], None] | None = None,
 ) -> list[TaskResult]:
     """Run `episodes` episodes of each task (rounded up to a multiple of the environments) and average.
 
     Every environment contributes the same number of episodes, its first ones, so that short episodes do not count more.
     num_actions: of the network, where the suite is a part of a larger one. progress: called with episodes done and wanted.
+    seen: called with every unroll.
 
     episode_limit: agent steps at which an episode is cut; it counts with what it has, and is the last of its environment, which
     cannot be told to start anew. timeout: seconds for an answer of an environment. Raises EnvironmentFault.
@@ -70,7 +74,9 @@ def evaluate(
         kind = _RandomActor if isinstance(network, _Uniform) else _EvaluatingActor
         actor = kind(env, network, UNROLL_LENGTH, seed=seed, greedy=greedy, device=_device_of(network))
         while waiting := [column for column, ended in enumerate(kept) if len(ended) < each and column not in cut]:
-            actor.unroll()
+            unroll = actor.unroll()
+            if seen:
+                seen(unroll)
             for episode in actor.drain_episodes():
                 kept[episode.column] = [*kept[episode.column], episode][:each]
             for column in waiting:
@@ -87,55 +93,14 @@ def evaluate(
         metrics = [task.metric_of(e.episode_return, e.success) for e in ended]
         score, error = task.score(float(np.mean(metrics))), task.score_error(metrics)
         means = float(mean_return), float(success), score, error, float(length)
-        results.append(TaskResult(task.name, len(ended), *means, cut=len(cut.intersection(columns))))
+        spread = {"cut": len(cut.intersection(columns)), "return_deviation": float(np.std([e.episode_return for e in ended]))}
+        results.append(TaskResult(task.name, len(ended), *means, **spread))
     return results
 
 
-TEACHER_EPISODES = 64
-LEAST_TEACHER_SCORE = 1.0
-"""What a teacher must reach (of 100) above random on a task, besides its standard error, to be better than it."""
-
-
-def measure_teachers(
-    teachers: Teachers,
-    suite: Suite,
-    task_of_column: np.ndarray,
-    seed: int,
-    *,
-    episode_limit: int = EPISODE_LIMIT,
-    timeout: float = TIMEOUT,
-) -> dict[str, dict[str, Any]]:
-    """Each teacher on the tasks that it teaches, in sampled episodes.
-
-    By its name: the mean `score`, `tasks` (scores) and `errors` (their standard errors) by task, `cut` (episodes that had not
-    ended at the limit) by task that had some, and `no_better_than_random`, the tasks on which it is not above the random policy
-    by more than the standard error. Where the suite does not say what
-    a random policy reaches, it is measured, too.
-    """
-    scores, random = {}, {}
-    options: dict[str, Any] = {"episodes": TEACHER_EPISODES, "seed": seed, "episode_limit": episode_limit, "timeout": timeout}
-    unknown = tuple(task for task in suite.tasks if task.random is None)
-    size = teachers.distribution.size
-    if teachers.assignments and unknown:
-        by_chance = evaluate(_Uniform(size), replace(suite, tasks=unknown), num_actions=size, **options)
-        random = {r.task: (r.score, r.score_error) for r in by_chance}
-    for assignment in teachers.assignments:
-        tasks = np.unique(task_of_column[assignment.columns.numpy()])
-        taught = replace(suite, tasks=tuple(suite.tasks[i] for i in tasks))
-        network = AsNetwork(assignment.teacher, teachers.distribution, teachers.action_space)
-        results = evaluate(network, taught, num_actions=size, **options)
-        chance = {r.task: random.get(r.task, (LEAST_TEACHER_SCORE, 0.0)) for r in results}
-        scores[assignment.name] = {
-            "score": float(np.mean([r.score for r in results])),
-            "tasks": {r.task: r.score for r in results},
-            "errors": {r.task: r.score_error for r in results},
-            "no_better_than_random": [
-                r.task for r in results if not r.score - chance[r.task][0] > np.hypot(r.score_error, chance[r.task][1])
-            ],
-            "cut": {r.task: r.cut for r in results if r.cut},
-            "episodes": TEACHER_EPISODES,
-        }
-    return scores
+def evaluate_random(suite: Suite, size: int, **options) -> list[TaskResult]:
+    """What the uniformly random policy brings. size: of the policy's distribution; options as for `evaluate`."""
+    return evaluate(_Uniform(size), suite, **options)
 
 
 def evaluate_ref(ref: str, suite_name: str, adapters: str = "", **options) -> list[TaskResult]:
@@ -146,7 +111,7 @@ def evaluate_ref(ref: str, suite_name: str, adapters: str = "", **options) -> li
     suite = load_suite(suite_name)
     known = describe(suite.tasks, timeout=options.get("timeout", TIMEOUT))
     if ref == "random":
-        return evaluate(_Uniform(known.distribution.size), suite, **options)
+        return evaluate_random(suite, known.distribution.size, **options)
     teacher = adapt(load_teacher(ref), parse_adapters(adapters), known.observation_space, known.action_space)
     return evaluate(AsNetwork(teacher, known.distribution, known.action_space), suite, **options)
 

@@ -10,10 +10,10 @@ import numpy as np
 
 from kickstarting.algo.schedules import Evidence, Progress, Schedule
 from kickstarting.config import SCHEDULED, Config
-from kickstarting.evaluate import LEAST_TEACHER_SCORE
 from kickstarting.learner import Hyperparameters
 from kickstarting.suites import Suite
 from kickstarting.teachers import Teachers
+from kickstarting.teachers.checked import LEAST_SCORE
 
 
 @dataclass(frozen=True)
@@ -68,9 +68,7 @@ class HyperparameterSchedules:
         for teacher in teachers.assignments if following else ():
             measured, names = (teacher_scores or {})[teacher.name], [task.name for task in suite.tasks]
             goals = np.array([measured["tasks"].get(name, 0.0) for name in names])
-            useless = measured.get(
-                "no_better_than_random", [n for n, x in zip(names, goals, strict=True) if x <= LEAST_TEACHER_SCORE]
-            )
+            useless = measured.get("no_better_than_random", [n for n, x in zip(names, goals, strict=True) if x <= LEAST_SCORE])
             self._goals.append(goals)
             self._able.append(np.array([name not in useless for name in names]))
 
@@ -90,7 +88,7 @@ class HyperparameterSchedules:
             return 0.0
         goals = self._goals[i]
         if isinstance(schedule, Progress):
-            progress = np.nan_to_num(scores, nan=0.0) / np.maximum(goals, LEAST_TEACHER_SCORE)
+            progress = np.nan_to_num(scores, nan=0.0) / np.maximum(goals, LEAST_SCORE)
         else:
             self._held[i] += (frames - self._frames) * (scores >= goals)  # False where NaN
             progress = self._held[i] / schedule.release

@@ -1,7 +1,8 @@
-"""The tables that commands print, and the file of an evaluation."""
+"""The tables that commands print, and the files of an evaluation and a check."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -12,12 +13,14 @@ from rich.table import Table
 
 from kickstarting.console import literal
 from kickstarting.evaluate import TaskResult
+from kickstarting.report.tables import Cell, Column, Row
+from kickstarting.report.tables import Table as Grid
+from kickstarting.report.wording import NEVER
 from kickstarting.runs.files import check_replaceable, check_writable, read_json, write_json
 from kickstarting.suites import Suite
-
-
-def mean_score(results: Sequence[TaskResult]) -> float:
-    return float(np.mean([r.score for r in results]))
+from kickstarting.teachers.checked import Checked, mean_score
+from kickstarting.teachers.diagnoses import can_teach, findings
+from kickstarting.teachers.listen import Said
 
 
 def evaluation_table(results: Sequence[TaskResult]) -> Table:
@@ -51,6 +54,82 @@ def write_evaluation(path: Path, results: Sequence[TaskResult], **what: object) 
     """what: was evaluated, and how. Raises as `check_json`."""
     check_json(path)
     write_json(path, {**what, "score": mean_score(results), "tasks": [asdict(r) for r in results]})
+
+
+def check_table(checked: Checked) -> Grid:
+    """How a checked teacher plays every task, and what it says there."""
+    ways = {"sampled": checked.sampled, "greedy": checked.greedy, "without memory": checked.forgetful}
+    ways = {name: results for name, results in ways.items() if results}
+    columns = [Column("Return", "sampled"), *(Column("Score", name) for name in ways), Column("Score", "random")]
+    columns += [Column("Labels", title) for title in ("entropy", "saturated", "agreement", "cross-entropy")]
+    rows = []
+    for i, result in enumerate(checked.sampled):
+        scores = [_score_cell(results[i]) for results in ways.values()]
+        chance = Cell(f"{checked.random[result.task].score:.1f}")
+        rows.append(
+            Row(
+                result.task, (Cell(f"{result.mean_return:.3f}"), *scores, chance, *_said_cells(checked.listened.tasks[result.task]))
+            )
+        )
+    if len(rows) > 1:
+        means = [Cell(f"{mean_score(results):.1f}") for results in ways.values()]
+        chance = Cell(f"{np.mean([chance.score for chance in checked.random.values()]):.1f}")
+        mean_return = Cell(f"{np.mean([r.mean_return for r in checked.sampled]):.3f}")
+        rows.append(Row("mean", (mean_return, *means, chance, *_said_cells(checked.listened.overall))))
+    caption = (
+        f"{checked.sampled[0].episodes} episodes of each task; a label takes {checked.listened.microseconds:.3g} µs. Entropy in "
+        "nats, of the largest possible; saturated: share of the steps without any doubt; agreement: the sampled action is the most "
+        "probable one; cross-entropy: to a fresh student, in nats."
+    )
+    return Grid(caption, tuple(columns), tuple(rows))
+
+
+def _score_cell(result: TaskResult) -> Cell:
+    return Cell(f"{result.score:.1f}", f"± {result.score_error:.1f}")
+
+
+def _said_cells(said: Said) -> list[Cell]:
+    of = "" if math.isnan(said.most_entropy) else f"of {said.most_entropy:.2f}"
+    texts = [f"{said.entropy:.2f}", f"{said.saturated:.0%}", f"{said.agreement:.0%}", f"{said.cross_entropy:.2f}"]
+    texts = [NEVER if text.startswith("nan") else text for text in texts]
+    return [Cell(texts[0], of), *map(Cell, texts[1:])]
+
+
+def verdict(ref: str, suite: str, checked: Checked) -> str:
+    """In one sentence."""
+    found = findings(checked)
+    scored = f"it scores {mean_score(checked.sampled):.3g}"
+    if faults := [finding.name for finding in found if finding.fault]:
+        return f"{ref} cannot teach {suite} as it is ({', '.join(faults)}): {scored}."
+    return f"{ref} can teach {suite}: {scored}."
+
+
+def check_numbers(checked: Checked, **what: object) -> dict[str, Any]:
+    """All that a check measured, as JSON. what: was checked, and how."""
+    found = findings(checked)
+    return _without_nan(
+        {
+            **what,
+            "can_teach": can_teach(found),
+            "score": mean_score(checked.sampled),
+            "findings": [asdict(finding) for finding in found],
+            "tasks": [asdict(r) for r in checked.sampled],
+            "greedy": [asdict(r) for r in checked.greedy],
+            "without_memory": [asdict(r) for r in checked.forgetful],
+            "random": {name: chance._asdict() for name, chance in checked.random.items()},
+            "labels": asdict(checked.listened),
+            "read": {name: asdict(read) for name, read in (checked.ranges or {}).items()},
+            "fit": checked.fit and asdict(checked.fit),
+        }
+    )
+
+
+def _without_nan(data: Any) -> Any:
+    if isinstance(data, dict):
+        return {key: _without_nan(value) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [_without_nan(value) for value in data]
+    return None if isinstance(data, float) and not math.isfinite(data) else data
 
 
 def suite_table(suite: Suite) -> Table:

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from kickstarting.config import Config
-from kickstarting.evaluate import measure_teachers
 from kickstarting.faults import Fault
 from kickstarting.hyperparameters import HyperparameterSchedules, Scheduled
 from kickstarting.learner import Learner
@@ -20,6 +19,7 @@ from kickstarting.runs.checkpoint import Snapshot
 from kickstarting.runs.saving import Saving
 from kickstarting.scores import ScoreTracker
 from kickstarting.spaces import check_units
+from kickstarting.teachers.check import measure_teachers
 from kickstarting.types import Trajectory
 
 

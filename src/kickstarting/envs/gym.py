@@ -91,6 +91,11 @@ class GymnasiumEnv:
     def close(self) -> None:
         self._ask(self._env.close)
 
+    def render(self) -> np.ndarray | None:
+        frames = self._ask(self._env.render) if self._env.render_mode == "rgb_array" else None
+        frame = None if frames is None else np.asarray(frames[0])
+        return frame if frame is not None and frame.ndim == 3 and frame.dtype == np.uint8 else None
+
     def abandon(self) -> None:
         self._env.closed = True  # or Gymnasium closes it at last, and waits
 

@@ -15,7 +15,7 @@ from gymnasium import spaces
 from kickstarting.algo.distributions import Distribution
 from kickstarting.envs.backends import TaskSpec, make_task_env
 from kickstarting.envs.checks import NO_NUMBER, first_wrong, wrong
-from kickstarting.envs.protocol import EnvironmentFault, TimeStep, VectorEnv
+from kickstarting.envs.protocol import EnvironmentFault, Rendered, TimeStep, VectorEnv
 from kickstarting.envs.watch import TIMEOUT, Watch
 from kickstarting.spaces import action_mask, join_actions, join_observations, make_distribution, task_of_column
 
@@ -149,6 +149,12 @@ class MultiTaskEnv:
         """What the last `send` to a group came to."""
         first = group * self._tasks
         return _concatenate([self._ask(i, self.parts[i].recv) for i in range(first, first + self._tasks)])
+
+    def render(self) -> np.ndarray | None:
+        """The first column as its environment draws it, uint8 [H, W, 3]; None if it does not. It draws itself if the task's options
+        have a `render_mode`."""
+        part = self.parts[0]
+        return self._ask(0, part.render) if isinstance(part, Rendered) else None
 
     def check(self, observations: Mapping[str, torch.Tensor], rewards: np.ndarray) -> None:
         """Raise EnvironmentFault if something of the last steps is no number: observations [T+1, B, ...], rewards [T, B]."""

@@ -123,6 +123,13 @@ class EnvPoolEnv:
         terminated, truncated = read_ends(rewards, state["done"] & ~cut, cut, self._success_ends)
         return TimeStep(self._observe(state, is_first), rewards, terminated, truncated, is_first, ~is_first)
 
+    def render(self) -> np.ndarray | None:
+        try:
+            frames = self._pool.render()
+        except (RuntimeError, ValueError, NotImplementedError):  # not every library of EnvPool draws
+            return None
+        return None if frames is None else np.asarray(frames)[0]
+
     def close(self) -> None:
         self._pool.close()
 

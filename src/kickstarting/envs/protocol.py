@@ -71,6 +71,15 @@ class VectorEnv(Protocol):
         ...
 
 
+@runtime_checkable
+class Rendered(Protocol):
+    """Environments that can draw themselves, if they were made with the option `render_mode`."""
+
+    def render(self) -> np.ndarray | None:
+        """The first of them, uint8 [H, W, 3]; None if it does not."""
+        ...
+
+
 def first_step(observations: dict[str, np.ndarray], num_envs: int) -> TimeStep:
     """What `reset` returns: first observations, and no transition that led there."""
     no = np.zeros(num_envs, bool)

@@ -33,6 +33,8 @@ class LanguageEncoder(nn.Module):
         self._cached_version = -1
 
     def forward(self, tokens: Int[Tensor, "T B W"]) -> Float[Tensor, "T B L"]:
+        if torch.compiler.is_compiling():  # nothing of a program may depend on which missions there are
+            return self.encode(tokens.flatten(0, -2)).view(*tokens.shape[:-1], self.size)
         if torch.is_grad_enabled():  # learning: a fused optimiser changes weights without raising their version
             self._cached_keys = self._cached_codes = None
         keys = ((tokens.long() + 1) * self.multipliers).sum(-1)  # a 64-bit hash of the mission
@@ -49,10 +51,11 @@ class LanguageEncoder(nn.Module):
     def encode(self, tokens: Int[Tensor, "M W"]) -> Float[Tensor, "M L"]:
         """The LSTM's output at the last word of each mission; an empty mission is one padding word."""
         lengths = (tokens >= 0).sum(1).clamp(min=1)
-        words = tokens[:, : int(lengths.max())].long().clamp(min=0)
+        longest = tokens.shape[1] if torch.compiler.is_compiling() else int(lengths.max())
+        words = tokens[:, :longest].long().clamp(min=0)
         with torch.autocast(tokens.device.type, enabled=False):  # little work, and torch's bfloat16 LSTM is erratic on CPUs
             outputs, _ = self.lstm(self.embedding(words.T))
-        return outputs[lengths - 1, torch.arange(len(tokens), device=tokens.device)]
+        return outputs[lengths - 1, torch.arange(tokens.shape[0], device=tokens.device)]
 
     def __getstate__(self) -> dict[str, Any]:
         """A copy starts with an empty cache: its weights count their versions anew."""

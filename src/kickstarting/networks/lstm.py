@@ -214,6 +214,9 @@ class LSTM(nn.Module):
         self, x: Float[Tensor, "T B I"], state: tuple[Tensor, ...], reset: Bool[Tensor, "T B"]
     ) -> tuple[Float[Tensor, "T B H"], tuple[Tensor, ...]]:
         h, c = state
+        if torch.compiler.is_compiling():  # exporters know no functions of ours
+            outputs, h, c = lstm_unroll_plain(self.input(x), self.weight, h, c, reset)
+            return outputs, (h, c)
         self._packed.forget_if_learning()
         loop = compiled_loop(self.weight, c)
         packed = self._packed(self.weight, loop) if loop else None

@@ -42,8 +42,8 @@ from kickstarting.runs.configuration import begin_run, read_run_file, run_id
 from kickstarting.runs.history import note
 from kickstarting.runs.layout import PopulationDirectory, RunDirectory, checkpoints
 from kickstarting.runs.ownership import check_free, written_by_us
-from kickstarting.runs.run import measure_teachers
 from kickstarting.runs.signals import Stop, listening, resumed_by
+from kickstarting.runs.teachers import measure_teachers
 from kickstarting.runs.writer import MetricsWriter
 from kickstarting.suites import load_suite
 from kickstarting.trust import trust

@@ -29,6 +29,7 @@ def compare_runs(
     bootstrap: int = 2000,
     seed: int = 0,
     smooth_frames: int | None = None,
+    clip: tuple[bytes, str] | None = None,
 ) -> Comparison:
     """Compare the runs in or below `directories`, grouped by name over seeds, and write a report to `out`.
 
@@ -37,6 +38,7 @@ def compare_runs(
         weights of their own), tasks (if tasks are logged) and lineage (for every population); None writes nothing.
     baseline: name of the group to compare with; `scratch` where there is one, else the first.
     at_frames, levels, bootstrap, seed: as in `compare`.
+    clip: a GIF and its caption, for the page; written beside it, too.
     smooth_frames: length of a trailing mean over the scores of each run, none by default.
 
     Raises ValueError if the runs cannot be read or compared, or `out` holds files that are no report's.
@@ -47,5 +49,5 @@ def compare_runs(
     baseline = baseline if baseline is None else visible(baseline)
     comparison = compare(groups, baseline=baseline, at_frames=at_frames, levels=levels, bootstrap=bootstrap, seed=seed)
     if out is not None:
-        write_report(comparison, Path(out))
+        write_report(comparison, Path(out), clip)
     return comparison

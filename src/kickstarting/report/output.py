@@ -24,7 +24,7 @@ def check_out(out: Path) -> None:
     check_writable(out)
     report = ReportDirectory(out)
     figures = [path for stem in FIGURES for suffix in ("png", "svg") for path in out.glob(f"{stem}.{suffix}")]
-    present = [path for path in (report.numbers, report.table, report.page, *figures) if os.path.lexists(path)]
+    present = [path for path in (report.numbers, report.table, report.page, report.clip, *figures) if os.path.lexists(path)]
     for path in present:
         check_replaceable(path)
     if present and not _is_ours(report):
@@ -38,20 +38,22 @@ def _is_ours(report: ReportDirectory) -> bool:
         return False
 
 
-def write_report(comparison: Comparison, out: Path) -> None:
-    """Everything is made before anything is written, comparison.json first, which marks the directory as a report's."""
+def write_report(comparison: Comparison, out: Path, clip: tuple[bytes, str] | None = None) -> None:
+    """Everything is made before anything is written, comparison.json first, which marks the directory as a report's. clip: a GIF
+    and its caption."""
     report = ReportDirectory(out)
     figures = {stem: rendered(figure) for stem, figure in draw(comparison).items()}
     numbers = json.dumps(comparison.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
     texts = {
         report.numbers: numbers + "\n",
         report.table: to_markdown(comparison),
-        report.page: to_page(comparison, {stem: svg for stem, (_, svg) in figures.items()}),
+        report.page: to_page(comparison, {stem: svg for stem, (_, svg) in figures.items()}, clip),
         **{out / f"{stem}.svg": svg for stem, (_, svg) in figures.items()},
     }
     files: Mapping[Path, bytes] = {
         **{path: text.encode() for path, text in texts.items()},
         **{out / f"{stem}.png": png for stem, (png, _) in figures.items()},
+        **({report.clip: clip[0]} if clip else {}),
     }
     check_out(out)
     make_directory(out)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 
@@ -31,6 +32,7 @@ h2 { font-size: 1.1rem; margin-block: 2.5rem .5rem; }
 figure { margin: 1rem 0; }
 body > figure { margin-inline: auto; }
 figure svg { display: block; width: 100%%; max-width: 40rem; height: auto; }
+figure img { display: block; max-width: 100%%; height: auto; border-radius: .4rem; }
 figcaption, .notes, footer { color: var(--faint); font-size: .875rem; }
 figcaption { margin-top: .5rem; max-width: 46rem; }
 .notes { padding-left: 1.1rem; }
@@ -59,8 +61,8 @@ small { display: block; white-space: normal; color: var(--faint); font-size: .75
 """
 
 
-def to_page(comparison: Comparison, figures: Mapping[str, str]) -> str:
-    """figures: by their stems, as SVG files' text."""
+def to_page(comparison: Comparison, figures: Mapping[str, str], clip: tuple[bytes, str] | None = None) -> str:
+    """figures: by their stems, as SVG files' text. clip: a GIF and its caption."""
     suite, _, part = comparison.suite.partition(":")
     suite = f"{part.count(',') + 1} tasks of {suite}" if part.count(",") > 2 else comparison.suite  # the tables name them
     title = " and ".join(group.name for group in comparison.groups) + f": {suite}" if len(comparison.groups) < 4 else suite
@@ -76,12 +78,18 @@ def to_page(comparison: Comparison, figures: Mapping[str, str]) -> str:
         *_section("Who was listened to, when", figures.get("teachers"), _teachers_caption(), "teachers"),
         *_section("Every task", figures.get("tasks"), _tasks_caption(comparison), "tasks"),
         *(part for lineage in comparison.lineages for part in _lineage_section(comparison, lineage, figures)),
+        *(("<h2>An episode</h2>", clip_figure(*clip)) if clip else ()),
         "<h2>Runs</h2>",
         _runs_table(comparison.runs),
         *_health_section(comparison.runs),
         f"<footer><p>Percentile bootstrap, {comparison.bootstrap} resamples, seed {comparison.bootstrap_seed}. "
         f"Written by kickstarting; {ReportDirectory(Path()).numbers} beside this page holds all numbers.</p></footer>",
     ]
+    return document(title, parts)
+
+
+def document(title: str, parts: Sequence[str]) -> str:
+    """A page in this style, of these parts as HTML; empty ones are left out."""
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -89,6 +97,13 @@ def to_page(comparison: Comparison, figures: Mapping[str, str]) -> str:
         + "\n".join(filter(None, parts))
         + "\n</body>\n</html>\n"
     )
+
+
+def clip_figure(clip: bytes, caption: str) -> str:
+    """A GIF inside the page."""
+    data = base64.b64encode(clip).decode("ascii")
+    image = f'<img alt="{escape(caption)}" src="data:image/gif;base64,{data}">'
+    return f"<figure>{image}\n<figcaption>{escape(caption)}</figcaption></figure>"
 
 
 def _style_sheet() -> str:

@@ -169,14 +169,15 @@ def _markdown(table: Table) -> str:
 
 def to_html(comparison: Comparison) -> str:
     """Tables in scrolling boxes, without style: page.py has the style sheet for the classes."""
-    parts = [_html(table) for table in tables(comparison)]
+    parts = [table_html(table) for table in tables(comparison)]
     if experts := experts_table(comparison):
         summary = f"<summary>Each of the {len(experts.rows)} teachers</summary>"
-        parts.append(f'<details class="wide">{summary}\n{_html(experts)}</details>')
+        parts.append(f'<details class="wide">{summary}\n{table_html(experts)}</details>')
     return "\n".join(parts)
 
 
-def _html(table: Table) -> str:
+def table_html(table: Table) -> str:
+    """In a scrolling box, with its caption."""
     headings: list[tuple[str, int]] = []
     for column in table.columns:
         if headings and column.heading and headings[-1][0] == column.heading:

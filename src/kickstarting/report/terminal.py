@@ -25,7 +25,7 @@ def to_rich(comparison: Comparison, *, intervals: bool | None = None) -> RichGro
     shown = len(comparison.groups) <= 2 if intervals is None else intervals
     parts: list[RenderableType] = []
     for table in tables(comparison):
-        parts += [_Fitted(table, shown), Padding(Text(table.caption, style="dim"), (0, 0, 1, 1))]
+        parts += [Fitted(table, shown), Padding(Text(table.caption, style="dim"), (0, 0, 1, 1))]
     parts += [Padding(Text(note), (0, 0, 0, 1)) for note in comparison.notes]
     return RichGroup(*parts)
 
@@ -37,7 +37,7 @@ BORDER = 3
 
 
 @dataclass(frozen=True)
-class _Fitted:
+class Fitted:
     """A table in as many characters as a terminal has, without a break inside a word as far as that goes."""
 
     table: Table

@@ -81,7 +81,7 @@ DIAGNOSES = (
     Diagnosis(
         "unheard_teacher",
         "the student does not come closer to its teachers",
-        "see with `kickstart evaluate REF SUITE` whether they can play here, and whether they see what the student sees",
+        "see with `kickstart check REF SUITE` whether they can play here, and whether they see what the student sees",
         symptoms.unheard_teacher,
     ),
     Diagnosis(

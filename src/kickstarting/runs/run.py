@@ -23,11 +23,8 @@ from kickstarting.config import Config
 from kickstarting.console import say
 from kickstarting.display import Display
 from kickstarting.envs import describe
-from kickstarting.evaluate import EPISODE_LIMIT
-from kickstarting.evaluate import measure_teachers as evaluate_teachers
 from kickstarting.faults import Fault
 from kickstarting.pace import spread
-from kickstarting.replica import build
 from kickstarting.runs.checkpoint import (
     CheckpointError,
     Snapshot,
@@ -48,9 +45,9 @@ from kickstarting.runs.profile import profiled
 from kickstarting.runs.recording import Recorder, recorded
 from kickstarting.runs.saving import Saving
 from kickstarting.runs.signals import Stop, Stopped, listening
+from kickstarting.runs.teachers import measure_teachers
 from kickstarting.runs.writer import MetricsWriter
 from kickstarting.suites import load_suite
-from kickstarting.teachers import build_teachers
 from kickstarting.train import Update, train
 from kickstarting.trust import trust
 
@@ -214,30 +211,6 @@ def logged(updates: Iterable[Update], total_frames: int, start: int) -> Iterator
             now = time.perf_counter()
             yield update, {**summarise(kept), "frames_per_second": (update.frames - last) / (now - logged_at)}
             last, logged_at, kept = update.frames, now, []
-
-
-def measure_teachers(config: Config, out: Path | None = None) -> dict[str, dict]:
-    """Each teacher's score on the tasks that it teaches, sampled episodes; checks suite, network, teachers, and the room for
-    checkpoints below `out` on the way."""
-    suite, spaces, _, learner = build(config)
-    weights = sum(parameter.nbytes for parameter in learner.network.parameters())
-    if out and (short_of := check_space(out, 3 * weights)):  # the optimiser keeps two numbers for each
-        raise ValueError(short_of)
-    tasks = spaces.task_of_column(config.learning.envs_per_task, config.machine.env_groups)
-    teachers = build_teachers(config.teaching.references, [task.name for task in suite.tasks], spaces, tasks)
-    taught = {int(tasks[column]) for teacher in teachers.assignments for column in teacher.columns}
-    if taught and (alone := [task.name for i, task in enumerate(suite.tasks) if i not in taught]):
-        say(Console(), f"no teacher for {', '.join(alone)}: learned from rewards alone")
-    scores = evaluate_teachers(teachers, suite, tasks, config.seed, timeout=config.machine.environment_timeout)
-    follows_scores = any(schedule.uses_progress for schedule in config.teaching.schedules(config.total_frames))
-    for name, score in scores.items():
-        if cut := score["cut"]:
-            said = f"{name}: episodes of {', '.join(cut)} did not end within {EPISODE_LIMIT:,} steps; they count with what they had"
-            say(Console(), said)
-        if useless := score["no_better_than_random"]:
-            heard = "not listened to there" if follows_scores else "listened to all the same, as --schedule says"
-            say(Console(), f"{name} is no better than random on {', '.join(useless)}: {heard}")
-    return scores
 
 
 def facts_of(config: Config, out: Path) -> Facts:

@@ -47,6 +47,8 @@ class TeachingConfig:
     """Names of observations that teachers may read and the student's network does not, beside those that the suite names."""
     teacher_shares: Annotated[tuple[float, ...], Range(0, 1e6)] = ()
     """rho of each teacher, in lambda_i = alpha * rho_i; 1 each unless given."""
+    accept_weak_teachers: bool = False
+    """Begin even if a teacher scores no better than random on every task that it teaches, as measured before training."""
     schedule: str = "evidence:1"
     """alpha, the teachers' weight over time: evidence:FROM[:RELEASE[:FRAMES]], constant:V, step:FROM:TO:FRAMES,
     linear:FROM:TO:FRAMES, cosine:FROM:TO:FRAMES, exponential:FROM:HALF_LIFE[:FLOOR], progress:FROM[:FRAMES]. FRAMES may be a

@@ -12,6 +12,7 @@ from urllib.parse import unquote
 PREFIXES = (
     "run",
     "zoo",
+    "hf",
     "onnx",
     "torch",
     "http",

@@ -1,4 +1,4 @@
-"""`run:PATH`: policies that this package trained, as a run directory or one of its checkpoints."""
+"""`run:PATH`: policies that this package trained, as a run directory, one of its checkpoints, or a folder that was exported."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from kickstarting.algo.distributions import Distribution
 from kickstarting.envs.multitask import make_distribution
 from kickstarting.networks.spec import NetworkSpec
 from kickstarting.runs.checkpoint import Snapshot, latest_checkpoint, load_checkpoint, load_weights
+from kickstarting.runs.exported import is_exported, read_exported
 from kickstarting.runs.layout import STATE, RunDirectory
 from kickstarting.teachers.network import NetworkTeacher
 
@@ -48,12 +49,12 @@ def digest(name: str, options: Mapping[str, str] | None = None) -> str:
 
 
 def recognises(path: Path) -> bool:
-    return (path / STATE).is_file() or RunDirectory(path).checkpoints.is_dir()
+    return (path / STATE).is_file() or RunDirectory(path).checkpoints.is_dir() or is_exported(path)
 
 
 def read_policy(path: Path, ref: str) -> Policy:
-    """The policy of a run directory or a checkpoint, frozen and in evaluation mode. Raises CheckpointError if there is none
-    there, or it is damaged."""
+    """The policy of a run directory, a checkpoint or an exported folder, frozen and in evaluation mode. Raises CheckpointError
+    if there is none there, or it is damaged."""
     snapshot = read_snapshot(path)
     spec = NetworkSpec.from_json(snapshot.record["spec"], path)
     distribution = make_distribution(spec.action_space)
@@ -65,5 +66,7 @@ def read_policy(path: Path, ref: str) -> Policy:
 
 
 def read_snapshot(path: Path) -> Snapshot:
-    """The newest checkpoint, without the optimiser."""
+    """The newest checkpoint, without the optimiser, or what was exported."""
+    if is_exported(path):
+        return read_exported(path)
     return load_checkpoint(path if (path / STATE).is_file() else latest_checkpoint(path), with_optimiser=False)

@@ -1,0 +1,169 @@
+"""Give a policy away: one folder with weights, what they are for, what they score, and a card, that can be pushed to a hub as it
+is. Optionally the policy is in it as a program, for those who do not have this package."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+
+from kickstarting.card import card
+from kickstarting.envs import describe
+from kickstarting.evaluate import TaskResult, evaluate
+from kickstarting.networks.spec import NetworkSpec
+from kickstarting.runs.checkpoint import Snapshot, load_weights
+from kickstarting.runs.configuration import read_run_file
+from kickstarting.runs.exported import to_files
+from kickstarting.runs.files import FileError, check_replaceable, check_writable, make_directory, read_json, write_bytes
+from kickstarting.runs.layout import ExportDirectory, RunDirectory
+from kickstarting.spaces import describe_space, make_distribution
+from kickstarting.suites import Suite, load_suite
+from kickstarting.teachers.adapters import check_spaces
+from kickstarting.teachers.network import NetworkTeacher
+from kickstarting.teachers.origins import find_origin, run, zoo
+from kickstarting.tracing import to_onnx, to_torch_export
+
+SURE = 1.96
+"""Standard errors of an interval of 95 %."""
+
+
+def export(
+    ref: str,
+    out: Path,
+    *,
+    format: str = "safetensors",
+    suite_name: str = "",
+    name: str = "",
+    license: str = "",
+    episodes: int = 100,
+    seed: int = 1_000_003,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[TaskResult]:
+    """Write a policy of this package to a folder, and return what it scores.
+
+    format: safetensors is always written; onnx and torch-export add the policy as a program. suite_name: that of the run, unless
+    given. license: an identifier, as the hub has it. progress: as for `evaluate`.
+
+    Raises ValueError, before any work, if there is no such policy, its suite is not known or has other spaces, or the folder
+    holds files of others.
+    """
+    check_export_out(out)
+    path = _path_of(ref)
+    suite = load_suite(suite_name or _suite_of(path, ref))
+    snapshot = run.read_snapshot(path)
+    spec = NetworkSpec.from_json(snapshot.record["spec"], path)
+    known = describe(suite.tasks)
+    network = spec.build(make_distribution(spec.action_space))
+    load_weights(network, snapshot, ref)
+    network.requires_grad_(False).eval()
+    check_spaces(
+        NetworkTeacher(network, spec.observation_space, spec.action_space, ref), known.observation_space, known.action_space
+    )
+    results = evaluate(network, suite, episodes=episodes, seed=seed, num_actions=known.distribution.size, progress=progress)
+    weights, config = to_files(snapshot.network, _configuration(snapshot, spec, known.observation_space, known.action_space, suite))
+    name = name or path.resolve().name
+    files = {
+        "config": _json(config),
+        "weights": weights,
+        "results": _json(_results(results, suite, seed)),
+        "card": card(name, suite, results, config, format=format, license=license, seed=seed).encode(),
+    }
+    if format == "onnx":
+        files["onnx"] = to_onnx(network, spec.observation_space, spec.action_space, config)
+    if format == "torch-export":
+        files["torch_export"] = to_torch_export(network, spec.observation_space, spec.action_space, config)
+    check_export_out(out)
+    make_directory(out)
+    for file, data in files.items():
+        write_bytes(getattr(ExportDirectory(out), file), data)
+    return results
+
+
+def check_export_out(out: Path) -> None:
+    """Raise FileError if an export cannot be written into this directory, or only over files of others."""
+    check_writable(out)
+    directory = ExportDirectory(out)
+    files = (directory.config, directory.weights, directory.card, directory.results, directory.onnx, directory.torch_export)
+    present = [path for path in files if os.path.lexists(path)]
+    for path in present:
+        check_replaceable(path)
+    if present:
+        try:
+            ours = read_json(directory.config, remedy="").get("library") == "kickstarting"
+        except FileError:
+            ours = False
+        if not ours:
+            raise FileError(f"{present[0]} is there already, and of no earlier export; choose another --out, or move it away")
+
+
+def _path_of(ref: str) -> Path:
+    """Of a policy of this package. Raises ValueError for others."""
+    origin, name, _ = find_origin(ref)
+    if origin not in (run, zoo):
+        raise ValueError(f"{ref} is no policy that this package trained, and only those can be exported; give a run directory")
+    return zoo.find(name) if origin is zoo else Path(name)
+
+
+def _suite_of(path: Path, ref: str) -> str:
+    """What the run was trained on, whose directory or checkpoint this is."""
+    for directory in (RunDirectory(path), RunDirectory(path.parent.parent)):
+        if directory.begun and isinstance(suite := read_run_file(directory.config).get("suite"), str) and suite:
+            return suite
+    raise ValueError(f"{ref} does not say on which suite it was trained; give --suite")
+
+
+def _configuration(
+    snapshot: Snapshot, spec: NetworkSpec, observed: spaces.Dict, acted: gymnasium.Space, suite: Suite
+) -> dict[str, Any]:
+    """What the weights are for. observed, acted: the spaces of the suite, which have bounds."""
+    tasks = [{"name": t.name, "env_id": t.env_id, "backend": t.backend, "action_repeat": t.action_repeat} for t in suite.tasks]
+    return {
+        "version": importlib.metadata.version("kickstarting"),
+        "spec": snapshot.record["spec"],
+        "observation_space": {name: _bounded(observed[name]) for name in spec.observation_space},
+        "action_space": _bounded(acted),
+        "suite": Path(suite.name).name,
+        "tasks": tasks,
+        "frames": snapshot.record.get("frames"),
+    }
+
+
+def _bounded(space: gymnasium.Space) -> dict[str, Any]:
+    """As `describe_space`, with the bounds of a Box: null where there is none, one number where all are alike."""
+    if not isinstance(space, spaces.Box):
+        return describe_space(space)
+    return {**describe_space(space), **{side: _bound(getattr(space, side)) for side in ("low", "high")}}
+
+
+def _bound(values: np.ndarray) -> Any:
+    if len(set(values.flat)) == 1:
+        return float(values.flat[0]) if np.isfinite(values.flat[0]) else None
+    return [float(x) if np.isfinite(x) else None for x in values.flat]
+
+
+def _results(results: Sequence[TaskResult], suite: Suite, seed: int) -> dict[str, Any]:
+    tasks = []
+    for task, result in zip(suite.tasks, results, strict=True):
+        margin = SURE * result.score_error
+        interval = [result.score - margin, result.score + margin]
+        tasks.append({"env_id": task.env_id, **asdict(result), "score_interval": interval})
+    return {
+        "is_deterministic": False,
+        "seed": seed,
+        "n_eval_episodes": results[0].episodes,
+        "mean_reward": float(np.mean([r.mean_return for r in results])),
+        "score": float(np.mean([r.score for r in results])),
+        "tasks": tasks,
+    }
+
+
+def _json(data: Mapping[str, Any]) -> bytes:
+    return (json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
