@@ -415,9 +415,8 @@ def _again(*more: str) -> str:
 def main() -> None:
     """Entry point. An error that a user can mend gives one clear line and exit code 1; a signal gives 128 + its number."""
     commands = {"train": train, "population": population, "tune": tune, "evaluate": evaluate, "check": check, "compare": compare}
-    commands |= {"export": export, "watch": watch, "reproduce": reproduce, "demo": demo, "suites": suites, "serve": serve} | {
-        "ad": ad
-    }
+    commands |= {"export": export, "watch": watch, "reproduce": reproduce, "demo": demo, "suites": suites, "serve": serve}
+    commands |= {"ad": ad}
     keep_streams()
     try:
         with listening(), flowing_help():

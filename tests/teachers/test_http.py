@@ -82,7 +82,7 @@ def server(teacher) -> Iterator[TeacherServer]:
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch) -> None:
     monkeypatch.setattr(http, "PAUSES", (0.0, 0.01, 0.02))
-    monkeypatch.setattr(sys.modules["kickstarting.evaluate"], "TEACHER_EPISODES", 2)
+    monkeypatch.setattr(sys.modules["kickstarting.teachers.check"], "EPISODES", 2)
     monkeypatch.delenv(wire.TOKEN, raising=False)
 
 
