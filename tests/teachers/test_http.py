@@ -389,23 +389,23 @@ def test_a_server_that_dies_costs_the_run_nothing(tiny, suite, teacher, make_pol
             return teacher.initial_state(batch)
 
         def label(self, inputs: Inputs, state: tuple):
-            labelled[0] += inputs.is_first.shape == (8, 4)
+            labelled[0] += inputs.is_first.shape == (5, 4)  # an unroll of the run, not one of the check before it
             if 3 <= labelled[0] < 100:  # a request is tried three times
                 raise RuntimeError("it hurts")
             return teacher.label(inputs, state)
 
-    config = tiny(teachers=(ref,), schedule="constant:1", total_frames=160)
+    config = tiny(teachers=(ref,), schedule="constant:1", unroll_length=5, total_frames=100)
     with serving(Mortal(), port), pytest.raises(TeacherFault, match=r"answers 500, RuntimeError: it hurts; see that it runs and"):
         run(config, out)
     saved = latest_checkpoint(out)
-    assert json.loads((saved / "state.json").read_text())["record"]["frames"] == 64
+    assert json.loads((saved / "state.json").read_text())["record"]["frames"] == 40
     assert "TeacherFault" in (out / "log.txt").read_text()
     with pytest.raises(TeacherFault, match="Connection refused"):
         resume(out)
     labelled[0] = 100
     with serving(Mortal(), port):
         resume(out)
-    run(tiny(teachers=(make_policy(),), schedule="constant:1", total_frames=160, checkpoint_at=("64",)), tmp_path / "local")
+    run(config.changed(teachers=(make_policy(),), checkpoint_at=("40",)), tmp_path / "local")
     files = [latest_checkpoint(path) / "network.safetensors" for path in (out, tmp_path / "local")]
     assert files[0].read_bytes() == files[1].read_bytes()
     assert "open sesame" not in (out / "config.json").read_text()
@@ -419,14 +419,17 @@ def test_a_run_goes_on_without_an_optional_one_and_takes_it_back(tiny, teacher, 
     updates, real = [0], Served.infer
 
     def infer(self, arrays):
-        updates[0] += arrays["is_first"].shape == (8, 4)
+        updates[0] += arrays["is_first"].shape == (5, 4)
         if 5 <= updates[0] < 11:  # each failure is asked three times
             raise RuntimeError("it hurts")
         return real(self, arrays)
 
     monkeypatch.setattr(Served, "infer", infer)
     with server:
-        run(tiny(teachers=(server.url,), teacher_optional=True, schedule="constant:1"), tmp_path / "run")
+        run(
+            tiny(teachers=(server.url,), teacher_optional=True, schedule="constant:1", unroll_length=5, total_frames=160),
+            tmp_path / "run",
+        )
         server.shutdown()
     lines = read_metrics(RunDirectory(tmp_path / "run").metrics)
     known = [line.get(f"teacher_known/{server.url}") for line in lines]
