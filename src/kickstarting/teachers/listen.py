@@ -105,14 +105,14 @@ def listen(
     discrete = isinstance(distribution, Categorical | MultiCategorical)
     constant = discrete and len(modes) > 0 and bool(counts.max() >= 0.999 * len(modes))
     said = columns["said"].double()
-    still = said.std(0, correction=0) <= 1e-5 * (1 + said.mean(0).abs())
+    deaf = len(said) > 1 and bool((said.std(0, correction=0) <= 1e-5 * (1 + said.mean(0).abs())).all())
     return Listened(
         tasks={name: _said(columns, every == i, discrete) for i, name in enumerate(tasks)},
         overall=_said(columns, torch.ones_like(every, dtype=torch.bool), discrete),
         finite=bool(steps["finite"].all()),
         opinion=float(opinion.float().mean()),
         favourite=int(common[counts.argmax()].flatten()[0]) if constant else None,
-        deaf=len(modes) > 1 and bool(still.all()),
+        deaf=deaf,
         **_memory(teacher, unrolls[0]),
         remembers=_remembers(teacher, unrolls),
         microseconds=_microseconds(teacher, unrolls[0]),
