@@ -18,6 +18,7 @@ from kickstarting.runs.checkpoint import CheckpointError
 from kickstarting.spaces import make_distribution
 from kickstarting.teachers import NetworkTeacher, load_teacher
 from kickstarting.teachers.origins import digest, find_origin, run
+from kickstarting.trust import CODE
 from kickstarting.types import Inputs
 from known import known
 
@@ -92,7 +93,8 @@ PROGRAMS = {"onnx": ("policy.onnx", onnx_program), "torch-export": ("policy.pt2"
     + [pytest.param("torch-export", name, marks=pytest.mark.slow) for name in ("CartPole-v1", "Pendulum-v1")]
     + [pytest.param(format, "BabyAI-GoToObj-v0", marks=pytest.mark.slow) for format in PROGRAMS],
 )
-def test_a_program_says_what_the_policy_says(format, suite_name, make_policy, tmp_path):
+def test_a_program_says_what_the_policy_says(format, suite_name, make_policy, tmp_path, monkeypatch):
+    """Whoever runs it, and as a teacher here."""
     ref = make_policy(suite_name, options=SMALL)
     export(ref, tmp_path / "out", format=format, suite_name=suite_name, episodes=1)
     teacher = load_teacher(ref)
@@ -105,6 +107,12 @@ def test_a_program_says_what_the_policy_says(format, suite_name, make_policy, tm
     assert len(states) == 2
     torch.testing.assert_close(policy, label.policy, rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(values, label.values, rtol=1e-5, atol=1e-5)
+    monkeypatch.setattr("kickstarting.trust._trusted", {CODE})
+    again = load_teacher(str(tmp_path / "out" / file))
+    assert (again.observation_space, again.action_space) == (teacher.observation_space, teacher.action_space)
+    own, _ = again.label(inputs, again.initial_state(B))
+    torch.testing.assert_close(own.policy, label.policy, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(own.values, label.values, rtol=1e-5, atol=1e-5)
 
 
 def test_an_exported_folder_is_the_same_teacher(make_policy, suite, tmp_path):

@@ -19,6 +19,7 @@ from kickstarting.algo.parsing import nearest
 from kickstarting.clip import Moment, Recording, Thought, frames, need_ffmpeg, to_gif, to_mp4
 from kickstarting.console import say
 from kickstarting.envs import EnvironmentFault, MultiTaskEnv, describe
+from kickstarting.faults import Fault
 from kickstarting.report.runs import load_runs
 from kickstarting.report.teachers import name_teachers
 from kickstarting.runs.files import check_replaceable, check_writable, write_bytes
@@ -91,7 +92,7 @@ def clip_of_runs(directories: Sequence[Path], console: Console) -> tuple[bytes, 
             spaces_here = known.observation_space, known.action_space
             fitted = [adapt(policy, own, *spaces_here) for policy, own in zip(policies, adapters, strict=True)]
             shown = record_policies(fitted, names, suite, task, steps=STEPS, seed=0, greedy=False)
-        except (ValueError, EnvironmentFault) as error:
+        except (ValueError, Fault) as error:
             say(console, f"no clip of {run.directory}: {error}", style="yellow")
             return None
         beside = f" and, beside it, what its teacher {names[1]} would have done" if run.teachers else ""

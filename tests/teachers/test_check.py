@@ -20,9 +20,10 @@ from kickstarting.teachers import Kind, Label, NetworkTeacher, load_teacher
 from kickstarting.teachers.check import check_teacher
 from kickstarting.teachers.checked import Checked
 from kickstarting.teachers.diagnoses import can_teach, findings
-from kickstarting.teachers.layouts import Layout, Rearranged
+from kickstarting.teachers.ensemble import Ensemble
+from kickstarting.teachers.layouts import Layout, Rearranged, layouts
 from kickstarting.types import Inputs, State
-from known import register
+from known import known, register
 
 STEPS = 8
 
@@ -149,8 +150,8 @@ class Scripted:
         remembers: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None,
         sharp: float = 6.0,
     ) -> None:
-        known = describe(suite_of(name).tasks)
-        self.ref, self.observation_space, self.action_space = name, known.observation_space, known.action_space
+        told = describe(suite_of(name).tasks)
+        self.ref, self.observation_space, self.action_space = name, told.observation_space, told.action_space
         self.rule, self.kind, self.remembers, self.sharp = rule, kind, remembers, sharp
 
     def initial_state(self, batch: int) -> State:
@@ -200,9 +201,9 @@ def reaching(x: Tensor) -> Tensor:
 
 def trained() -> NetworkTeacher:
     """A small network that has learned in a second to do what a rule says."""
-    known = describe(suite_of("frames").tasks)
+    told = describe(suite_of("frames").tasks)
     torch.manual_seed(0)
-    network = NetworkSpec("small", {"hidden": 16}, known.observation_space, known.action_space).build(known.distribution)
+    network = NetworkSpec("small", {"hidden": 16}, told.observation_space, told.action_space).build(told.distribution)
     optimiser = torch.optim.Adam(network.parameters(), lr=1e-2)
     for _ in range(50):
         x = torch.randn(1, 128, 4)
@@ -213,7 +214,7 @@ def trained() -> NetworkTeacher:
         loss.backward()
         optimiser.step()
     network.requires_grad_(False).eval()
-    return NetworkTeacher(network, known.observation_space, known.action_space, "frames")
+    return NetworkTeacher(network, told.observation_space, told.action_space, "frames")
 
 
 def checked(teacher: Any, suite: Suite | None = None, episodes: int = 16) -> Checked:
@@ -280,10 +281,10 @@ def stale(memory: Tensor, now: Tensor, is_first: Tensor) -> Tensor:
 
 
 def untrained() -> NetworkTeacher:
-    known = describe(suite_of("quarters").tasks)
+    told = describe(suite_of("quarters").tasks)
     torch.manual_seed(0)
-    network = NetworkSpec("small", {}, known.observation_space, known.action_space).build(known.distribution)
-    return NetworkTeacher(network.requires_grad_(False).eval(), known.observation_space, known.action_space, "quarters")
+    network = NetworkSpec("small", {}, told.observation_space, told.action_space).build(told.distribution)
+    return NetworkTeacher(network.requires_grad_(False).eval(), told.observation_space, told.action_space, "quarters")
 
 
 FAULTY: dict[str, tuple[Callable[[], Any], str, str]] = {
@@ -320,6 +321,27 @@ def test_a_faulty_teacher_is_found_out(name):
     assert words in own.seen
 
 
+def test_members_of_an_ensemble_have_adapters_of_their_own(tmp_path):
+    """Which stand between the environments and each of them, whatever is measured around it."""
+    members = [Scripted("quarters", quarter, remembers=lambda memory, now, first: now) for _ in range(2)]
+    suite = suite_of("quarters")
+    np.savez(tmp_path / "statistics.npz", mean=Quarters.mean, var=Quarters.deviation**2)
+    adapters = (f"normalise({tmp_path / 'statistics.npz'})",)
+    found = check_teacher(Ensemble(members, "both"), adapters, suite, spaces_of(suite), episodes=16, seed=1)
+    assert [finding.name for finding in findings(found)] == ["state_unused"]
+    assert known(found.ranges)["observation"].root_mean_square == pytest.approx(1, abs=0.2)
+
+
+def test_channels_that_come_first_are_put_in_order_there():
+    """As other libraries have them."""
+    teacher = Scripted("colours", red(128))
+    teacher.observation_space = spaces.Dict({"observation": spaces.Box(0, 255, (3, 8, 8), np.uint8)})
+    found = {layout.name: layout for layout in layouts(teacher, {})}
+    x = torch.arange(3).view(3, 1, 1).expand(2, 2, 3, 8, 8)
+    swapped = known(found["the channels of 'observation' in the order 2, 1, 0"].read)(x)
+    assert swapped[0, 0, :, 0, 0].tolist() == [2, 1, 0]
+
+
 def test_another_observation_size_is_named_before_any_work():
     teacher = Scripted("frames", lambda x: two(x[..., 3] > 0))
     teacher.observation_space = spaces.Dict({"observation": Vector(-np.inf, np.inf, (3,), np.float32)})
@@ -329,11 +351,11 @@ def test_another_observation_size_is_named_before_any_work():
 
 def test_a_layout_and_its_inverse_are_nothing():
     """Both ways: what it reads of our last actions, and what its actions mean."""
-    known = describe(suite_of("quarters").tasks)
+    told = describe(suite_of("quarters").tasks)
     torch.manual_seed(0)
-    network = NetworkSpec("small", {}, known.observation_space, known.action_space).build(known.distribution)
+    network = NetworkSpec("small", {}, told.observation_space, told.action_space).build(told.distribution)
     torch.nn.init.normal_(network.policy.weight)
-    teacher = NetworkTeacher(network, known.observation_space, known.action_space)
+    teacher = NetworkTeacher(network, told.observation_space, told.action_space)
     order = (2, 0, 3, 1)
     inverse = tuple(np.argsort(order).tolist())
     twice = Rearranged(Rearranged(teacher, Layout("", actions=order)), Layout("", actions=inverse))

@@ -19,6 +19,7 @@ from kickstarting.algo.distributions import Distribution
 from kickstarting.envs import TIMEOUT, TaskSpaces
 from kickstarting.evaluate import EPISODE_LIMIT, TaskResult, evaluate, evaluate_random
 from kickstarting.networks.spec import NetworkSpec
+from kickstarting.spaces import without
 from kickstarting.suites import Suite
 from kickstarting.teachers.adapters import adapt
 from kickstarting.teachers.checked import LEAST_SCORE, SURE, Chance, Checked, Fit, clearly_above, mean_score
@@ -27,7 +28,7 @@ from kickstarting.teachers.label import Teachers
 from kickstarting.teachers.layouts import Rearranged, layouts
 from kickstarting.teachers.listen import Recorder, listen
 from kickstarting.teachers.network import AsNetwork
-from kickstarting.teachers.probe import Forgetful, Probe
+from kickstarting.teachers.probe import Forgetful, Probe, around
 from kickstarting.teachers.protocol import Teacher
 
 EPISODES = 64
@@ -86,12 +87,13 @@ def check_teacher(
 ) -> Checked:
     """The long form. doing: called with what is measured next.
 
-    Raises ValueError if the teacher does not fit the spaces of the suite, EnvironmentFault.
+    Raises ValueError if the teacher does not fit the spaces of the suite, Fault.
     """
     distribution, action_space = known.distribution, known.action_space
     options: dict[str, Any] = {"episodes": episodes, "seed": seed, "episode_limit": episode_limit, "timeout": timeout}
     torch.manual_seed(seed)
-    student = NetworkSpec("small", {}, known.observation_space, action_space).build(distribution).eval()
+    read = without(known.observation_space, suite.privileged)
+    student = NetworkSpec("small", {}, read, action_space).build(distribution).eval()
 
     def fitted(inner: Teacher) -> Teacher:
         return adapt(inner, adapters, known.observation_space, action_space)
@@ -104,15 +106,17 @@ def check_teacher(
     doing("random actions")
     chance = _chance(suite, distribution, options)
     doing("its sampled actions")
-    probe = Probe(teacher)
-    checked = _played(fitted(probe), suite, distribution, action_space, chance, options, student)
+    probes: list[Probe] = []
+    probed = around(teacher, lambda member: probes.append(Probe(member)) or probes[-1])
+    checked = _played(fitted(probed), suite, distribution, action_space, chance, options, student)
+    ranges = {name: read for probe in probes for name, read in probe.ranges().items()}
     doing("its greedy actions")
-    checked = replace(checked, greedy=tuple(play(teacher, suite, greedy=True)), ranges=probe.ranges())
+    checked = replace(checked, greedy=tuple(play(teacher, suite, greedy=True)), ranges=ranges)
     if teacher.initial_state(1):
         doing("its actions without memory")
-        checked = replace(checked, forgetful=tuple(play(Forgetful(teacher), suite)))
-    if checked.weak and checked.listened.finite:
-        checked = replace(checked, fit=_best_fit(teacher, probe, checked, suite, play, options, doing))
+        checked = replace(checked, forgetful=tuple(play(around(teacher, Forgetful), suite)))
+    if checked.weak and checked.listened.finite and len(probes) == 1:
+        checked = replace(checked, fit=_best_fit(teacher, probes[0], checked, suite, play, options, doing))
     return checked
 
 

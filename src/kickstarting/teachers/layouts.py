@@ -15,7 +15,7 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
-from kickstarting.spaces import Grid, Pixels
+from kickstarting.spaces import Grid, Text
 from kickstarting.teachers.protocol import Kind, Label, Teacher
 from kickstarting.types import Inputs, State
 
@@ -80,33 +80,37 @@ class Rearranged:
 def layouts(teacher: Teacher, moments: Mapping[str, tuple[Tensor, Tensor]]) -> Iterator[Layout]:
     """Those that fit a teacher's spaces. moments: mean and standard deviation, over time, of what it read of each observation."""
     for name, space in teacher.observation_space.items():
-        floats = isinstance(space, spaces.Box) and space.dtype is not None and space.dtype.kind == "f"
-        if isinstance(space, Pixels | Grid):
+        if not isinstance(space, spaces.Box) or isinstance(space, Text) or space.dtype is None:
+            continue
+        if len(space.shape) == 3:
             yield from _of_image(name, space)
-        elif isinstance(space, spaces.Box) and floats:
+        else:
             yield from _of_vector(name, space)
-        if name in moments and (floats or isinstance(space, Pixels)):
+        if name in moments and (space.dtype.kind == "f" or (len(space.shape) == 3 and not isinstance(space, Grid))):
             yield Layout(f"{name!r} normalised by its mean and deviation here", name, _normalising(*moments[name]))
     yield from _of_actions(teacher.action_space)
 
 
-def _of_image(name: str, space: Pixels | Grid) -> Iterator[Layout]:
-    height, width, channels = space.shape
+def _of_image(name: str, space: spaces.Box) -> Iterator[Layout]:
+    """Channels come last, or first where the teacher's library has them there."""
+    axis = -3 if space.shape[0] < min(space.shape[1:]) else -1
+    channels, (height, width) = space.shape[axis], space.shape[1:] if axis == -3 else space.shape[:2]
     orders = permutations(range(channels)) if channels <= 3 else [tuple(reversed(range(channels)))]
     for order in orders:
         if order != tuple(range(channels)):
-            yield Layout(f"the channels of {name!r} in the order {_listed(order)}", name, _picking(order, -1))
+            yield Layout(f"the channels of {name!r} in the order {_listed(order)}", name, _picking(order, axis))
     if height == width:
-        yield Layout(f"rows and columns of {name!r} exchanged", name, lambda x: x.transpose(-3, -2))
-        if channels not in (1, height):
+        first, second = (-2, -1) if axis == -3 else (-3, -2)
+        yield Layout(f"rows and columns of {name!r} exchanged", name, lambda x: x.transpose(first, second))
+        if axis == -1 and channels not in (1, height):
             yield Layout(f"{name!r} with its channels first in memory", name, _channels_first)
-    if isinstance(space, Pixels):
+    if not isinstance(space, Grid):
         if space.dtype is not None and space.dtype.kind != "f":
             yield Layout(f"{name!r} as numbers from 0 to 1", name, lambda x: x.float() / 255)
             yield Layout(f"{name!r} as numbers from 0 to 255", name, lambda x: x.float())
         else:
-            yield Layout(f"{name!r} times 255", name, lambda x: x * 255)
-            yield Layout(f"{name!r} divided by 255", name, lambda x: x / 255)
+            yield Layout(f"{name!r} times 255", name, lambda x: x * 255.0)
+            yield Layout(f"{name!r} divided by 255", name, lambda x: x / 255.0)
 
 
 def _of_vector(name: str, space: spaces.Box) -> Iterator[Layout]:

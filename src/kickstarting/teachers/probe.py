@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from gymnasium import spaces
 
 from kickstarting.teachers.checked import Range
+from kickstarting.teachers.ensemble import Ensemble
 from kickstarting.teachers.protocol import Label, Teacher
 from kickstarting.types import Inputs, State
+
+
+def around(teacher: Teacher, wrap: Callable[[Teacher], Teacher]) -> Teacher:
+    """A teacher with something around it, or around each of its members, which get adapters of their own."""
+    return teacher.map(wrap) if isinstance(teacher, Ensemble) else wrap(teacher)
 
 
 class Forgetful:
