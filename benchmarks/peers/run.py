@@ -28,11 +28,18 @@ def fastest(key: Key, venvs: Path, seconds: float) -> tuple[str, dict[str, str]]
     trainer = TRAINERS[key.trainer]
     speeds: dict[str, float] = {}
     seen: dict[str, str] = {}
-    for options in trainer.candidates:
+
+    def try_out(options: str) -> None:
         tried = Measured([], [])
         measure(trainer.command(venvs, key.workload, key.precision, seconds, options), seconds, tried)
         speeds[options], seen[options] = tried.median or 0.0, tried.cell()
         print(f"tuning {key}: {options}: {seen[options]}", flush=True)
+
+    for options in trainer.candidates:
+        try_out(options)
+    best = max(speeds, key=speeds.__getitem__)
+    for options in trainer.further:
+        try_out(f"{best} {options}")
     return max(speeds, key=speeds.__getitem__), seen
 
 

@@ -35,6 +35,8 @@ class Trainer(NamedTuple):
     resets: bool = True
     """Whether its LSTM forgets at the ends of episodes."""
     precisions: tuple[str, ...] = ("float32",)
+    further: tuple[str, ...] = ()
+    """Options that are tried with the best of the candidates."""
 
     def command(self, venvs: Path, workload: str, precision: str, seconds: float, options: str) -> list[str]:
         python = str(venvs / self.venv / "bin" / "python") if self.venv else sys.executable
@@ -48,7 +50,6 @@ class Trainer(NamedTuple):
 
 
 BOTH = ("float32", "bfloat16")
-COMPILED = (*THREADS, f"{THREADS[-1]} --compile")
 OURS = "ours"
 TRAINERS = {
     OURS: Trainer("kickstarting, defaults", "ours.py", "kickstarting", ("",), precisions=BOTH),
@@ -56,8 +57,8 @@ TRAINERS = {
     "cleanrl-resets": Trainer(
         "CleanRL-style loop with resets", "cleanrl_style.py", "torch", THREADS, options="--resets", precisions=BOTH
     ),
-    "puffer1": Trainer("PufferLib 1.0", "pufferlib_ppo.py", "pufferlib", COMPILED, "puffer1", resets=False, precisions=BOTH),
-    "puffer3": Trainer("PufferLib 3.0", "pufferlib_ppo.py", "pufferlib", COMPILED, "puffer3", resets=False, precisions=BOTH),
+    "puffer1": Trainer("PufferLib 1.0", "pufferlib_ppo.py", "pufferlib", THREADS, "puffer1", "", False, BOTH, ("--compile",)),
+    "puffer3": Trainer("PufferLib 3.0", "pufferlib_ppo.py", "pufferlib", THREADS, "puffer3", "", False, BOTH, ("--compile",)),
     "sb3": Trainer("Stable-Baselines3", "stable_baselines3_ppo.py", "sb3-contrib", THREADS, "sb3"),
     "sf": Trainer(
         "Sample Factory",
