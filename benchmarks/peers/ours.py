@@ -16,6 +16,7 @@ from workload import Stopwatch, Workload, parser, workload_of
 
 from kickstarting.config import Config
 from kickstarting.machine import PRECISIONS
+from kickstarting.pace import spread
 from kickstarting.train import train
 
 BENCHMARKS = Path(__file__).resolve().parent.parent
@@ -25,7 +26,7 @@ SUITES = {1: "", 30: str(BENCHMARKS / "thirty_tasks.toml")}
 
 def config_of(workload: Workload, precision: str) -> Config:
     """What `kickstart train` makes of the options that define a workload."""
-    return Config.of(
+    config = Config.of(
         SUITES[workload.tasks] or workload.env_id,
         network=NETWORKS[workload.name],
         network_options=("lstm=0",) if not workload.lstm else (),
@@ -36,7 +37,8 @@ def config_of(workload: Workload, precision: str) -> Config:
         minibatches=1,
         precision=precision,
         total_frames=10**12,
-    ).on_this_machine()
+    )
+    return spread(config)[0].on_this_machine()
 
 
 def main() -> None:
