@@ -192,6 +192,11 @@ class Config:
         return self.learning.envs_per_task // self.machine.num_learners
 
     @property
+    def column_groups(self) -> int:
+        """In how many groups the columns stand, each with its share of every task: those of one learner behind those of another."""
+        return self.machine.num_learners * self.machine.env_groups
+
+    @property
     def named_modules(self) -> list[str]:
         """What this configuration names to be imported, as package.module:Name."""
         of_teachers = [name for teacher in self.teaching.references for name in named_modules(teacher.ref)]

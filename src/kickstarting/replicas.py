@@ -196,9 +196,7 @@ def _serve(starter: Connection, rank: int) -> None:
         while True:
             call, arguments = receive()
             starter.send_bytes(pickle.dumps(getattr(replica, call)(*arguments)))
-    except (EOFError, OSError):
-        raise
-    except Exception as error:
+    except Exception as error:  # if it is that the starter is gone, nobody hears it
         starter.send_bytes(_pickled(error))
     finally:
         if replica:

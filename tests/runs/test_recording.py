@@ -7,8 +7,9 @@ import pytest
 
 from kickstarting.population.config import PopulationConfig
 from kickstarting.runs import run as runs
-from kickstarting.runs.histories import Histories, read_histories
+from kickstarting.runs.histories import Histories, read_about, read_histories
 from kickstarting.runs.layout import RunDirectory
+from kickstarting.runs.recording import Recorder
 from kickstarting.runs.run import resume, run
 from kickstarting.train import train
 
@@ -42,6 +43,13 @@ def test_every_transition_of_every_column_is_there(config, whole):
         np.testing.assert_array_equal(column.reshape(4, 64), steps.T)
     images = np.concatenate([t.inputs.observations["image"][:-1].numpy() for t in expected if t is not None])
     np.testing.assert_array_equal(whole.columns["observation/image"].reshape(4, 64, 7, 7, 3), images.swapaxes(0, 1))
+
+
+def test_columns_are_named_in_the_order_of_the_learners(config, tmp_path):
+    """Each has all tasks, as `test_replicas.py` sees in a trajectory."""
+    recorder = Recorder(RunDirectory(tmp_path), config.changed(envs_per_task=4, learners=2), 0)
+    recorder.close()
+    assert read_about(RunDirectory(tmp_path).histories).tasks == ["object", "object", "obstacles", "obstacles"] * 2
 
 
 def test_seams_begin_episodes(whole):

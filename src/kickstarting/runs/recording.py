@@ -24,7 +24,7 @@ class Recorder:
     def __init__(self, directory: RunDirectory, config: Config, frames: int) -> None:
         suite, learning = load_suite(config.suite), config.learning
         spaces = describe(suite.tasks, timeout=config.machine.environment_timeout)
-        names = [suite.tasks[task].name for task in spaces.task_of_column(learning.envs_per_task, config.machine.env_groups)]
+        names = [suite.tasks[task].name for task in spaces.task_of_column(learning.envs_per_task, config.column_groups)]
         facts = {"suite": config.suite, "source": config.group, "seed": config.seed}
         per_step = learning.envs_per_task * sum(task.action_repeat for task in suite.tasks)
         about = About(spaces.observation_space, spaces.action_space, names, facts)

@@ -30,7 +30,7 @@ def measure_teachers(config: Config, out: Path | None = None) -> dict[str, dict[
     weights = sum(parameter.nbytes for parameter in learner.network.parameters())
     if out and (short_of := check_space(out, 3 * weights)):  # the optimiser keeps two numbers for each
         raise ValueError(short_of)
-    tasks = spaces.task_of_column(config.learning.envs_per_task, config.machine.env_groups)
+    tasks = spaces.task_of_column(config.learning.envs_per_task, config.column_groups)
     teachers = build_teachers(config.teaching.references, [task.name for task in suite.tasks], spaces, tasks)
     taught = {int(tasks[column]) for teacher in teachers.assignments for column in teacher.columns}
     if taught and (alone := [task.name for i, task in enumerate(suite.tasks) if i not in taught]):
