@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from kickstarting import Config, load_suite
+from kickstarting import Config, cli, load_suite
 from kickstarting.envs import MultiTaskEnv
 from kickstarting.learner import PAPER
 from kickstarting.machine import use_machine
@@ -33,6 +34,20 @@ def signals_heard() -> Iterator[None]:
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
+
+
+@pytest.fixture
+def kickstart(monkeypatch, capsys) -> Callable[..., str]:
+    """Runs a command in this process and returns what it printed."""
+
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def call(*arguments: object) -> str:
+        monkeypatch.setattr(sys, "argv", ["kickstart", *map(str, arguments)])
+        cli.main()
+        return capsys.readouterr().out
+
+    return call
 
 
 SUITE = """

@@ -24,19 +24,6 @@ QUICK = ("--envs-per-task", 2, "--unroll-length", 8, "--network", "small", "--to
 
 
 @pytest.fixture
-def kickstart(monkeypatch, capsys) -> Callable[..., str]:
-    """Runs a command in this process and returns what it printed."""
-
-    def call(*arguments: object) -> str:
-        monkeypatch.setattr(sys, "argv", ["kickstart", *map(str, arguments)])
-        cli.console.width = 200
-        cli.main()
-        return capsys.readouterr().out
-
-    return call
-
-
-@pytest.fixture
 def error(kickstart) -> Callable[..., str]:
     """Runs a command that must fail, and returns its one line."""
 
@@ -255,7 +242,7 @@ def test_an_environment_that_says_nan_is_named_and_costs_nothing(error, kickstar
     config = tiny(checkpoint_every="128")
     with monkeypatch.context() as patch:
         patch.setattr(MultiTaskEnv, "recv", recv)
-        patch.setattr(cli, "train", lambda: run(config, tmp_path / "run"))
+        patch.setitem(cli.COMMANDS, "train", lambda: run(config, tmp_path / "run"))
         message = error("train")
     assert "environment of task 'object', column 0, step 9: its reward is nan; mend the environment" in message
     assert "EnvironmentFault" in (tmp_path / "run" / "log.txt").read_text()

@@ -7,9 +7,10 @@ import json
 
 import pytest
 
-from kickstarting.config import GROUPS, Config, changed, flat, types_of
+from kickstarting.config import Config
 from kickstarting.learner import PAPER, LearnerConfig
 from kickstarting.runs.configuration import config_from_json
+from kickstarting.settings import GROUPS, changed, flat, types_of
 
 
 def names_of(config: object) -> list[str]:

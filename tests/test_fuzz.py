@@ -26,10 +26,11 @@ import torch
 from gymnasium import spaces
 
 from kickstarting import cli, trust
-from kickstarting.config import Config, flat
+from kickstarting.config import Config
 from kickstarting.population.config import PopulationConfig
 from kickstarting.runs.checkpoint import load_checkpoint
 from kickstarting.runs.layout import RunDirectory
+from kickstarting.settings import flat
 from kickstarting.tuning.recipe import SPELLED
 
 FUZZ = int(os.environ.get("FUZZ", "5000"))

@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from kickstarting.actor import Actor
-from kickstarting.config import changed
 from kickstarting.learner import PAPER, Hyperparameters, Learner, LearnerConfig
 from kickstarting.replica import build, make_env
+from kickstarting.settings import changed
 from kickstarting.suites import load_suite
 from kickstarting.teachers import build_teachers
 from kickstarting.types import Inputs, Labels, Trajectory

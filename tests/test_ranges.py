@@ -21,10 +21,11 @@ from hypothesis import strategies as st
 from kickstarting import cli, load_suite
 from kickstarting.algo.distributions import Categorical
 from kickstarting.algo.parsing import KINDS, Rate, Share, parse_frames, parse_schedule
-from kickstarting.config import GROUPS, Config, flat
+from kickstarting.config import Config
 from kickstarting.networks import Agent, build_network
 from kickstarting.population.config import PopulationConfig
 from kickstarting.ranges import NOWHERE, Choice, Range, bare, check, check_label, check_name, declarations, hints_of
+from kickstarting.settings import GROUPS, flat
 from kickstarting.teachers.config import TeachingConfig
 from kickstarting.tuning.recipe import read_recipe
 

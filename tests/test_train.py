@@ -19,7 +19,6 @@ from gymnasium import spaces
 from kickstarting import Config, Update, evaluate, load_teacher, train
 from kickstarting.actor import Actor
 from kickstarting.algo.distributions import Categorical
-from kickstarting.config import flat
 from kickstarting.evaluate import TaskResult
 from kickstarting.hyperparameters import HyperparameterSchedules, Scheduled
 from kickstarting.learner import LearnerConfig
@@ -29,6 +28,7 @@ from kickstarting.runs.checkpoint import Snapshot, latest_checkpoint, load_check
 from kickstarting.runs.configuration import read_config
 from kickstarting.runs.metrics import read_metrics
 from kickstarting.runs.run import resume, run
+from kickstarting.settings import flat
 from kickstarting.suites import Suite, Task, load_suite
 from kickstarting.teachers import AsNetwork, Assignment, Teachers, build_teachers
 from kickstarting.types import Labels, Trajectory

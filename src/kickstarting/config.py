@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import ast
 import dataclasses
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
+from typing import Annotated, Any
 
 import tyro
 
-from kickstarting.algo.parsing import Rate, nearest, parse_frames, parse_schedule
+from kickstarting.algo.parsing import Rate, parse_frames, parse_schedule
 from kickstarting.algo.schedules import Schedule
 from kickstarting.learner import LearnerConfig
 from kickstarting.machine import MachineConfig, memory_bytes
@@ -19,16 +18,12 @@ from kickstarting.networks import check_network
 from kickstarting.ranges import COUNT, FRAMES, SEED, Name, Range, check_fields, shown
 from kickstarting.runs.files import file_digest
 from kickstarting.runs.histories import arrow
+from kickstarting.settings import changed, flat
 from kickstarting.suites.suite import env_in, suite_file
 from kickstarting.teachers.build import pinned
 from kickstarting.teachers.config import TeachingConfig
 from kickstarting.teachers.origins import named_modules
-from kickstarting.trust import CODE, PICKLE, module_in
-
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
-
-Group = TypeVar("Group", bound="DataclassInstance")
+from kickstarting.trust import TrustConfig, module_in
 
 Frames = Annotated[
     int,
@@ -144,18 +139,13 @@ class Config:
     seed: Annotated[int, SEED] = 0
     name: Annotated[str, Name()] = ""
     """Reports treat runs of one name as seeds of one experiment; `scratch` or `kickstarted` unless given."""
-    trust_modules: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(name="trust-module")] = ()
-    """A module whose code may run because a file names it: a teacher's or a run's network, an environment of a suite."""
-    trust_pickle: bool = False
-    """Read teachers from pickles, which can run any code of whoever made the file."""
-    trust_code: bool = False
-    """Load teachers that are programs (TorchScript, torch.export), which can run any code of whoever made the file."""
     inputs: Annotated[tuple[Input, ...], tyro.conf.Fixed, tyro.conf.Suppress] = ()
     """The files that the run reads, pinned when it begins."""
     teaching: tyro.conf.OmitArgPrefixes[TeachingConfig] = field(default_factory=TeachingConfig)
     learning: tyro.conf.OmitArgPrefixes[LearningConfig] = field(default_factory=LearningConfig)
     run: tyro.conf.OmitArgPrefixes[RunConfig] = field(default_factory=RunConfig)
     machine: tyro.conf.OmitArgPrefixes[MachineConfig] = field(default_factory=MachineConfig)
+    trusting: tyro.conf.OmitArgPrefixes[TrustConfig] = field(default_factory=TrustConfig)
 
     @staticmethod
     def of(suite: str = "", **settings: Any) -> Config:
@@ -205,8 +195,7 @@ class Config:
     @property
     def trusted_modules(self) -> tuple[str, ...]:
         """Those that whoever wrote this configuration named, and the formats that they trust."""
-        formats = (PICKLE,) * self.trust_pickle + (CODE,) * self.trust_code
-        return (*self.trust_modules, *formats, *map(module_in, self.named_modules))
+        return (*self.trusting.names, *map(module_in, self.named_modules))
 
     def on_this_machine(self) -> Config:
         """With what `auto` means here written out, and all that the run reads pinned: paths absolute, contents by SHA-256. So a
@@ -252,50 +241,5 @@ class Config:
     def to_json(self) -> dict[str, Any]:
         teachers = [reference.to_json() for reference in self.teaching.references]
         data = {"format": FORMAT, **dataclasses.asdict(self), "name": self.group}
-        for name in TRUST:  # that a file asks for trust is no reason to give it
-            del data[name]
+        del data["trusting"]
         return {**data, "teaching": {**data["teaching"], "teachers": teachers}}
-
-
-TRUST = ("trust_modules", "trust_pickle", "trust_code")
-"""Settings that are never saved."""
-GROUPS = ("teaching", "learning", "learner", "loss", "run", "machine")
-
-
-def flat(config: Any) -> dict[str, Any]:
-    """Every setting by its own name, whichever group of a configuration it stands in."""
-    values: dict[str, Any] = {}
-    for f in dataclasses.fields(config):
-        value = getattr(config, f.name)
-        values |= flat(value) if f.name in GROUPS else {f.name: value}
-    return values
-
-
-def types_of(config: type) -> dict[str, Any]:
-    """The type of every setting, by its own name."""
-    types: dict[str, Any] = {}
-    for name, hint in get_type_hints(config).items():
-        types |= types_of(hint) if name in GROUPS else {name: hint}
-    return types
-
-
-def changed(config: Group, settings: Mapping[str, Any]) -> Group:
-    """A configuration, or a group of one, with some of its settings changed, by their own names, or whole groups by theirs.
-    Raises ValueError, with the nearest names, for one that it does not have."""
-    for name in settings:
-        if name not in (*(known := flat(config)), *GROUPS):
-            raise ValueError(f"there is no setting {name!r}; {nearest(name, known)}")
-    return _changed(config, settings)
-
-
-def _is_group(value: object) -> bool:
-    """What else is given for one is refused by `Config.check`."""
-    return dataclasses.is_dataclass(value) and not isinstance(value, type)
-
-
-def _changed(config: Group, settings: Mapping[str, Any]) -> Group:
-    values: dict[str, Any] = {}
-    for f in dataclasses.fields(config):
-        value = settings.get(f.name, getattr(config, f.name))
-        values[f.name] = _changed(value, settings) if f.name in GROUPS and _is_group(value) else value
-    return dataclasses.replace(config, **values)

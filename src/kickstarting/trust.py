@@ -9,11 +9,32 @@ can run code calls `check_format`.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Annotated
+
+import tyro
 
 _trusted: set[str] = set()
 
 PICKLE, CODE = "<pickle>", "<code>"
 """What is trusted beside modules: pickles, and programs such as TorchScript. No module has such a name."""
+
+
+@dataclass(frozen=True)
+class TrustConfig:
+    """What the user trusts. It is never saved: that a file asks for trust is no reason to give it."""
+
+    trust_modules: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(name="trust-module")] = ()
+    """A module whose code may run because a file names it: a teacher's or a run's network, an environment of a suite."""
+    trust_pickle: bool = False
+    """Read teachers from pickles, which can run any code of whoever made the file."""
+    trust_code: bool = False
+    """Load teachers that are programs (TorchScript, torch.export), which can run any code of whoever made the file."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """As `trust` takes them."""
+        return (*self.trust_modules, *(PICKLE,) * self.trust_pickle, *(CODE,) * self.trust_code)
 
 
 def trust(modules: Iterable[str]) -> None:

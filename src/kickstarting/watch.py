@@ -42,20 +42,8 @@ after room hallway unlock keys two same start middle traverse toggle correspondi
 """Of MiniGrid's and BabyAI's missions, which policies know as numbers only. Where two have one number, the first is meant."""
 
 
-def watch(
-    ref: str,
-    suite_name: str,
-    out: Path,
-    *,
-    task: str = "",
-    teacher: str = "",
-    adapters: Sequence[str] = (),
-    steps: int = STEPS,
-    per_second: float = PER_SECOND,
-    seed: int = 0,
-    greedy: bool = False,
-) -> Recording:
-    """Write a clip of one episode in which a policy acts; teacher: the reference of one who thinks along.
+def watch(ref: str, suite_name: str, out: Path, *, per_second: float = PER_SECOND, **episode: Any) -> Recording:
+    """Write a clip of one episode in which a policy acts. episode: which one, and who thinks along, as for `record`.
 
     Raises ValueError before any work for a file that is neither .gif nor .mp4, or cannot be written, or policies that do not fit.
     """
@@ -65,7 +53,7 @@ def watch(
     check_replaceable(out)
     if out.suffix == ".mp4":
         need_ffmpeg()
-    recording = record(ref, suite_name, task=task, teacher=teacher, adapters=adapters, steps=steps, seed=seed, greedy=greedy)
+    recording = record(ref, suite_name, **episode)
     out.parent.mkdir(parents=True, exist_ok=True)
     if out.suffix == ".mp4":
         to_mp4(frames(recording), per_second, out)
@@ -112,8 +100,8 @@ def record(
     seed: int = 0,
     greedy: bool = False,
 ) -> Recording:
-    """One episode, or its first steps. adapters: of the teacher, or without one of the policy itself. task: the first unless
-    given."""
+    """One episode, or its first steps. teacher: the reference of one who thinks along. adapters: of the teacher, or without one of
+    the policy itself. task: the first unless given."""
     suite = load_suite(suite_name)
     names = [known.name for known in suite.tasks]
     if task and task not in names:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 
 import pytest
 
-from kickstarting import cli
-from kickstarting.ad import commands
 from kickstarting.ad.collect import CollectConfig
 from kickstarting.ad.commands import COMMANDS
 from kickstarting.ad.demo import SHIPPED
@@ -20,19 +17,6 @@ from kickstarting.ranges import Range, bare, declarations, hints_of
 from kickstarting.runs.layout import HISTORIES
 
 QUICK = ("--updates", 2, "--batch", 2, "--episodes", 2, "--threads", 1, "--width", 16, "--heads", 1, "--layers", 1)
-
-
-@pytest.fixture
-def kickstart(monkeypatch, capsys) -> Callable[..., str]:
-    """Runs a command in this process and returns what it printed."""
-
-    def call(*arguments: object) -> str:
-        monkeypatch.setattr(sys, "argv", ["kickstart", *map(str, arguments)])
-        monkeypatch.setattr(commands.console, "width", 200)
-        cli.main()
-        return capsys.readouterr().out
-
-    return call
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
-from kickstarting.envs.gym import GymnasiumAsyncEnv, GymnasiumEnv
+from kickstarting.envs.gym import GymnasiumEnv
+from kickstarting.envs.gym_async import GymnasiumAsyncEnv
 from kickstarting.envs.pool import EnvPoolEnv
 from kickstarting.envs.protocol import TimeStep
 

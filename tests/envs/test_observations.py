@@ -13,7 +13,8 @@ from gymnasium import spaces
 
 from kickstarting.algo.distributions import Categorical
 from kickstarting.envs import EnvironmentFault
-from kickstarting.envs.gym import GymnasiumAsyncEnv, GymnasiumEnv
+from kickstarting.envs.gym import GymnasiumEnv
+from kickstarting.envs.gym_async import GymnasiumAsyncEnv
 from kickstarting.envs.observations import Observations
 from kickstarting.envs.pool import EnvPoolEnv
 from kickstarting.networks import build_network

@@ -169,7 +169,7 @@ def test_neither_does_a_configuration(tiny, tmp_path, evil):
     assert not evil.exists()
     resume(out, trust_modules=("evil.payload",))
     assert evil.exists()
-    assert read_config(out / "config.json").trust_modules == ()
+    assert read_config(out / "config.json").trusting.trust_modules == ()
 
 
 @pytest.mark.parametrize("backend", ["gymnasium", "gymnasium-async", "gymnasium-vector"])

@@ -119,6 +119,6 @@ def test_a_file_that_can_run_code_needs_trust(kind: str, monkeypatch: pytest.Mon
     monkeypatch.setattr("kickstarting.trust._trusted", set())
     with pytest.raises(ValueError, match=f"agent.zip is one; it can do anything; .* give --trust-{kind.strip('<>')}"):
         check_format(kind, "agent.zip is one", "it can do anything")
-    trust(Config(trust_pickle=kind == PICKLE, trust_code=kind == CODE).trusted_modules)
+    trust(Config.of(trust_pickle=kind == PICKLE, trust_code=kind == CODE).trusted_modules)
     check_format(kind, "agent.zip is one", "it can do anything")
-    assert not any("trust" in name for name in Config(trust_pickle=True).to_json())
+    assert not any("trust" in name for name in Config.of(trust_pickle=True).to_json())

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any, Protocol, runtime_checkable
 
-from kickstarting.envs.gym import GymnasiumAsyncEnv, GymnasiumEnv, GymnasiumVectorEnv
+from kickstarting.envs.gym import GymnasiumEnv, GymnasiumVectorEnv
+from kickstarting.envs.gym_async import GymnasiumAsyncEnv
 from kickstarting.envs.pool import EnvPoolEnv
 from kickstarting.envs.protocol import VectorEnv
 

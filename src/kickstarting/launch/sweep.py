@@ -12,7 +12,7 @@ from typing import Any
 
 from rich.console import Console
 
-from kickstarting.config import TRUST, Config, flat
+from kickstarting.config import Config
 from kickstarting.console import visible
 from kickstarting.display import Race, Refreshed
 from kickstarting.launch.jobs import Backend, JobError, Line, carried_out
@@ -26,6 +26,8 @@ from kickstarting.runs.files import read_json, write_json
 from kickstarting.runs.layout import JobDirectory, PopulationDirectory, RunDirectory, finished
 from kickstarting.runs.run import resume, run
 from kickstarting.runs.signals import listening
+from kickstarting.settings import flat
+from kickstarting.trust import TrustConfig
 
 
 class SweepError(RuntimeError):
@@ -161,7 +163,7 @@ def _check_same(out: Path, job: What) -> None:
             )
 
 
-NOT_COMPARED = ("torch_threads", *TRUST, "inputs")
+NOT_COMPARED = ("torch_threads", *flat(TrustConfig()), "inputs")
 
 
 def _settings(config: Config) -> dict[str, Any]:

@@ -49,32 +49,39 @@ inline Floats sigmoid(Floats x) { return 1.0f / (1.0f + exponential(-x)); }
 
 inline Floats hyperbolic_tangent(Floats x) { return 2.0f * sigmoid(2.0f * x) - 1.0f; }
 
-// c[R, PANEL] += a[R, depth] * panel[depth, PANEL]
+// A matrix by the distances of its rows, and of its columns.
+struct Left {
+    const float* at;
+    long row, column;
+};
+
+// c[R, PANEL] += a[R, depth] * b[depth, PANEL]; b and c by the distances of their rows
 template <long R>
-void tile(const float* a, long a_stride, const float* panel, long depth, float* c, long c_stride) {
+void tile(Left a, const float* b, long b_row, long depth, float* c, long c_row) {
     Floats sums[R][2];
     for (long r = 0; r < R; ++r) {
-        sums[r][0] = load(c + r * c_stride);
-        sums[r][1] = load(c + r * c_stride + WIDTH);
+        sums[r][0] = load(c + r * c_row);
+        sums[r][1] = load(c + r * c_row + WIDTH);
     }
     for (long k = 0; k < depth; ++k) {
-        const Floats left = load(panel + k * PANEL), right = load(panel + k * PANEL + WIDTH);
+        const Floats left = load(b + k * b_row), right = load(b + k * b_row + WIDTH);
 #pragma GCC unroll 16
         for (long r = 0; r < R; ++r) {
-            sums[r][0] += a[r * a_stride + k] * left;
-            sums[r][1] += a[r * a_stride + k] * right;
+            const float x = a.at[r * a.row + k * a.column];
+            sums[r][0] += x * left;
+            sums[r][1] += x * right;
         }
     }
     for (long r = 0; r < R; ++r) {
-        store(c + r * c_stride, sums[r][0]);
-        store(c + r * c_stride + WIDTH, sums[r][1]);
+        store(c + r * c_row, sums[r][0]);
+        store(c + r * c_row + WIDTH, sums[r][1]);
     }
 }
 
 template <long R>
-void tile_of(long rows, const float* a, long a_stride, const float* panel, long depth, float* c, long c_stride) {
-    if (rows == R) return tile<R>(a, a_stride, panel, depth, c, c_stride);
-    if constexpr (R > 1) tile_of<R - 1>(rows, a, a_stride, panel, depth, c, c_stride);
+void tile_of(long rows, Left a, const float* b, long b_row, long depth, float* c, long c_row) {
+    if (rows == R) return tile<R>(a, b, b_row, depth, c, c_row);
+    if constexpr (R > 1) tile_of<R - 1>(rows, a, b, b_row, depth, c, c_row);
 }
 
 // c[rows, columns] += a[rows, inner] * packed[inner, columns]
@@ -86,39 +93,10 @@ void multiply(long rows, long inner, long columns, const float* a, const float* 
             const float* panel = packed + n * inner + k * PANEL;
             for (long b = 0; b < blocks; ++b) {
                 const long first = b * rows / blocks, height = (b + 1) * rows / blocks - first;
-                tile_of<ROWS>(height, a + first * inner + k, inner, panel, depth, c + first * columns + n, columns);
+                tile_of<ROWS>(height, {a + first * inner + k, inner, 1}, panel, PANEL, depth, c + first * columns + n, columns);
             }
         }
     }
-}
-
-// c[R, PANEL] += a[depth, R], transposed, * b[depth, PANEL]
-template <long R>
-void transposed_tile(long depth, const float* a, long a_stride, const float* b, long b_stride, float* c, long c_stride) {
-    Floats sums[R][2];
-    for (long r = 0; r < R; ++r) {
-        sums[r][0] = load(c + r * c_stride);
-        sums[r][1] = load(c + r * c_stride + WIDTH);
-    }
-    for (long k = 0; k < depth; ++k) {
-        const Floats left = load(b + k * b_stride), right = load(b + k * b_stride + WIDTH);
-#pragma GCC unroll 16
-        for (long r = 0; r < R; ++r) {
-            sums[r][0] += a[k * a_stride + r] * left;
-            sums[r][1] += a[k * a_stride + r] * right;
-        }
-    }
-    for (long r = 0; r < R; ++r) {
-        store(c + r * c_stride, sums[r][0]);
-        store(c + r * c_stride + WIDTH, sums[r][1]);
-    }
-}
-
-template <long R>
-void transposed_tile_of(long rows, long depth, const float* a, long a_stride, const float* b, long b_stride, float* c,
-                        long c_stride) {
-    if (rows == R) return transposed_tile<R>(depth, a, a_stride, b, b_stride, c, c_stride);
-    if constexpr (R > 1) transposed_tile_of<R - 1>(rows, depth, a, a_stride, b, b_stride, c, c_stride);
 }
 
 // A 3x3 convolution of stride 1 as products of its patches: what the kernel sees at one position, three runs of 3 C numbers of an
@@ -252,8 +230,7 @@ void kick_convolve_backward(long N, long H, long W, long C, long D, const float*
             positions.runs(first + p, [&](long from, long to) { std::memcpy(patches + p * patch + to, x + from, 12 * C); });
         for (long n = 0; n < D; n += PANEL)
             for (long m = 0; m < patch; m += ROWS)
-                transposed_tile_of<ROWS>(std::min(ROWS, patch - m), count, patches + m, patch, gradients + n, D,
-                                         d_weight + m * D + n, D);
+                tile_of<ROWS>(std::min(ROWS, patch - m), {patches + m, 1, patch}, gradients + n, D, count, d_weight + m * D + n, D);
         if (!d_x) continue;
         std::fill_n(patches, count * patch, 0.0f);
         multiply(count, D, patch, gradients, weight, patches);

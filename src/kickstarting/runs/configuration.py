@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from kickstarting.config import GROUPS, Config, Input, changed, flat
+from kickstarting.config import Config, Input
 from kickstarting.runs.files import FileError, digest_of, read_json, write_json, write_signed
 from kickstarting.runs.layout import RunDirectory
+from kickstarting.settings import GROUPS, changed, flat
 from kickstarting.teachers.references import parse_reference
 from kickstarting.trust import check_trusted, module_in
 

@@ -10,6 +10,7 @@ import subprocess
 import time
 import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -65,11 +66,12 @@ def run(config: Config, out: Path, *, display: Display | None = None, profile: b
     check_free(out, "run", resume_command(out))
     with listening() as stop, written_by_us(out):
         check_free(out, "run", resume_command(out))  # who held the lock before us may have begun one
+        pinned = config.on_this_machine()
+        teacher_scores = measure_teachers(pinned, out)  # and with it every error that can be found before the work
         config, tried = spread(config)
-        config = config.on_this_machine()
         if len(tried) > 1:
             say(Console(), f"tried {'; '.join(map(str, tried))}")
-        teacher_scores = measure_teachers(config, out)  # and with it every error that can be found before the work
+        config = replace(pinned, machine=config.machine.here())
         begin_run(directory, config, teacher_scores, versions())
         note(directory.history, "began", frames=0)
         _consume(config, directory, None, stop, display, profile)
@@ -190,16 +192,21 @@ def _consume(
         write_json(directory.end, {"frames": frames, "seconds": spent + time.perf_counter() - started})
         note(directory.history, "finished", frames=frames)
     except Fault as fault:
-        if fault.snapshot and fault.snapshot.record["frames"] > saved:
-            save_checkpoint(directory.checkpoints, fault.snapshot, run=run)
-            saved = fault.snapshot.record["frames"]
-        say(Console(), f"saved at {saved} frames; go on with `{resume_command(directory.path)}`")
-        note(directory.history, "failed", frames=saved, reason=str(fault))
-        with JobDirectory(directory.path).log.open("a", encoding="utf-8") as log:
-            log.write("".join(traceback.format_exception(fault)))
+        _keep(fault, directory, saved)
         raise
     finally:
         writer.close()
+
+
+def _keep(fault: Fault, directory: RunDirectory, saved: int) -> None:
+    """Save what a fault left of the training, unless that is no more than was saved, and say how to go on."""
+    if fault.snapshot and fault.snapshot.record["frames"] > saved:
+        save_checkpoint(directory.checkpoints, fault.snapshot, run=run_id(directory.config))
+        saved = fault.snapshot.record["frames"]
+    say(Console(), f"saved at {saved} frames; go on with `{resume_command(directory.path)}`")
+    note(directory.history, "failed", frames=saved, reason=str(fault))
+    with JobDirectory(directory.path).log.open("a", encoding="utf-8") as log:
+        log.write("".join(traceback.format_exception(fault)))
 
 
 def logged(updates: Iterable[Update], total_frames: int, start: int) -> Iterator[tuple[Update, dict[str, float | None]]]:

@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import Any, get_args
 
 from kickstarting.algo.parsing import nearest, parse_schedule
-from kickstarting.config import TRUST, Config, flat, types_of
+from kickstarting.config import Config
 from kickstarting.console import visible
 from kickstarting.ranges import shown
 from kickstarting.runs.files import FileError, read_bytes, write_text
+from kickstarting.settings import flat, types_of
+from kickstarting.trust import TrustConfig
 
 FORMAT = 1
 SPELLED = {
@@ -35,7 +37,7 @@ OF_THE_RUN = (
         "checkpoint_every",
         "checkpoint_at",
         "score_window",
-        *TRUST,
+        *flat(TrustConfig()),
         "inputs",
         "precision",
         "device",

@@ -16,7 +16,7 @@ from typing import Any
 
 from rich.console import Console
 
-from kickstarting.config import FORMAT, Config, flat
+from kickstarting.config import FORMAT, Config
 from kickstarting.console import say
 from kickstarting.launch.sweep import Part, SweepError, run_all
 from kickstarting.runs.configuration import begin_run, checked_config, read_run_file
@@ -27,6 +27,7 @@ from kickstarting.runs.ownership import check_free, written_by_us
 from kickstarting.runs.run import versions
 from kickstarting.runs.signals import listening, resumed_by
 from kickstarting.runs.teachers import measure_teachers
+from kickstarting.settings import flat
 from kickstarting.trust import trust
 from kickstarting.tuning.display import RungProgress, plan_table, results_table, said_score, searched
 from kickstarting.tuning.halving import Rung, draw, plan, ranked, rung_score, slice_frames, survivors

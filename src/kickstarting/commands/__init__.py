@@ -1,0 +1,1 @@
+"""The commands of `kickstart`, as functions; tyro reads their options from them."""

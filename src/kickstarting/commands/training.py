@@ -1,0 +1,139 @@
+"""`kickstart train | population | tune`."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from rich.console import Console
+
+from kickstarting.config import Config, Frames
+from kickstarting.console import say
+from kickstarting.help import Where
+from kickstarting.population.config import PopulationConfig
+from kickstarting.ranges import FRAMES, JOBS
+from kickstarting.runs.layout import PopulationDirectory
+from kickstarting.settings import flat
+from kickstarting.tuning.recipe import apply, read_recipe
+
+console = Console()
+TRUST = ("trust_module", "trust_pickle", "trust_code")
+"""Options that belong to a command, not to a run."""
+
+
+def train(
+    config: tyro.conf.OmitArgPrefixes[Config],
+    out: Where | None = None,
+    resume: Where | None = None,
+    recipe: Where | None = None,
+    profile: bool = False,
+) -> None:
+    """Train a student, from scratch or kickstarted by teachers.
+
+    Args:
+        config: What to train.
+        out: Directory of the run; runs/SUITE/NAME-SEED unless given.
+        resume: Continue the killed run in this directory instead.
+        recipe: A TOML file of settings, as `kickstart tune` writes it (docs/tuning.md).
+        profile: Print where the time of an update goes, and write a trace of three updates to trace.json in the run directory.
+    """
+    from kickstarting.runs import run as runs
+
+    if resume:
+        given = _only_with_resume(resume, config, "learning_rate", "environment_timeout", *TRUST)
+        changes = {name: value for name, value in flat(config).items() if name in given - set(TRUST)}
+        runs.resume(resume, **{**changes, "trust_modules": config.trusted_modules})
+        say(console, f"finished; the run is in {resume}")
+        return
+    config = _complete(config, recipe)
+    config.check()
+    out = out or _default_out(config, config.group)
+    runs.run(config, out, profile=profile)
+    say(console, f"finished; the run is in {out}: compare it with `kickstart compare {out} ...`")
+
+
+def population(
+    config: tyro.conf.OmitArgPrefixes[Config],
+    pbt: tyro.conf.OmitArgPrefixes[PopulationConfig],
+    out: Where | None = None,
+    resume: Where | None = None,
+    recipe: Where | None = None,
+) -> None:
+    """Evolve a population of students that take turns on this machine (population based training).
+
+    Args:
+        config: What each member trains. Strength and horizon of the schedule, shares, learning rate and entropy cost evolve.
+        pbt: How the population evolves.
+        out: Directory of the population; runs/SUITE/population-SEED unless given.
+        resume: Continue the killed population in this directory instead.
+        recipe: A TOML file of settings, as `kickstart tune` writes it (docs/tuning.md); it holds for every member.
+    """
+    from kickstarting.population.run import resume_population, run_population
+
+    if resume:
+        given = _only_with_resume(resume, config, "environment_timeout", *TRUST)
+        timeout = config.machine.environment_timeout if "environment_timeout" in given else None
+        resume_population(resume, console=console, environment_timeout=timeout, trust_modules=config.trusted_modules)
+        out = resume
+    else:
+        config = _complete(config, recipe)
+        out = out or _default_out(config, "population")
+        run_population(config, pbt, out, console=console)
+    best = PopulationDirectory(out).best
+    say(console, f"finished; the best member is the run {best.path}: its lambda over time is {best.schedule}")
+
+
+def tune(
+    config: tyro.conf.OmitArgPrefixes[Config],
+    budget: Annotated[Frames, FRAMES] | None = None,
+    out: Where | None = None,
+    resume: Where | None = None,
+    jobs: Annotated[int, JOBS] = 0,
+) -> None:
+    """Search around the given settings by successive halving, and write the best as a recipe for `train`.
+
+    Args:
+        config: The configuration to search around; --frames is the length of a full run.
+        budget: Frames for all runs together, at least twice --frames. It decides how many configurations are tried.
+        out: Directory of the tune; runs/SUITE/tune-SEED unless given.
+        resume: Continue the killed tune in this directory instead.
+        jobs: Runs at a time; one per core unless given.
+    """
+    from kickstarting.tuning.tune import resume_tune, run_tune
+
+    if resume:
+        _only_with_resume(resume, config, "jobs", *TRUST)
+        resume_tune(resume, jobs=jobs, console=console, trust_modules=config.trusted_modules)
+        return
+    config = _complete(config)
+    if budget is None:
+        raise ValueError(f"give --budget FRAMES for all runs together, at least twice --frames: {2 * config.total_frames}")
+    run_tune(config, budget, out or _default_out(config, "tune"), jobs=jobs, console=console)
+
+
+def _complete(config: Config, recipe: Path | None = None) -> Config:
+    if not config.suite:
+        raise ValueError("name a suite, a .toml file or an environment id (see `kickstart suites`), or give --resume DIR")
+    return apply(config, read_recipe(recipe)) if recipe else config
+
+
+def _only_with_resume(resume: Path, config: Config, *allowed: str) -> set[str]:
+    """What was given beside --resume, as names of options. Raises ValueError if anything but these was, even if it changes
+    nothing: the configuration in the directory holds."""
+    given = {word.partition("=")[0].removeprefix("--").removeprefix("no-") for word in sys.argv[1:] if word.startswith("--")}
+    given = {name.replace("-", "_").rpartition(".")[2] for name in given} - {"resume"}
+    for name in sorted(given - set(allowed)) + ([config.suite] if config.suite else []):
+        may = " and ".join(f"--{name.replace('_', '-')}" for name in allowed)
+        raise ValueError(
+            f"--resume {resume} continues with the configuration in that directory; leave out {name.replace('_', '-')} (only {may} "
+            "may be given with it)"
+        )
+    return given
+
+
+def _default_out(config: Config, name: str) -> Path:
+    suite = re.sub(r"[^\w.-]+", "-", config.suite.rpartition("/")[2].replace(".toml", "")).strip("-.")[:60]
+    return Path("runs") / (suite or "suite") / f"{name}-{config.seed}"
