@@ -11,11 +11,14 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
+from functools import partial
+from unittest.mock import patch
 
 import torch
 from torch import nn
 
 from kickstarting.machine import fastest_threads, use_machine
+from kickstarting.networks.convolution import GridConv
 from kickstarting.networks.lstm import LSTM, lstm_unroll, lstm_unroll_plain
 from kickstarting.networks.torsos import Grid, PixelLarge, PixelSmall
 
@@ -72,8 +75,16 @@ def lstms() -> None:
             with torch.autocast("cpu", torch.bfloat16, enabled=precision != torch.float32):
                 return function(core.input(x), core.weight, *core.initial_state(B), reset)[0]
 
-        variants = {"lstm_unroll": lambda: unroll(lstm_unroll), "lstm_unroll_plain": lambda: unroll(lstm_unroll_plain)}
-        variants["nn.LSTM, no resets"] = lambda low=low, x=x: low(x)[0]
+        def without_loop(unroll=unroll):
+            with patch("kickstarting.networks.lstm.kernels", lambda: None):
+                return unroll(lstm_unroll)
+
+        variants: dict[str, Callable[[], torch.Tensor]] = {
+            "lstm_unroll": partial(unroll, lstm_unroll),
+            "lstm_unroll, not compiled": without_loop,
+            "lstm_unroll_plain": partial(unroll, lstm_unroll_plain),
+            "nn.LSTM, no resets": lambda low=low, x=x: low(x)[0],
+        }
         for name, forward in variants.items():
 
             def inference(forward=forward):
@@ -85,6 +96,30 @@ def lstms() -> None:
                 y.backward(gradient.to(y.dtype))
 
             row(f"{name}, {precision}", f"{best(inference, 3):,.0f}", f"{best(training, 3):,.0f}")
+
+
+def convolutions() -> None:
+    """3x3 convolutions of grids with ReLU: compiled, by torch, and what their multiplications alone would take."""
+    row("convolution, us", "forward", "both passes", "torch: forward", "both passes", "multiplications", "of both passes")
+    a = torch.randn(2048, 1024)
+    rate = 2 * 2048 * 1024 * 1024 / best(lambda: a @ a[:1024])  # flop a microsecond, of a large product
+    for N, side, before, after in ((64, 7, 21, 32), (528, 7, 21, 32), (528, 5, 32, 64), (528, 5, 64, 64)):
+        conv, x = GridConv(before, after), torch.randn(N, side, side, before, requires_grad=before > 21)
+        gradient = torch.randn(N, side - 2, side - 2, after)
+
+        def inference(conv=conv, x=x):
+            with torch.no_grad():
+                conv(x)
+
+        def training(conv=conv, x=x, gradient=gradient):
+            conv(x).backward(gradient)
+
+        times = [best(f, 3) for f in (inference, training)]
+        with patch("kickstarting.networks.convolution.kernels", lambda: None):
+            times += [best(f, 3) for f in (inference, training)]
+        floor = 2 * N * (side - 2) ** 2 * 9 * before * after / rate
+        times += [floor, (3 if x.requires_grad else 2) * floor]
+        row(f"{before} to {after}, {N} views {side}x{side}", *(f"{us:,.0f}" for us in times))
 
 
 def torsos() -> None:
@@ -118,7 +153,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     products(arguments.threads)
-    for part in (activations, lstms, torsos):
+    for part in (activations, lstms, convolutions, torsos):
         print()
         part()
     print(f"\n{arguments.threads} threads; fastest here and now: {fastest_threads(arguments.threads)}. torch {torch.__version__}")

@@ -49,25 +49,20 @@ inline Floats sigmoid(Floats x) { return 1.0f / (1.0f + exponential(-x)); }
 
 inline Floats hyperbolic_tangent(Floats x) { return 2.0f * sigmoid(2.0f * x) - 1.0f; }
 
-// A matrix by the distances of its rows, and of its columns.
-struct Left {
-    const float* at;
-    long row, column;
-};
-
-// c[R, PANEL] += a[R, depth] * b[depth, PANEL]; b and c by the distances of their rows
-template <long R>
-void tile(Left a, const float* b, long b_row, long depth, float* c, long c_row) {
+// c[R, PANEL] += a[R, depth] * b[depth, PANEL], with the distances of rows. Transposed: a is [depth, R] in memory; else b is packed.
+template <long R, bool Transposed>
+void tile(const float* a, long a_row, const float* b, long b_row, long depth, float* c, long c_row) {
     Floats sums[R][2];
     for (long r = 0; r < R; ++r) {
         sums[r][0] = load(c + r * c_row);
         sums[r][1] = load(c + r * c_row + WIDTH);
     }
     for (long k = 0; k < depth; ++k) {
-        const Floats left = load(b + k * b_row), right = load(b + k * b_row + WIDTH);
+        const float* at = b + k * (Transposed ? b_row : PANEL);
+        const Floats left = load(at), right = load(at + WIDTH);
 #pragma GCC unroll 16
         for (long r = 0; r < R; ++r) {
-            const float x = a.at[r * a.row + k * a.column];
+            const float x = Transposed ? a[k * a_row + r] : a[r * a_row + k];
             sums[r][0] += x * left;
             sums[r][1] += x * right;
         }
@@ -78,10 +73,10 @@ void tile(Left a, const float* b, long b_row, long depth, float* c, long c_row) 
     }
 }
 
-template <long R>
-void tile_of(long rows, Left a, const float* b, long b_row, long depth, float* c, long c_row) {
-    if (rows == R) return tile<R>(a, b, b_row, depth, c, c_row);
-    if constexpr (R > 1) tile_of<R - 1>(rows, a, b, b_row, depth, c, c_row);
+template <long R, bool Transposed>
+void tile_of(long rows, const float* a, long a_row, const float* b, long b_row, long depth, float* c, long c_row) {
+    if (rows == R) return tile<R, Transposed>(a, a_row, b, b_row, depth, c, c_row);
+    if constexpr (R > 1) tile_of<R - 1, Transposed>(rows, a, a_row, b, b_row, depth, c, c_row);
 }
 
 // c[rows, columns] += a[rows, inner] * packed[inner, columns]
@@ -93,7 +88,7 @@ void multiply(long rows, long inner, long columns, const float* a, const float* 
             const float* panel = packed + n * inner + k * PANEL;
             for (long b = 0; b < blocks; ++b) {
                 const long first = b * rows / blocks, height = (b + 1) * rows / blocks - first;
-                tile_of<ROWS>(height, {a + first * inner + k, inner, 1}, panel, PANEL, depth, c + first * columns + n, columns);
+                tile_of<ROWS, false>(height, a + first * inner + k, inner, panel, PANEL, depth, c + first * columns + n, columns);
             }
         }
     }
@@ -230,7 +225,8 @@ void kick_convolve_backward(long N, long H, long W, long C, long D, const float*
             positions.runs(first + p, [&](long from, long to) { std::memcpy(patches + p * patch + to, x + from, 12 * C); });
         for (long n = 0; n < D; n += PANEL)
             for (long m = 0; m < patch; m += ROWS)
-                tile_of<ROWS>(std::min(ROWS, patch - m), {patches + m, 1, patch}, gradients + n, D, count, d_weight + m * D + n, D);
+                tile_of<ROWS, true>(std::min(ROWS, patch - m), patches + m, patch, gradients + n, D, count, d_weight + m * D + n,
+                                    D);
         if (!d_x) continue;
         std::fill_n(patches, count * patch, 0.0f);
         multiply(count, D, patch, gradients, weight, patches);
