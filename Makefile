@@ -32,8 +32,8 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
-test: install ## Run the tests, without those that learn for minutes
-	$(BIN)/pytest -m "not slow"
+test: install ## Run the tests on two cores, without those that learn for minutes
+	$(BIN)/pytest -m "not slow" -n 2 --dist loadfile
 
 test-learning: install ## Run the tests that learn for minutes
 	$(BIN)/pytest -m slow

@@ -85,6 +85,7 @@ options = {length = 2, max_episode_steps = 8}
 """
 
 
+@pytest.mark.slow
 def test_a_t_maze_needs_a_memory(monkeypatch, tmp_path) -> None:
     """Without one the mean is 0.45 at most, and 50 episodes with as many turns of a coin deviate by 0.08."""
     monkeypatch.syspath_prepend(EXAMPLES)
@@ -110,6 +111,7 @@ env_id = "MiniGrid-LavaGapS6-v0"
 """
 
 
+@pytest.mark.slow
 def test_a_teacher_shows_what_is_hardly_found_alone(tmp_path) -> None:
     """Two tasks whose reward a random policy meets in one of a hundred episodes; the teacher knows larger ones of their kind."""
     (tmp_path / "rooms.toml").write_text(ROOMS)

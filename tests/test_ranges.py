@@ -139,7 +139,7 @@ def test_what_is_outside_is_refused_by_its_name(name):
 
 
 @pytest.mark.parametrize("name", SETTINGS)
-@pytest.mark.parametrize("value", [object(), [1, 2], {"a": 1}, b"1", 1j, True, None, "\x1b[31m"], ids=repr)
+@pytest.mark.parametrize("value", [object(), [1, 2], {"a": 1}, b"1", 1j, True, None, "\x1b[31m"], ids=lambda x: type(x).__name__)
 def test_what_is_of_another_type_is_refused(name, value):
     default = flat(Config() if name in flat(Config()) else PopulationConfig())[name]
     if isinstance(default, bool) or (value is None and default is None):
