@@ -1,4 +1,4 @@
-"""rsl_rl's PPO with a teacher that reads what the student does not: a policy for a robot's sensors, taught by one that saw its state.
+"""rsl_rl's PPO with a teacher that reads what the student does not: a policy of sensors, taught by one that sees the state.
 
     pip install rsl-rl-lib
     python examples/rsl_rl_kickstarted.py
@@ -46,7 +46,8 @@ class KickstartedPPO(PPO):
         """kickstart: options of `Kickstarter`. The teacher reads groups of the environment's observations by their names."""
         super().__init__(actor, critic, storage, **options)
         groups = {name: _unbounded(x.shape[2:]) for name, x in storage.observations.items()}
-        self._kickstarter = Kickstarter(observation_space=spaces.Dict(groups), action_space=_unbounded(storage.actions.shape[2:]), **kickstart)
+        acts = _unbounded(storage.actions.shape[2:])
+        self._kickstarter = Kickstarter(observation_space=spaces.Dict(groups), action_space=acts, **kickstart)
         self._starts = torch.ones_like(storage.dones[0])
         self._frames, self._terms = 0, []
 
@@ -89,8 +90,8 @@ def _unbounded(shape: torch.Size) -> spaces.Box:
 
 
 class Cart(VecEnv):
-    """Carts on a rail, which a force must bring to the middle and keep there. The sensors see where a cart is, the state also how fast
-    it is."""
+    """Carts on a rail, which a force must bring to the middle and keep there. The sensors see where a cart is; how fast it is, only
+    the state has."""
 
     num_actions, max_episode_length, device, cfg = 1, 100, "cpu", {}
 

@@ -6,8 +6,8 @@
     model = kickstarted(PPO)("MlpPolicy", "CartPole-v1", teacher="sb3:old.zip", schedule="linear:1:0:20%")
     model.learn(100_000)
 
-`teacher` is what `kickstart train --teacher` takes, of any origin. `save` and `load` keep its reference, not the teacher. The loss, its
-clipping and its optimiser are the library's own: the term is attached to the output of the policy's last layer.
+`teacher` is what `kickstart train --teacher` takes, of any origin. `save` and `load` keep its reference, not the teacher. The loss,
+its clipping and its optimiser are the library's own: the term is attached to the output of the policy's last layer.
 """
 
 # The libraries are an extra

@@ -2,8 +2,8 @@
 
     python scripts/make_cleanrl_teachers.py        # half a minute
 
-Their classes are those of tests/teachers/own_agents.py. `ppo` learns CartPole by examples/cleanrl_style.py; `ppo-lstm` is not trained:
-what is tested is that labels are the agent's own. NAME.npz has observations [T, B, ...], `is_first`, the log-probability of every
+Their classes are those of tests/teachers/own_agents.py. `ppo` learns CartPole by examples/cleanrl_style.py; `ppo-lstm` is not
+trained: what is tested is that labels are the agent's own. NAME.npz has observations [T, B, ...], `is_first`, the log-probability of every
 action and the values, each by a call of the agent as its own loop would make it, step by step.
 """
 

@@ -74,7 +74,7 @@ def rsl_rl() -> None:
         write(name, {"observation": x}, is_first, torch.stack(actions))
 
 
-.no_grad()
+@torch.no_grad()
 def sample_factory() -> None:
     """Its exporter's module, with the most likely action, which `eval_deterministic` makes it give."""
     import gymnasium
@@ -108,7 +108,9 @@ def sample_factory() -> None:
             state = model(prepare_and_normalize_obs(model, {"obs": step.clone()}), state)["new_rnn_states"]
             actions.append(argmax_actions(model.action_distribution()))
         program = OnnxExporter(cfg, EnvInfo(space, choices, 1, False, False, None, True, 1), model)
-        inputs, outputs = (["obs", "rnn_states"], ["output_actions", "output_rnn_states"]) if recurrent else (["obs"], ["output_actions"])
+        inputs, outputs = (
+            (["obs", "rnn_states"], ["output_actions", "output_rnn_states"]) if recurrent else (["obs"], ["output_actions"])
+        )
         examples = (x[0, :1], state[:1])[: len(inputs)]
         axes = None if recurrent else {port: {0: "batch_size"} for port in (*inputs, *outputs)}
         patch_forward(program, inputs)
@@ -116,7 +118,7 @@ def sample_factory() -> None:
         write(name, {"observation": x}, is_first, torch.stack(actions))
 
 
-.no_grad()
+@torch.no_grad()
 def ml_agents() -> None:
     """Its actors by its own serializer, which is older than torch's present exporter."""
     from mlagents.trainers.settings import NetworkSettings
@@ -145,7 +147,9 @@ def ml_agents() -> None:
             encoding, after = actor.network_body([step], memories=state.transpose(0, 1) if memory else None, sequence_length=1)
             state = after.transpose(0, 1) if memory else state
             law = actor.action_model._get_dists(encoding, torch.ones(B, sum(acts.discrete_branches)))
-            actions.append(law.continuous.deterministic_sample() if acts.is_continuous() else law.discrete[0].deterministic_sample()[:, 0])
+            actions.append(
+                law.continuous.deterministic_sample() if acts.is_continuous() else law.discrete[0].deterministic_sample()[:, 0]
+            )
         policy = SimpleNamespace(actor=actor, behavior_spec=BehaviorSpec(seen, acts), export_memory_size=actor.memory_size)
         ModelSerializer(policy).export_policy_model(str(OUT / name))
         write(name, {"observation": x}, is_first, torch.stack(actions))

@@ -16,6 +16,7 @@ from torch.distributions import Normal
 from kickstarting import Kickstarter, load_suite, load_teacher
 from kickstarting.algo.distributions import IMPOSSIBLE
 from kickstarting.envs import MultiTaskEnv
+from kickstarting.spaces import Grid
 from kickstarting.teachers.protocol import Kind, Label
 from kickstarting.types import Inputs
 
@@ -69,8 +70,17 @@ def test_labels_are_the_teachers_along_unrolls() -> None:
         assert weights.eq(1 - frames / 100).all()
 
 
+def test_the_loops_random_numbers_stay_its_own() -> None:
+    torch.manual_seed(0)
+    expected = torch.rand(3)
+    torch.manual_seed(0)
+    kickstarter = Kickstarter(f"sb3:{FOREIGN / 'ppo-cartpole.zip'}", CART, spaces.Discrete(2), total_frames=9)
+    kickstarter.label(np.zeros((T, B, 4), np.float32), np.zeros((T, B)), frames=0)
+    assert torch.rand(3).equal(expected)
+
+
 def test_a_teacher_without_weight_is_not_asked_and_forgets() -> None:
-    teacher = Spoken(spaces.Discrete(2), lambda inputs, state: Label(state[0].expand(len(inputs.is_first), B)[..., None] + torch.zeros(2)))
+    teacher = Spoken(spaces.Discrete(2), lambda _, state: Label(state[0].expand(T, B)[..., None].expand(T, B, 2)))
     kickstarter = Kickstarter(teacher, CART, spaces.Discrete(2), schedule="piecewise:0=1;10=0;20=0.5", total_frames=100)
     x, is_first = torch.zeros(T, B, 4), torch.zeros(T, B)
     for frames, began, weight in ((0, 0, 1.0), (5, T, 1.0), (10, 0, 0.0), (20, 0, 0.5)):
@@ -112,9 +122,13 @@ def test_one_step_at_a_time_is_the_same() -> None:
 def test_a_teacher_of_this_package_reads_minigrid_as_the_library_gives_it(make_policy, suite) -> None:
     """Text, cells and a direction, from Gymnasium's own environments."""
     ref = make_policy(suite)
+    import minigrid  # noqa: F401  # registers it
+
     env = gymnasium.make("BabyAI-GoToObj-v0")
+    declared = {"image": Grid(0, 10, (7, 7, 3), np.uint8), "mission": spaces.Text(400)}
+    parts = {**env.observation_space.spaces, **declared}  # type: ignore[attr-defined]
     observed, _ = env.reset(seed=0)
-    kickstarter = Kickstarter(ref, env.observation_space, env.action_space, schedule="1", total_frames=9)
+    kickstarter = Kickstarter(ref, spaces.Dict(parts), env.action_space, schedule="1", total_frames=9)
     raw = {name: np.array([[x, x]]) for name, x in observed.items()}
     policy, _ = kickstarter.label(raw, np.ones((1, 2)), frames=0)
     ours = MultiTaskEnv(load_suite(suite).tasks, 1, seed=0)
@@ -143,7 +157,7 @@ def test_the_term_of_continuous_actions_is_the_cross_entropy_in_their_own_units(
     crossed = torch.distributions.kl_divergence(theirs, own) + theirs.entropy()
     expected = 0.7 * crossed.sum(-1).mean()
     loss = kickstarter.loss(student, policy, weights)
-    assert (expected - loss).item() == pytest.approx(0.7 * half.log().sum().item(), abs=1e-4)
+    assert (expected - loss).item() == pytest.approx(0.7 * half.log().sum().item(), rel=1e-3)
     torch.testing.assert_close(torch.autograd.grad(loss, student), torch.autograd.grad(expected, student))
 
 
@@ -157,7 +171,7 @@ def actions_of(box: spaces.Box) -> gymnasium.Space:
 def test_switches_are_bernoulli_logits() -> None:
     space = spaces.MultiBinary(2)
     said = torch.tensor([0.0, 1.5, 0.0, -0.5]).expand(T, B, 4)
-    kickstarter = Kickstarter(Spoken(actions_of(space), lambda *_: Label(said)), CART, space, schedule="1", total_frames=9)  # type: ignore[arg-type]
+    kickstarter = Kickstarter(Spoken(actions_of(space), lambda *_: Label(said)), CART, space, schedule="1", total_frames=9)
     policy, weights = kickstarter.label(np.zeros((T, B, 4), np.float32), np.zeros((T, B)), frames=0)
     student = torch.randn(T, B, 2)
     wanted = torch.sigmoid(torch.tensor([1.5, -0.5])).expand(T, B, 2)

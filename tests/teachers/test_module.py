@@ -67,7 +67,7 @@ def test_probabilities_are_the_agents_own(name: str, tmp_path: Path) -> None:
     assert torch.random.get_rng_state().equal(before), "an agent that is asked draws no random numbers"
 
 
-.mark.parametrize(("file", "name"), [("ppo", "CartPole"), ("ppo-lstm", "Recurrent")])
+@pytest.mark.parametrize(("file", "name"), [("ppo", "CartPole"), ("ppo-lstm", "Recurrent")])
 def test_labels_of_saved_agents_are_what_they_said_to_their_own_loop(file: str, name: str) -> None:
     """Step by step, as scripts/make_cleanrl_teachers.py wrote it down."""
     with np.load(FOREIGN / f"{file}.npz") as arrays:

@@ -16,17 +16,17 @@ from torch import nn
 
 pytest.importorskip("stable_baselines3")
 
-from stable_baselines3 import DQN, PPO, TD3  # noqa: E402
-from stable_baselines3.common.policies import ActorCriticPolicy  # noqa: E402
-from stable_baselines3.common.torch_layers import BaseFeaturesExtractor  # noqa: E402
-from stable_baselines3.dqn.policies import DQNPolicy  # noqa: E402
-from stable_baselines3.td3.policies import TD3Policy  # noqa: E402
+from stable_baselines3 import DQN, PPO, TD3
+from stable_baselines3.common.policies import ActorCriticPolicy
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
+from stable_baselines3.dqn.policies import DQNPolicy
+from stable_baselines3.td3.policies import TD3Policy
 
-from kickstarting.algo.moments import clipped_gaussian, parameters  # noqa: E402
-from kickstarting.teachers.origins import load_teacher  # noqa: E402
-from kickstarting.teachers.protocol import Kind, Label  # noqa: E402
-from kickstarting.trust import PICKLE  # noqa: E402
-from kickstarting.types import Inputs  # noqa: E402
+from kickstarting.algo.moments import clipped_gaussian, parameters
+from kickstarting.teachers.origins import load_teacher
+from kickstarting.teachers.protocol import Kind, Label
+from kickstarting.trust import PICKLE
+from kickstarting.types import Inputs
 
 T, B = 4, 3
 

@@ -106,7 +106,8 @@ def distillation_loss(
     """lambda * H(pi_teacher || pi_student), averaged over the transitions whose weight is not 0.
 
     weights: lambda of each transition, 0 where it is invalid or has no teacher (a plain 0/1 mask is lambda = 1);
-    broadcast to the batch shape. All zero gives 0. distribution: Categorical unless given. The gradient reaches student_logits only.
+    broadcast to the batch shape. All zero gives 0. distribution: of the policies, Categorical unless given. The gradient reaches
+    student_logits only.
     """
     weights = weights.to(student_logits.dtype).expand(student_logits.shape[:-1])
     weighted = weights * cross_entropy(student_logits, teacher_logits, distribution)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from typing import Any
 
 import gymnasium
@@ -55,7 +54,8 @@ class Kickstarter:
         """The student's: what `loss` reads, but for the units of continuous actions."""
         self._units = Units(action_space) if isinstance(action_space, spaces.Box) else None
         self._rows, self._observations = 1, Observations(observation_space, 1)
-        loaded = load_teacher(teacher, device) if isinstance(teacher, str) else teacher
+        with torch.random.fork_rng(devices=[]):  # to make a network draws numbers, which are the loop's
+            loaded = load_teacher(teacher, device) if isinstance(teacher, str) else teacher
         self.teacher = adapt(loaded, parse_adapters(adapters) if adapters else (), self._observations.space, ours)
         """Behind its adapters."""
         self._ours = ours
@@ -71,7 +71,9 @@ class Kickstarter:
         self._last: tuple[Tensor, Tensor] | None = None
 
     @torch.no_grad()
-    def label(self, observations: Any, is_first: Any, *, frames: int, actions: Any = None, rewards: Any = None) -> tuple[Tensor, Tensor]:
+    def label(
+        self, observations: Any, is_first: Any, *, frames: int, actions: Any = None, rewards: Any = None
+    ) -> tuple[Tensor, Tensor]:
         """What the teacher would have done on an unroll: parameters of its policy [T, B, A], and their weights [T, B].
 
         Call it once for each unroll, in their order, since the teacher's memory goes from one to the next. Both results are for
@@ -119,7 +121,7 @@ class Kickstarter:
         return {name: torch.from_numpy(np.ascontiguousarray(x)).unflatten(0, leading) for name, x in read.items()}
 
     def _before(self, first: Tensor, actions: Any, rewards: Any) -> tuple[Tensor, Tensor]:
-        """What led to each step, [T, B, ...]: the last action and reward; nothing where an episode begins, or if neither is given."""
+        """What led to each step, [T, B, ...]: the last action and reward; nothing where an episode begins, or if not given."""
         distribution, (T, B) = self.distribution, first.shape
         acted = torch.full((T, B, *distribution.action_shape), distribution.no_action, dtype=distribution.action_dtype)
         acted = acted if actions is None else self._policys(_tensor(actions).cpu()).reshape(acted.shape).to(acted)
@@ -142,7 +144,9 @@ def _read_schedule(text: str, total_frames: int) -> Schedule:
     if schedule.lowest < 0:
         raise ValueError(f"schedule {shown(text)} falls below 0; weights are never negative")
     if schedule.uses_progress:
-        raise ValueError(f"schedule {shown(text)} follows the student's progress, which a loop of your own does not measure; give linear:1:0:20%")
+        raise ValueError(
+            f"schedule {shown(text)} follows the student's progress, which a loop of your own does not measure; give linear:1:0:20%"
+        )
     return schedule
 
 

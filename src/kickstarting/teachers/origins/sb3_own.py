@@ -33,9 +33,9 @@ class OwnPolicy:
         self._space, self._acts = archive.space("observation_space"), archive.space("action_space")
         self._policy = _made(archive, named, self._space, self._acts).to(device)
         if hasattr(self._policy, "lstm_actor"):
-            raise ValueError(f"{archive.path} has a policy of a class of its own with a memory, {named}; export it, or serve it")
+            raise ValueError(f"{archive.path} has a policy of its own class with a memory, {named}; export it, or serve it")
         if coded := [name for name, part in parts_of(self._space).items() if isinstance(part, spaces.MultiDiscrete)]:
-            raise ValueError(f"{archive.path} has a policy of a class of its own that reads {coded[0]!r}, a MultiDiscrete; serve it")
+            raise ValueError(f"{archive.path} has a policy of its own class that reads {coded[0]!r}, a MultiDiscrete; serve it")
         self.ref, self.device, self._std, self._scale = ref, device, std, scale
         self.observation_space, self.action_space = reads(self._space), Actions(self._acts).space
         self._as_theirs = AsTheirs(self._space)
