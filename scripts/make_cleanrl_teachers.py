@@ -2,8 +2,8 @@
 
     python scripts/make_cleanrl_teachers.py        # half a minute
 
-Their classes are those of tests/teachers/own_agents.py. `ppo` learns CartPole by examples/cleanrl_style.py; `ppo-lstm` is not
-trained: what is tested is that labels are the agent's own. NAME.npz has observations [T, B, ...], `is_first`, the log-probability of every
+Their classes are those of tests/teachers/own_agents.py. `ppo` learns CartPole by examples/cleanrl_style.py, `ppo-lstm` nothing:
+what is tested is that labels are the agent's own. NAME.npz has observations [T, B, ...], `is_first`, the log-probability of every
 action and the values, each by a call of the agent as its own loop would make it, step by step.
 """
 
@@ -29,7 +29,7 @@ def trained() -> nn.Module:
     import cleanrl_style
     import own_agents
 
-    learned, _ = cleanrl_style.train(hidden=own_agents.CartPole.hidden, seed=1, total_frames=60_000)
+    learned, _ = cleanrl_style.train(hidden=own_agents.CartPole.hidden, seed=1, total_frames=30_000)
     agent = own_agents.CartPole()
     names = {"policy": "actor", "value": "critic"}
     weights = {f"{names[key.partition('.')[0]]}.{key.partition('.')[2]}": x for key, x in learned.state_dict().items()}
@@ -46,7 +46,8 @@ def recurrent() -> nn.Module:
 
 def cart_pole() -> tuple[np.ndarray, np.ndarray]:
     """Observations along random episodes, and where these begin."""
-    envs = gymnasium.make_vec("CartPole-v1", B, vector_kwargs={"autoreset_mode": gymnasium.vector.AutoresetMode.SAME_STEP})
+    same_step = {"autoreset_mode": gymnasium.vector.AutoresetMode.SAME_STEP}
+    envs = gymnasium.make_vec("CartPole-v1", B, vectorization_mode="sync", vector_kwargs=same_step)
     envs.action_space.seed(3)
     x, is_first, steps = envs.reset(seed=3)[0], np.ones(B, bool), []
     for _ in range(T):

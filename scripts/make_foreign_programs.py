@@ -5,8 +5,8 @@
 
 and likewise, each in an environment of its own, `sample_factory` (its version on GitHub, which has an exporter) and `ml_agents`.
 
-NAME.pt is TorchScript, NAME.onnx a graph. Policies are not trained, but their normalisers have seen data: what is tested is that labels
-are the policy's. NAME.npz has observations [T, B, ...] by name, `is_first`, and the actions, by the library's own policy.
+NAME.pt is TorchScript, NAME.onnx a graph. Policies are not trained, but their normalisers have seen data: what is tested is that
+labels are the policy's. NAME.npz has observations [T, B, ...] by name, `is_first`, and the actions, by the library's own policy.
 """
 
 # These packages are in environments of their own

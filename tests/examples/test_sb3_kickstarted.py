@@ -88,7 +88,9 @@ def test_the_gradient_gains_that_of_the_term(name: str) -> None:
         common = {"n_steps": 32, "device": "cpu", "seed": 0, "policy_kwargs": {"net_arch": [16]}}
         model = kickstarted(algorithm)(policy, make(), teacher=ref, schedule="0.3", **common, **options)
         kept = Kept(model)
-        model.learn(128)
+        with pytest.MonkeyPatch.context() as patch:  # a recurrent buffer cuts the rollout somewhere, and the gradient through time
+            patch.setattr(np.random, "randint", lambda n: 0)
+            model.learn(128)
         models.append(model)
         gradients += kept.gradients
     buffers = [model.rollout_buffer for model in models]
@@ -112,7 +114,7 @@ def test_the_gradient_gains_that_of_the_term(name: str) -> None:
 def test_the_student_comes_closer_to_its_teacher(name: str) -> None:
     """Through many minibatches, which shuffle, cut and pad, with ends of episodes inside."""
     algorithm, policy, make, teacher, _ = LEARNERS[name]
-    options = {"n_steps": 32, "batch_size": 48, "n_epochs": 5, "learning_rate": 3e-3, "policy_kwargs": {"net_arch": [16]}}
+    options = {"n_steps": 32, "batch_size": 64, "n_epochs": 5, "learning_rate": 3e-3, "policy_kwargs": {"net_arch": [16]}}
     model = kickstarted(algorithm)(policy, make(), teacher=teacher, schedule="1", device="cpu", seed=0, **options)
     with np.load(FOREIGN / f"{Path(teacher).stem}.npz") as arrays:
         x, is_first = (torch.from_numpy(arrays[name]) for name in ("observations/observation", "is_first"))

@@ -227,16 +227,16 @@ def test_through_tls_only_a_certificate_that_is_trusted_is_believed(teacher, mon
     context.load_cert_chain(CERTIFICATE)
     with serving(teacher, tls=context) as server:
         url = server.url.replace("http:", "https:")
-        with pytest.raises(TeacherFault, match="its certificate is refused, self.signed certificate; .*SSL_CERT_FILE"):
+        with pytest.raises(TeacherFault, match=r"its certificate is refused, self.signed certificate; .*SSL_CERT_FILE"):
             load_teacher(url)
         monkeypatch.setenv("SSL_CERT_FILE", str(CERTIFICATE))
         remote, inputs = load_teacher(url), some(teacher)
         state = teacher.initial_state(3)
         assert remote.label(inputs, state)[0].policy.equal(teacher.label(inputs, state)[0].policy)
         assert digest(url) == digest(url)
-        with pytest.raises(TeacherFault, match="its certificate is refused, .*localhost"):
+        with pytest.raises(TeacherFault, match=r"its certificate is refused, .*localhost"):
             load_teacher(url.replace("127.0.0.1", "localhost"))
-        with pytest.raises(TeacherFault, match="SSLError|RemoteDisconnected|BadStatusLine|ConnectionResetError"):
+        with pytest.raises(TeacherFault, match=r"SSLError|RemoteDisconnected|BadStatusLine|ConnectionResetError"):
             load_teacher(server.url)  # not by http
 
 
