@@ -16,10 +16,10 @@ pytest.importorskip("rsl_rl")
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
 
-from rsl_rl.runners import OnPolicyRunner  # noqa: E402
-from rsl_rl_kickstarted import Cart, KickstartedPPO, configuration  # noqa: E402
+from rsl_rl.runners import OnPolicyRunner
+from rsl_rl_kickstarted import Cart, KickstartedPPO, configuration
 
-from kickstarting.trust import CODE  # noqa: E402
+from kickstarting.trust import CODE
 
 STD = 0.3
 
