@@ -1,4 +1,4 @@
-"""rsl_rl with a teacher: the gradient is the library's own and the term's, and a student of sensors learns from one of the state."""
+"""rsl_rl with a teacher: the gradient is the library's own and the term's, and a student of sensors learns from the state's."""
 
 # The library is none of this package's dependencies
 # pyright: reportMissingImports=false
@@ -111,5 +111,5 @@ def test_without_weight_it_is_the_librarys_own(teacher: str) -> None:
 
 
 def test_a_teacher_that_reads_what_is_not_there_is_refused(teacher: str) -> None:
-    with pytest.raises(ValueError, match="reads 'map' .* no such observation, but sensors, state"):
+    with pytest.raises(ValueError, match=r"reads 'map' .* no such observation, but sensors, state"):
         runner(False, {"teacher": teacher.replace("=state", "=map"), "total_frames": 1000})

@@ -2,8 +2,8 @@
 
 `teachers/signature.py` has the names. An exported program's inputs are the parameters of its `forward`, its outputs the keys of the
 dict that it returns; those of a tuple are called 0, 1, ... TorchScript does not say its shapes, so the option `shape` does. A
-TorchScript policy may keep its state in the buffers hidden_state and cell_state [layers, B, H]. With these, or with a method `reset`,
-it is one of rsl_rl or Isaac Lab, whose only output is actions.
+TorchScript policy may keep its state in the buffers hidden_state and cell_state [layers, B, H]. With these, or with a method
+`reset`, it is one of rsl_rl or Isaac Lab, whose only output is actions.
 """
 
 from __future__ import annotations
