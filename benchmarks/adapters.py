@@ -32,7 +32,6 @@ PIPELINES: dict[str, tuple[int, ...]] = {
     "rename(observation=frames)": (84, 84, 4),
     "stack(4)": (84, 84, 1),
     "crop(84,84)": (96, 96, 4),
-    "transpose(1,0,2)": (84, 84, 4),
     "resize(84,84)+stack(4)": (96, 96, 1),
     "grey+stack(4)": (84, 84, 3),
     "grey+resize(84,84)+stack(4)": (96, 96, 3),

@@ -45,7 +45,7 @@ class KickstartedPPO(PPO):
     def __init__(self, actor: Any, critic: Any, storage: Any, *, kickstart: dict[str, Any], **options: Any) -> None:
         """kickstart: options of `Kickstarter`. The teacher reads groups of the environment's observations by their names."""
         super().__init__(actor, critic, storage, **options)
-        groups = {name: _unbounded(x.shape[2:]) for name, x in storage.observations.items()}
+        groups: dict[str, spaces.Space] = {name: _unbounded(x.shape[2:]) for name, x in storage.observations.items()}
         acts = _unbounded(storage.actions.shape[2:])
         self._kickstarter = Kickstarter(observation_space=spaces.Dict(groups), action_space=acts, **kickstart)
         self._starts = torch.ones_like(storage.dones[0])

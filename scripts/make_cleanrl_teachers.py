@@ -7,6 +7,8 @@ what is tested is that labels are the agent's own. NAME.npz has observations [T,
 action and the values, each by a call of the agent as its own loop would make it, step by step.
 """
 
+# The modules lie in folders that are put on the path here
+# pyright: reportMissingImports=false
 from __future__ import annotations
 
 import sys

@@ -16,6 +16,7 @@ from torch.distributions import Normal
 from kickstarting import Kickstarter, load_suite, load_teacher
 from kickstarting.algo.distributions import IMPOSSIBLE
 from kickstarting.envs import MultiTaskEnv
+from kickstarting.envs.actions import Actions
 from kickstarting.spaces import Grid
 from kickstarting.teachers.protocol import Kind, Label
 from kickstarting.types import Inputs
@@ -161,11 +162,9 @@ def test_the_term_of_continuous_actions_is_the_cross_entropy_in_their_own_units(
     torch.testing.assert_close(torch.autograd.grad(loss, student), torch.autograd.grad(expected, student))
 
 
-def actions_of(box: spaces.Box) -> gymnasium.Space:
+def actions_of(space: gymnasium.Space) -> gymnasium.Space:
     """The space in which a policy for it acts."""
-    from kickstarting.envs.actions import Actions
-
-    return Actions(box).space
+    return Actions(space).space
 
 
 def test_switches_are_bernoulli_logits() -> None:
