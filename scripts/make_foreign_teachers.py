@@ -123,7 +123,7 @@ def invalid_actions() -> gymnasium.Env:
 
 def cases() -> dict[str, dict[str, Any]]:
     """Of each teacher: how to make its environment, its algorithm, policy, options, and the steps that it is trained for."""
-    from sb3_contrib import QRDQN, TQC, TRPO, MaskablePPO, RecurrentPPO
+    from sb3_contrib import ARS, QRDQN, TQC, TRPO, CrossQ, MaskablePPO, RecurrentPPO
     from stable_baselines3 import A2C, DDPG, DQN, PPO, SAC, TD3
 
     cart, pendulum = of("CartPole-v1"), of("Pendulum-v1")
@@ -190,6 +190,9 @@ def cases() -> dict[str, dict[str, Any]]:
         "tqc-sde": dict(env=pendulum, algorithm=TQC, options={**replay, "use_sde": True}, steps=600),
         "td3-pendulum": dict(env=pendulum, algorithm=TD3, options={**replay, "learning_rate": 3e-3}, steps=1_000),
         "ddpg-pendulum": dict(env=pendulum, algorithm=DDPG, options=replay, steps=600),
+        "crossq-pendulum": dict(env=pendulum, algorithm=CrossQ, options=replay, steps=600),
+        "ars-cartpole": dict(env=cart, algorithm=ARS, policy="LinearPolicy", options={"n_delta": 4}, steps=2_000),
+        "ars-pendulum": dict(env=pendulum, algorithm=ARS, options={**quick, "n_delta": 2}, steps=1_000),
     }
 
 
@@ -274,7 +277,7 @@ def said(model: Any, read: Any, state: Any, is_first: np.ndarray) -> tuple[dict[
             return {"q": policy.quantile_net(x).mean(1)}, None
         else:
             outputs["action"] = torch.from_numpy(policy.predict(read, deterministic=True)[0])
-            if hasattr(policy.actor, "get_action_dist_params"):
+            if hasattr(getattr(policy, "actor", None), "get_action_dist_params"):
                 mean, log_std, rest = policy.actor.get_action_dist_params(x)
                 sde = policy.actor.action_dist.proba_distribution(mean, log_std, **rest).distribution
                 outputs |= {"mean": mean, "std": sde.stddev}

@@ -3,6 +3,7 @@
 loss = V-trace actor-critic + lambda_k * H(pi_teacher || pi_student)    on the student's own trajectories
 """
 
+from kickstarting.algo.attach import attach_loss
 from kickstarting.algo.losses import cross_entropy, distillation_loss, kickstarting_loss
 from kickstarting.algo.parsing import parse_schedule
 from kickstarting.algo.schedules import Schedule
@@ -13,6 +14,7 @@ from kickstarting.learner import Hyperparameters, Learner, LearnerConfig, Traini
 from kickstarting.networks import build_network
 from kickstarting.suites import load_suite
 from kickstarting.teachers import load_teacher
+from kickstarting.teachers.kickstarter import Kickstarter
 from kickstarting.train import Update, train
 from kickstarting.types import Inputs, Output, Trajectory
 
@@ -22,6 +24,7 @@ __all__ = [
     "Config",
     "Hyperparameters",
     "Inputs",
+    "Kickstarter",
     "Learner",
     "LearnerConfig",
     "Output",
@@ -30,6 +33,7 @@ __all__ = [
     "Trajectory",
     "Update",
     "VTraceReturns",
+    "attach_loss",
     "build_network",
     "cross_entropy",
     "distillation_loss",

@@ -42,6 +42,21 @@ class Unhooked(Discrete):
         return action, law.log_prob(action), law.entropy(), self.critic(x)
 
 
+class CartPole(Discrete):
+    """The agent of CleanRL's ppo.py for one task, smaller. Its weights are in foreign/ppo.cleanrl_model."""
+
+    observation_space, action_space = CART
+    hidden = 16
+
+    def __init__(self) -> None:
+        nn.Module.__init__(self)
+        self.critic, self.actor = (self._layers(outputs) for outputs in (1, 2))
+
+    def _layers(self, outputs: int) -> nn.Sequential:
+        first, second = nn.Linear(4, self.hidden), nn.Linear(self.hidden, self.hidden)
+        return nn.Sequential(first, nn.Tanh(), second, nn.Tanh(), nn.Linear(self.hidden, outputs))
+
+
 class Recurrent(nn.Module):
     """Images through a network and an LSTM; `done` is that of the observation."""
 

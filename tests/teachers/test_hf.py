@@ -13,10 +13,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+import torch
 from huggingface_hub import constants
 
 from kickstarting.export import export
 from kickstarting.teachers.origins import digest, hf, load_teacher
+from kickstarting.types import Inputs
 
 COMMITS = {"main": "1" * 40, "v1": "2" * 40}
 
@@ -99,6 +101,34 @@ def test_a_teacher_is_downloaded_once_and_pinned_by_its_revision(online, monkeyp
     assert str(load_teacher("hf:somebody/old-agent@v1").action_space) == "Discrete(7)"
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")  # nobody answers there
     assert digest(f"hf:somebody/old-agent@{COMMITS['v1']}") == older
+
+
+FOREIGN = Path(__file__).parent / "foreign"
+
+
+def test_options_are_those_of_what_is_inside(tmp_path, monkeypatch):
+    """Paths are files of the repository, and nothing outside of it."""
+    folder = tmp_path / "snapshots" / "abc"
+    folder.mkdir(parents=True)
+    for name in ("dqn-cartpole.zip", "ppo-pendulum-normalised.zip", "ppo-pendulum-normalised.pkl"):
+        (folder / name).write_bytes((FOREIGN / name).read_bytes())
+    monkeypatch.setattr(hf, "download", lambda name: folder)
+    with pytest.raises(ValueError, match=r"several teachers; give \?file=NAME of dqn-cartpole\.zip, ppo-pendulum"):
+        load_teacher("hf:a/b")
+    inputs = Inputs({"observation": torch.randn(2, 3, 4)}, torch.zeros(2, 3), torch.zeros(2, 3), torch.zeros(2, 3).bool())
+    warm, cool = (load_teacher(f"hf:a/b?file=dqn-cartpole.zip{more}") for more in ("", "&temperature=0.1"))
+    torch.testing.assert_close(cool.label(inputs, ())[0].policy, warm.label(inputs, ())[0].policy / 0.1)
+    assert digest("hf:a/b?file=dqn-cartpole.zip") != digest("hf:a/b?file=dqn-cartpole.zip&temperature=0.1")
+    normalised = "hf:a/b?file=ppo-pendulum-normalised.zip&normalise="
+    load_teacher(f"{normalised}ppo-pendulum-normalised.pkl")
+    load_teacher(f"{normalised}none")
+    for file in ("nowhere.pkl", "../../../secret.pkl"):
+        with pytest.raises(ValueError, match=f"hf:a/b has no file '{file}'"):
+            load_teacher(normalised + file)
+    with pytest.raises(ValueError, match=r"holds a teacher of sb3:, which has no option 'shape'; known: normalise, std"):
+        load_teacher("hf:a/b?file=dqn-cartpole.zip&shape=4")
+    with pytest.raises(ValueError, match="has no option 'temprature'; did you mean temperature"):
+        load_teacher("hf:a/b?temprature=3")
 
 
 @pytest.mark.parametrize("name", ["somebody/nothing", "somebody/old-agent@v9"])

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -38,8 +39,11 @@ from kickstarting.types import Inputs
 
 
 @contextmanager
-def serving(teacher: Teacher, port: int = 0, token: str = "", sha256: str = "") -> Iterator[TeacherServer]:
+def serving(
+    teacher: Teacher, port: int = 0, token: str = "", sha256: str = "", tls: ssl.SSLContext | None = None
+) -> Iterator[TeacherServer]:
     with TeacherServer(Served(teacher, sha256), port=port, token=token) as server:
+        server.socket = tls.wrap_socket(server.socket, server_side=True) if tls else server.socket
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         try:
@@ -208,6 +212,32 @@ def test_a_token_is_asked_for_and_never_saved(teacher, monkeypatch) -> None:
         load_teacher("http://127.0.0.1:1?token=HOME")
     with pytest.raises(ValueError, match="which is not set"):
         load_teacher(f"http://127.0.0.1:1?token={wire.TOKEN}_NONE")
+
+
+CERTIFICATE = Path(__file__).parent / "localhost.pem"
+"""Of 127.0.0.1 alone, with its key, signed by itself, until 2126:
+
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 36500 -subj "/CN=a test of kickstarting" \
+        -addext subjectAltName=IP:127.0.0.1 -keyout key.pem -out certificate.pem && cat key.pem certificate.pem > localhost.pem
+"""
+
+
+def test_through_tls_only_a_certificate_that_is_trusted_is_believed(teacher, monkeypatch) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(CERTIFICATE)
+    with serving(teacher, tls=context) as server:
+        url = server.url.replace("http:", "https:")
+        with pytest.raises(TeacherFault, match=r"its certificate is refused, self.signed certificate; .*SSL_CERT_FILE"):
+            load_teacher(url)
+        monkeypatch.setenv("SSL_CERT_FILE", str(CERTIFICATE))
+        remote, inputs = load_teacher(url), some(teacher)
+        state = teacher.initial_state(3)
+        assert remote.label(inputs, state)[0].policy.equal(teacher.label(inputs, state)[0].policy)
+        assert digest(url) == digest(url)
+        with pytest.raises(TeacherFault, match=r"its certificate is refused, .*localhost"):
+            load_teacher(url.replace("127.0.0.1", "localhost"))
+        with pytest.raises(TeacherFault, match=r"SSLError|RemoteDisconnected|BadStatusLine|ConnectionResetError"):
+            load_teacher(server.url)  # not by http
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import safetensors.torch
 import torch
@@ -19,6 +20,7 @@ from kickstarting.teachers import Kind, Label, load_teacher
 from kickstarting.teachers.origins import absolute, digest, named_modules
 from kickstarting.types import Inputs, State
 
+FOREIGN = Path(__file__).parent / "foreign"
 T, B = 5, 3
 
 
@@ -63,6 +65,20 @@ def test_probabilities_are_the_agents_own(name: str, tmp_path: Path) -> None:
     torch.random.set_rng_state(before)
     fresh.label(inputs, ())
     assert torch.random.get_rng_state().equal(before), "an agent that is asked draws no random numbers"
+
+
+@pytest.mark.parametrize(("file", "name"), [("ppo", "CartPole"), ("ppo-lstm", "Recurrent")])
+def test_labels_of_saved_agents_are_what_they_said_to_their_own_loop(file: str, name: str) -> None:
+    """Step by step, as scripts/make_cleanrl_teachers.py wrote it down."""
+    with np.load(FOREIGN / f"{file}.npz") as arrays:
+        own = {key: torch.from_numpy(arrays[key]) for key in arrays.files}
+    x, is_first = own["observations"], own["is_first"]
+    x = x.movedim(2, -1) if x.dim() == 5 else x  # images are [H, W, C] here
+    teacher = load_teacher(f"module:own_agents:{name}?weights={FOREIGN / file}.cleanrl_model")
+    inputs = Inputs({"observation": x}, torch.zeros(is_first.shape), torch.zeros(is_first.shape), is_first)
+    label, _ = teacher.label(inputs, teacher.initial_state(is_first.shape[1]))
+    torch.testing.assert_close(label.policy.log_softmax(-1), own["log_probs"], atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(label.values, own["values"], atol=1e-5, rtol=1e-5)
 
 
 def test_a_recurrent_agent_is_asked_for_unrolls_and_keeps_its_state(tmp_path: Path) -> None:

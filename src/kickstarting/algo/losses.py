@@ -98,15 +98,19 @@ def cross_entropy(
 
 
 def distillation_loss(
-    student_logits: Float[Tensor, "*batch A"], teacher_logits: Float[Tensor, "*batch A"], weights: Float[Tensor, "*#batch"]
+    student_logits: Float[Tensor, "*batch A"],
+    teacher_logits: Float[Tensor, "*batch A"],
+    weights: Float[Tensor, "*#batch"],
+    distribution: Distribution | None = None,
 ) -> Float[Tensor, ""]:
     """lambda * H(pi_teacher || pi_student), averaged over the transitions whose weight is not 0.
 
     weights: lambda of each transition, 0 where it is invalid or has no teacher (a plain 0/1 mask is lambda = 1);
-    broadcast to the batch shape. All zero gives 0. The gradient reaches student_logits only.
+    broadcast to the batch shape. All zero gives 0. distribution: of the policies, Categorical unless given. The gradient reaches
+    student_logits only.
     """
     weights = weights.to(student_logits.dtype).expand(student_logits.shape[:-1])
-    weighted = weights * cross_entropy(student_logits, teacher_logits)
+    weighted = weights * cross_entropy(student_logits, teacher_logits, distribution)
     return weighted.sum() / (weights != 0).sum().clamp(min=1)
 
 

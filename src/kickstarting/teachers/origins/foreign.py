@@ -67,10 +67,18 @@ class Units:
         """[..., D] of the Box's units."""
         return ((x - self._middle.to(x.device)) / self._half.to(x.device)).float()
 
+    def clipped(self, x: Tensor) -> Tensor:
+        """The same, as the environment clips them."""
+        return self.actions(x).clamp(self._low.to(x), self._high.to(x))
+
     def normal(self, mean: Tensor, std: Tensor) -> Tensor:
         """Parameters of the normal with the moments of one with this mean and deviation that the environment clips."""
         low, high, half, middle = (x.to(mean.device) for x in (self._low, self._high, self._half, self._middle))
         return parameters(*clipped_gaussian((mean - middle) / half, std / half, low, high))
+
+    def unclipped(self, mean: Tensor, log_std: Tensor) -> Tensor:
+        """Parameters of a normal in the Box's units, as it is before the environment clips it. The gradient reaches both."""
+        return torch.cat([self.actions(mean), log_std - self._half.log().to(log_std)], -1)
 
 
 def _undeclared(ours: gymnasium.Space, theirs: gymnasium.Space) -> gymnasium.Space:

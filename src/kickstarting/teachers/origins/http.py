@@ -12,6 +12,7 @@ import http.client
 import json
 import os
 import socket
+import ssl
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -104,6 +105,10 @@ class _Served:
                 why = f"it answers {status}{_reason(body)}"
                 if status < 500:
                     break
+            except ssl.SSLCertVerificationError as error:  # the same at every try
+                why = f"its certificate is refused, {error.verify_message}; if you trust it, name its file in SSL_CERT_FILE"
+                self._close()
+                break
             except (OSError, http.client.HTTPException, ValueError) as error:  # gone, too slow, or garbage
                 why = f"{type(error).__name__}: {error}" if not isinstance(error, ValueError) else f"it answers {error}"
             self._close()

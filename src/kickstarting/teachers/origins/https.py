@@ -1,4 +1,7 @@
-"""`https://HOST[:PORT][/v2/models/NAME]`: as `http:`, through TLS, whose certificates are checked as the system does."""
+"""`https://HOST[:PORT][/v2/models/NAME]`: as `http:`, through TLS.
+
+Certificates are checked as the system does, or against those in the file SSL_CERT_FILE.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """`sb3:PATH`: policies of Stable-Baselines3 and sb3-contrib, from what `model.save` wrote; neither package is needed.
 
-PPO, A2C, TRPO, MaskablePPO, RecurrentPPO, DQN, QR-DQN, SAC, TQC, TD3 and DDPG, with MlpPolicy, CnnPolicy and MultiInputPolicy. A
-features extractor of one's own is code inside the archive: it needs --trust-pickle, and Stable-Baselines3.
+PPO, A2C, TRPO, MaskablePPO, RecurrentPPO, DQN, QR-DQN, SAC, TQC, CrossQ, TD3, DDPG and ARS, with MlpPolicy, CnnPolicy and
+MultiInputPolicy. A features extractor or a policy of one's own is code inside the archive: it needs --trust-pickle, and
+Stable-Baselines3.
 """
 
 from __future__ import annotations
@@ -22,14 +23,15 @@ from kickstarting.runs.files import read_bytes
 from kickstarting.teachers.origins.foreign import reads
 from kickstarting.teachers.origins.sb3_archive import Archive, is_archive, read_archive
 from kickstarting.teachers.origins.sb3_normalise import REMEDY, behind_statistics, find_statistics, value_scale
-from kickstarting.teachers.origins.sb3_options import policy_options
-from kickstarting.teachers.origins.sb3_policies import Actor, ActorCritic, QNetwork
-from kickstarting.teachers.protocol import Label, Teacher
+from kickstarting.teachers.origins.sb3_options import is_own, policy_class, policy_options
+from kickstarting.teachers.origins.sb3_own import OwnPolicy
+from kickstarting.teachers.origins.sb3_policies import Actor, ActorCritic, QNetwork, Searched
+from kickstarting.teachers.protocol import Kind, Label, Teacher
 from kickstarting.types import Inputs, State
 
 OPTIONS: Mapping[str, str] = {
     "temperature": "of the softmax of Q, for DQN and QR-DQN: 1 unless given",
-    "std": "deviation of the actions of TD3 and DDPG, of half their range: 0.1 unless given",
+    "std": "deviation of the actions of TD3, DDPG and ARS, of half their range: 0.1 unless given",
     "normalise": "the .pkl of VecNormalize, or none; looked for beside the archive unless given",
 }
 BY_PATH = True
@@ -43,6 +45,9 @@ def load(name: str, ref: str, device: str = "cpu", options: Mapping[str, str] | 
     space, action_space = archive.space("observation_space"), archive.space("action_space")
     statistics = find_statistics(Path(name), (options or {}).get("normalise", ""))
     scale = value_scale(statistics) if statistics else 1.0
+    if is_own(named := policy_class(archive)):
+        policy: Teacher = OwnPolicy(archive, named, ref, device=device, std=numbers["std"], scale=scale)
+        return behind_statistics(policy, statistics) if statistics else policy
     try:
         network = _network(archive, action_space, {**policy_options(archive), **numbers})
     except (KeyError, IndexError, RuntimeError, AttributeError) as error:  # weights of other names or shapes than the policy's
@@ -77,6 +82,7 @@ class Policy:
         self.network: Any = network.requires_grad_(False).eval()
         self.observation_space, self.action_space, self.ref = observation_space, action_space, ref
         self.device, self._scale = next(network.parameters()).device.type, scale
+        self._kind = getattr(network, "kind", Kind.PARAMETERS)
 
     def initial_state(self, batch: int) -> State:
         return self.network.initial_state(batch)
@@ -85,23 +91,24 @@ class Policy:
     def label(self, inputs: Inputs, state: State) -> tuple[Label, State]:
         with mixed_precision(inputs.is_first.device.type):
             policy, values, state = self.network(inputs.observations, inputs.is_first, state)
-        return Label(policy.float(), values=None if values is None else values.float() * self._scale), state
+        policy = policy if self._kind == Kind.ACTIONS else policy.float()
+        return Label(policy, self._kind, None if values is None else values.float() * self._scale), state
 
 
 def _network(archive: Archive, action_space: gymnasium.Space, options: Mapping[str, Any]) -> nn.Module:
     """By the names of its weights."""
     names = archive.weights
-    if any("ra_mean" in name for name in names):
-        raise ValueError(f"{archive.path} is of CrossQ, which is not known here; export it to ONNX, or serve it")
     if any(name.startswith(("q_net.q_net.", "quantile_net.quantile_net.")) for name in names):
         return QNetwork(archive, options, action_space)
     if "action_net.weight" in names:
         return ActorCritic(archive, options, action_space)
     if any(name.startswith("actor.mu.") for name in names):
         return Actor(archive, options, action_space)
+    if "action_net.0.weight" in names:
+        return Searched(archive, options, action_space)
     raise ValueError(
         f"{archive.path} has weights such as {', '.join(sorted(names)[:3])}; known are those of PPO, A2C, TRPO, MaskablePPO, "
-        "RecurrentPPO, DQN, QR-DQN, SAC, TQC, TD3 and DDPG"
+        "RecurrentPPO, DQN, QR-DQN, SAC, TQC, CrossQ, TD3, DDPG and ARS"
     )
 
 

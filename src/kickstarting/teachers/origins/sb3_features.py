@@ -81,6 +81,23 @@ def linear(weights: Mapping[str, Tensor], name: str) -> nn.Linear:
     return layer
 
 
+class Renormalised(nn.Module):
+    """CrossQ's BatchRenorm of that name, by the statistics that its training left."""
+
+    factor: Tensor
+    offset: Tensor
+
+    def __init__(self, weights: Mapping[str, Tensor], name: str, epsilon: float) -> None:
+        super().__init__()
+        mean, variance, scale, bias = (weights[f"{name}.{key}"] for key in ("ra_mean", "ra_var", "scale", "bias"))
+        factor = scale / (variance + epsilon).sqrt()
+        self.register_buffer("factor", factor)
+        self.register_buffer("offset", bias - mean * factor)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.factor + self.offset
+
+
 def _nature_cnn(weights: Mapping[str, Tensor], prefix: str) -> nn.Module:
     layers: list[nn.Module] = []
     for index, stride in ((0, 4), (2, 2), (4, 1)):

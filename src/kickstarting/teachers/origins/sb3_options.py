@@ -13,12 +13,13 @@ from kickstarting.teachers.origins.sb3_archive import Archive
 from kickstarting.teachers.pickles import Refused
 from kickstarting.trust import PICKLE, check_format
 
-_OWN = ("stable_baselines3.", "sb3_contrib.")
+_PEERS = ("stable_baselines3.", "sb3_contrib.")
 EXTRACTORS = tuple(
     f"stable_baselines3.common.torch_layers.{name}" for name in ("FlattenExtractor", "NatureCNN", "CombinedExtractor")
 )
 DEFAULTS: Mapping[str, Any] = {
     "normalize_images": True,
+    "batch_norm_eps": 1e-3,
     "share_features_extractor": True,
     "squash_output": False,
     "use_expln": False,
@@ -30,14 +31,14 @@ RISK = "to read it runs whatever code whoever made it put there"
 def policy_options(archive: Archive) -> dict[str, Any]:
     """DEFAULTS, with what the archive says, and its activation as a module's class.
 
-    Raises ValueError for a class of somebody's own: of a policy always, of a features extractor unless pickles are trusted.
+    Raises ValueError for a features extractor of somebody's own unless pickles are trusted.
     """
-    _check_policy(archive)
     try:
         kwargs = archive.entry("policy_kwargs") or {}
     except Refused as refused:
-        kwargs = _trusted_kwargs(archive, refused)
-    options = {**DEFAULTS, **{name: kwargs[name] for name in DEFAULTS if name in kwargs}}
+        kwargs = unpickled(archive, "policy_kwargs", refused.name)
+    squashed = policy_class(archive).endswith(".ARSPolicy")  # the only policy that does so unless told otherwise
+    options = {**DEFAULTS, "squash_output": squashed, **{name: kwargs[name] for name in DEFAULTS if name in kwargs}}
     options["activation"] = _activation(archive, kwargs.get("activation_fn"))
     extractor = kwargs.get("features_extractor_class")
     if extractor is not None and _full_name(extractor) not in EXTRACTORS:
@@ -45,17 +46,17 @@ def policy_options(archive: Archive) -> dict[str, Any]:
     return options
 
 
-def _check_policy(archive: Archive) -> None:
+def policy_class(archive: Archive) -> str:
+    """The full name of its policy's class; empty if it does not say."""
     try:
-        policy = archive.entry("policy_class")
-        name = getattr(policy, "name", "")
+        return getattr(archive.entry("policy_class"), "name", "")
     except Refused as refused:
-        name = refused.name
-    if name and not name.startswith(_OWN):
-        raise ValueError(
-            f"{archive.path} has a policy of a class of its own, {name}; write module:PACKAGE.MODULE:CLASS?weights=FILE, export it "
-            "to ONNX, or serve it"
-        )
+        return refused.name
+
+
+def is_own(name: str) -> bool:
+    """Whether a class is somebody's own, not the peer's."""
+    return bool(name) and not name.startswith(_PEERS)
 
 
 def _activation(archive: Archive, given: Any) -> type[nn.Module]:
@@ -74,15 +75,21 @@ def _full_name(named: Any) -> str:
     return getattr(named, "name", "") or f"{named.__module__}.{named.__qualname__}"
 
 
-def _trusted_kwargs(archive: Archive, refused: Refused) -> Mapping[str, Any]:
-    """Unpickled for good: a class of a features extractor is code."""
-    check_format(PICKLE, f"{archive.path} has a part of somebody's own, {refused.name}, as a pickle", RISK)
+def unpickled(archive: Archive, entry: str, name: str) -> Any:
+    """An entry of the data, unpickled for good, which runs its code. name: of the part that is somebody's own.
+
+    Raises ValueError unless pickles are trusted, or if what they need is not installed.
+    """
+    check_format(PICKLE, f"{archive.path} has a part of somebody's own, {name}, as a pickle", RISK)
+    held = archive.data.get(entry)
+    if not isinstance(held, dict) or ":serialized:" not in held:
+        return held
     try:
-        return pickle.loads(base64.b64decode(archive.data["policy_kwargs"][":serialized:"]))
+        return pickle.loads(base64.b64decode(held[":serialized:"]))
     except ModuleNotFoundError as error:
         raise ValueError(
             f"{archive.path} has a part of somebody's own that needs the module {error.name}; install it, and "
             "pip install 'kickstarting[sb3]' for Stable-Baselines3"
         ) from error
     except Exception as error:  # whatever its code raises
-        raise ValueError(f"{archive.path}: policy_kwargs cannot be read: {' '.join(str(error).split())}") from error
+        raise ValueError(f"{archive.path}: {entry} cannot be read: {' '.join(str(error).split())}") from error

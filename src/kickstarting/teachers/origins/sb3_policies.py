@@ -10,12 +10,16 @@ from typing import Any
 
 import gymnasium
 import torch
+from gymnasium import spaces
 from torch import Tensor, nn
 
 from kickstarting.networks.lstm import LSTM
+from kickstarting.teachers.origins.foreign import Units
 from kickstarting.teachers.origins.sb3_archive import Archive
-from kickstarting.teachers.origins.sb3_features import Preprocessed, linear, make_features
+from kickstarting.teachers.origins.sb3_features import Preprocessed, Renormalised, linear, make_features
 from kickstarting.teachers.origins.sb3_heads import Certain, make_head
+from kickstarting.teachers.origins.sb3_options import DEFAULTS
+from kickstarting.teachers.protocol import Kind
 from kickstarting.types import State
 
 
@@ -83,7 +87,7 @@ class ActorCritic(nn.Module):
 
 
 class Actor(nn.Module):
-    """SAC, TQC, TD3 and DDPG: the moments of what they do, in the student's units. They have no V."""
+    """SAC, TQC, CrossQ, TD3 and DDPG: the moments of what they do, in the student's units. They have no V."""
 
     def __init__(self, archive: Archive, options: Mapping[str, Any], action_space: gymnasium.Space) -> None:
         super().__init__()
@@ -91,7 +95,7 @@ class Actor(nn.Module):
         self.preprocessed = Preprocessed(space, options["normalize_images"])
         self.features = make_features(weights, "actor.features_extractor", space, options["extractor"])
         if "actor.log_std" in weights or "actor.log_std.weight" in weights:
-            self.layers = layers(weights, "actor.latent_pi", activation)
+            self.layers = layers(weights, "actor.latent_pi", activation, epsilon=options["batch_norm_eps"])
             self.head = make_head(weights, "actor.mu", "actor.log_std", {**options, "squash_output": True}, action_space)
         else:
             self.layers = layers(weights, "actor.mu", activation, linear_last=True)
@@ -127,12 +131,47 @@ class QNetwork(nn.Module):
         return logits, (logits.softmax(-1) * q).sum(-1), state
 
 
-def layers(weights: Mapping[str, Tensor], prefix: str, activation: type[nn.Module], *, linear_last: bool = False) -> nn.Sequential:
-    """The linear layers of that name, each with the activation behind it, but maybe the last."""
-    indices = sorted(int(name.split(".")[-2]) for name in weights if name.startswith(f"{prefix}.") and name.endswith(".weight"))
+class Searched(nn.Module):
+    """ARS: one action for each observation. It has no V, and does not say how sure it is."""
+
+    def __init__(self, archive: Archive, options: Mapping[str, Any], action_space: gymnasium.Space) -> None:
+        super().__init__()
+        weights, space = archive.weights, archive.space("observation_space")
+        self.preprocessed = Preprocessed(space, options["normalize_images"])
+        self.features = make_features(weights, "features_extractor", space, options["extractor"])
+        self.layers = layers(weights, "action_net", options["activation"], linear_last=True)
+        self.units = Units(action_space) if isinstance(action_space, spaces.Box) else None
+        self.kind = Kind.PARAMETERS if self.units else Kind.ACTIONS
+        self.squashed, self.std = options["squash_output"], options["std"]
+
+    def initial_state(self, batch: int) -> State:
+        return ()
+
+    def forward(self, observations: Mapping[str, Tensor], is_first: Tensor, state: State) -> tuple[Tensor, Tensor | None, State]:
+        x = self.layers(self.features(self.preprocessed({name: x.flatten(0, 1) for name, x in observations.items()})))
+        x = x.unflatten(0, is_first.shape)
+        if self.units is None:
+            return x.argmax(-1), None, state
+        mean = torch.tanh(x) if self.squashed else self.units.clipped(x)
+        return torch.cat([mean, torch.full_like(mean, self.std).log()], -1), None, state
+
+
+def layers(
+    weights: Mapping[str, Tensor],
+    prefix: str,
+    activation: type[nn.Module],
+    *,
+    linear_last: bool = False,
+    epsilon: float = DEFAULTS["batch_norm_eps"],
+) -> nn.Sequential:
+    """The linear layers of that name, each with the activation behind it, but maybe the last, and what normalises between them by
+    the square root of variance + epsilon."""
+    inside = (name.removeprefix(f"{prefix}.").split(".")[0] for name in weights if name.startswith(f"{prefix}."))
     modules: list[nn.Module] = []
-    for index in indices:
-        modules += [linear(weights, f"{prefix}.{index}"), activation()]
+    for index in sorted({int(index) for index in inside if index.isdigit()}):
+        name = f"{prefix}.{index}"
+        normalises = f"{name}.ra_mean" in weights
+        modules += [Renormalised(weights, name, epsilon)] if normalises else [linear(weights, name), activation()]
     return nn.Sequential(*(modules[:-1] if linear_last else modules))
 
 

@@ -2,7 +2,8 @@
 
 `teachers/signature.py` has the names. An exported program's inputs are the parameters of its `forward`, its outputs the keys of the
 dict that it returns; those of a tuple are called 0, 1, ... TorchScript does not say its shapes, so the option `shape` does. A
-TorchScript policy may keep its state in the buffers hidden_state and cell_state [layers, B, H], as rsl_rl's do.
+TorchScript policy may keep its state in the buffers hidden_state and cell_state [layers, B, H]. With these, or with a method
+`reset`, it is one of rsl_rl or Isaac Lab, whose only output is actions.
 """
 
 from __future__ import annotations
@@ -120,7 +121,8 @@ class _Scripted:
         self.inputs = {name: _said_port(name, shapes) for name in self._names}
         self.inputs |= {name: Port((len(x), None, x.shape[-1]), x.dtype) for name, x in buffers.items()}
         self._buffers = list(buffers)
-        self._renamed = options.get("outputs", "actions" if buffers else "").split(",") if buffers or "outputs" in options else []
+        outputs = options.get("outputs", "actions" if buffers or hasattr(self._module, "reset") else "")
+        self._renamed = outputs.split(",") if outputs else []
         self.outputs = list(self(zeros(self, 1), ()))
         self.one_by_one = not takes_rows(self, self)
 
