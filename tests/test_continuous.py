@@ -66,7 +66,7 @@ def test_statistics_are_saved_and_go_on(run: list[Snapshot]) -> None:
     assert all(torch.equal(resumed.network[name], x) for name, x in end.network.items())
 
 
-@pytest.mark.parametrize("changes", [{"overlap": True}, {"learners": 2}])
+@pytest.mark.parametrize("changes", [{"overlap": True}, pytest.param({"learners": 2}, marks=pytest.mark.slow)])
 def test_every_way_of_running_gathers_statistics(changes: dict[str, Any]) -> None:
     middle, end = snapshots(config(**changes))
     (resumed,) = snapshots(config(**changes), middle)
@@ -76,7 +76,7 @@ def test_every_way_of_running_gathers_statistics(changes: dict[str, Any]) -> Non
 
 def test_the_policy_that_learns_is_the_one_that_acted() -> None:
     """At the first gradient step on an unroll pi/mu is 1, though the statistics change at every unroll."""
-    own = config(learner=LearnerConfig(epochs=1, minibatches=1))
+    own = config(epochs=1, minibatches=1)
     suite, spaces, _, learner = build(own)
     teachers = build_teachers([], ["x"], spaces, spaces.task_of_column(4))
     env = make_env(own, suite, 0)

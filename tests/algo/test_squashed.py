@@ -44,7 +44,7 @@ def test_log_prob_is_torchs() -> None:
     torch.testing.assert_close(SQUASHED.log_prob(logits, actions), reference(logits).log_prob(actions))
 
 
-@pytest.mark.parametrize("policy", [(0.0, -1.0), (0.8, 0.0), (-1.5, 0.5)])
+@pytest.mark.parametrize("policy", [(0.0, -1.0), (0.8, 0.0), (-1.2, 0.2)])
 def test_entropy_and_cross_entropy_are_those_of_the_density(policy: tuple[float, float]) -> None:
     one, own, other = SquashedGaussian(1), torch.tensor(policy).double(), torch.tensor([0.2, -0.4]).double()
     tolerance = {"atol": 2e-3, "rtol": 0}

@@ -72,8 +72,11 @@ def test_ranks_have_the_statistics_of_all_columns_to_the_bit(tmp_path: Path, mea
     parts[1][1][:, ::2] = False  # a rank that saw nothing
     file.write_bytes(bytes(SharedMemory.bytes_for(2, 100)))
 
+    def wait() -> None:
+        barrier.wait()
+
     def one(rank: int) -> Normaliser:
-        ranks, own = SharedMemory(rank, 2, str(file), 100, lambda: barrier.wait() and None), Normaliser("x", (3,))
+        ranks, own = SharedMemory(rank, 2, str(file), 100, wait), Normaliser("x", (3,))
         for x, valid in parts:
             own.update(x[:, rank::2], valid[:, rank::2], ranks)
         return own
