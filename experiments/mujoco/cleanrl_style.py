@@ -2,7 +2,7 @@
 
     python cleanrl_style.py HalfCheetah-v4 --frames 1000000 --seed 0 --out episodes.json
 
-One environment, 2048 steps, 10 epochs of 32 minibatches; observations and rewards normalised by running statistics. Its environment is
+One environment, 2048 steps, 10 epochs of 32 minibatches; observations and rewards normalised by running statistics. It acts in
 EnvPool's, whose step that only resets is no transition and teaches nothing.
 """
 
@@ -126,7 +126,9 @@ def main() -> None:
                 log_prob, valid = policy.log_prob(action).sum(), not ended  # after an end the environment only resets
                 steps.append((x, action, log_prob, agent.value(x), *map(torch.tensor, (reward, float(done or ended), valid))))
                 x, ended = after, done
-            observations, actions, log_probs, values, rewards, ends, valid = (torch.stack(part) for part in zip(*steps, strict=True))
+            observations, actions, log_probs, values, rewards, ends, valid = (
+                torch.stack(part) for part in zip(*steps, strict=True)
+            )
             advantage = advantages(rewards, values, ends, agent.value(x))
             returns = advantage + values
         usable = np.flatnonzero(valid.numpy())

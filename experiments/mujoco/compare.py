@@ -5,7 +5,7 @@
     python experiments/mujoco/compare.py run --frames 300k --arms kickstarted one-pass ppd      # students of a teacher
     python experiments/mujoco/compare.py table                                # what there is, as results.csv and Markdown
 
-Runs go one after the other, each in a process with one thread, to runs/mujoco; what is there already is not run again. All arms act in
+Runs go one after the other, each in a process with one thread, to runs/mujoco; what is there already is not run again. All act in
 EnvPool's environments. A run's score is the mean return of its last 20 training episodes, its time that of the whole process.
 """
 
@@ -102,7 +102,9 @@ def table() -> None:
         writer.writeheader()
         writer.writerows({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()} for row in found)
     print("| task | frames | arm | seeds | score | seconds |\n|---|---:|---|---:|---:|---:|")
-    for key in sorted({(row["task"], row["frames"], row["arm"]) for row in found}, key=lambda k: (k[0], k[1], list(ARMS).index(k[2]))):
+    for key in sorted(
+        {(row["task"], row["frames"], row["arm"]) for row in found}, key=lambda k: (k[0], k[1], list(ARMS).index(k[2]))
+    ):
         own = [row for row in found if (row["task"], row["frames"], row["arm"]) == key]
         scores = np.array([row["score"] for row in own])
         seconds = np.mean([row["seconds"] for row in own])

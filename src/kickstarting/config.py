@@ -62,7 +62,7 @@ class LearningConfig:
     envs_per_task: Annotated[int, Range(1, 10**5)] = 16
     unroll_length: Annotated[int, Range(1, 10**5)] = 32
     squash_actions: bool = False
-    """Continuous actions are tanh of a normal, as in SAC, and never at a bound; else a normal that is clipped at the environment."""
+    """Continuous actions are tanh of a normal, as in SAC, and never at a bound; else normal, and clipped at the environment."""
     learner: LearnerConfig = field(default_factory=LearnerConfig)
 
     def check(self, env_groups: int, learners: int) -> None:

@@ -70,7 +70,9 @@ class Squashed(Scaled):
 def squash(space: gymnasium.Space) -> Squashed:
     """Raises ValueError for actions that are not continuous, or lack a bound."""
     if not isinstance(space, spaces.Box) or (np.abs(space.low) != 1).any() or (np.abs(space.high) != 1).any():
-        raise ValueError(f"squash_actions is for continuous actions with two bounds each, and the policy acts in {space}; leave it out")
+        raise ValueError(
+            f"squash_actions is for continuous actions with two bounds each, and the policy acts in {space}; leave it out"
+        )
     return Squashed(space.low, space.high, as_is=getattr(space, "as_is", False))
 
 

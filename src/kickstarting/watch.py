@@ -113,8 +113,8 @@ def record(
     refs = (ref, teacher) if teacher else (ref,)
     policies = [load_teacher(r) for r in refs]
     known = describe(suite.tasks).as_of(policies[0].action_space)
-    own = [adapters if r == refs[-1] else () for r in refs]
-    fitted = [adapt(policy, names_, known.observation_space, known.action_space) for policy, names_ in zip(policies, own, strict=True)]
+    theirs = known.observation_space, known.action_space
+    fitted = [adapt(policy, adapters if policy is policies[-1] else (), *theirs) for policy in policies]
     return record_policies(fitted, refs, suite, names.index(task or names[0]), steps=steps, seed=seed, greedy=greedy)
 
 

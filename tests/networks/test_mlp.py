@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-
 import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
+from torch import nn
 
 from kickstarting.algo.distributions import Categorical, DiagonalGaussian, Distribution, MultiCategorical
 from kickstarting.algo.squashed import SquashedGaussian
@@ -28,6 +28,11 @@ def inputs_of(distribution: Distribution, seed: int = 0) -> Inputs:
     return Inputs(observations, actions, torch.randn(T, B, generator=generator), torch.zeros(T, B, dtype=torch.bool))
 
 
+def reached(network: nn.Module) -> set[str]:
+    """The parts whose parameters have a gradient."""
+    return {name.split(".")[0] for name, p in network.named_parameters() if p.grad is not None and p.grad.any()}
+
+
 @pytest.mark.parametrize("distribution", [DiagonalGaussian(2), SquashedGaussian(2), Categorical(3), MultiCategorical((2, 2))])
 def test_policy_and_critic_share_nothing(distribution: Distribution) -> None:
     network, inputs = build_network("mlp", SPACE, distribution), inputs_of(distribution)
@@ -35,11 +40,10 @@ def test_policy_and_critic_share_nothing(distribution: Distribution) -> None:
     assert (output.logits.shape, output.values.shape, state) == ((T, B, distribution.size), (T, B), ())
     torch.manual_seed(0)
     (output.logits * torch.randn(T, B, distribution.size)).sum().backward()
-    reached = {name.split(".")[0] for name, p in network.named_parameters() if p.grad is not None and p.grad.any()}
-    assert reached == {"actor", "policy"}
+    assert reached(network) == {"actor", "policy"}
     network.zero_grad()
     output.values.sum().backward()
-    assert {name.split(".")[0] for name, p in network.named_parameters() if p.grad is not None and p.grad.any()} == {"critic", "value"}
+    assert reached(network) == {"critic", "value"}
 
 
 def test_it_has_the_size_of_the_published_one() -> None:

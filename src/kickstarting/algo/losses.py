@@ -201,8 +201,8 @@ def kickstarting_loss(
 
 
 def _distances(logits: Tensor, teacher_logits: Tensor, distribution: Distribution, config: LossConfig) -> Tensor:
-    """How far the policy is from each teacher, [K, T, B]. The cross-entropy is KL(teacher || student) but for the teacher's entropy, of
-    which a gradient knows nothing unless the ratio multiplies it."""
+    """How far the policy is from each teacher, [K, T, B]. A cross-entropy is KL(teacher || student) but for the teacher's entropy,
+    of which a gradient knows nothing unless the ratio multiplies it."""
     if config.distillation == "reverse":
         return distribution.reverse_kl(teacher_logits, logits)
     return (distribution.kl if config.proximal_distillation else distribution.cross_entropy)(teacher_logits, logits)

@@ -65,7 +65,9 @@ class Agent(Recurrent):
         super().__init__()
         self.distribution = distribution
         if width > 1 and not (deep and any(kind_of(name, space) == "pixels" for name, space in observation_space.items())):
-            raise ValueError(f"network option width is {width}, and multiplies the channels of the deep torso on pixels; leave it out")
+            raise ValueError(
+                f"network option width is {width}, and multiplies the channels of the deep torso on pixels; leave it out"
+            )
         self.torsos = nn.ModuleDict()
         self.normalisers = nn.ModuleDict()
         self.reads: dict[str, str] = {}
@@ -120,9 +122,7 @@ def _module(name: str) -> str:
 _NO_MODULES = nn.ModuleDict()
 
 
-def _torso(
-    kind: str, shape: tuple[int, ...], hidden: int, channels: tuple[int, ...] | None, deep: bool, width: int
-) -> nn.Module:
+def _torso(kind: str, shape: tuple[int, ...], hidden: int, channels: tuple[int, ...] | None, deep: bool, width: int) -> nn.Module:
     if kind == "vector":
         return MLP(shape, hidden)
     if kind == "grid":

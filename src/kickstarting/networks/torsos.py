@@ -51,9 +51,7 @@ class PixelLarge(nn.Module):
 
     CHANNELS = (16, 32, 32)
 
-    def __init__(
-        self, shape: tuple[int, ...], size: int = 256, channels: tuple[int, ...] = CHANNELS, width: int = 1
-    ) -> None:
+    def __init__(self, shape: tuple[int, ...], size: int = 256, channels: tuple[int, ...] = CHANNELS, width: int = 1) -> None:
         super().__init__()
         channels = tuple(width * each for each in channels)
         sections: list[nn.Module] = []

@@ -100,12 +100,14 @@ def builtin_recipes() -> list[str]:
 
 
 def read_recipe(path: Path) -> Recipe:
-    """path: of a file, or the name of a recipe that comes with the package. Raises ValueError, with the remedy, for a file that is no
+    """path: of a file, or the name of a recipe that comes with the package. Raises ValueError, with the remedy, for one that is no
     recipe of this version."""
     if str(path) in (known := builtin_recipes()):
         path = _HERE / f"{path}.toml"
     try:
-        data = tomllib.loads(read_bytes(path, remedy=f"give a file as `kickstart tune` writes it, or one of: {', '.join(known)}").decode())
+        data = tomllib.loads(
+            read_bytes(path, remedy=f"give a file as `kickstart tune` writes it, or one of: {', '.join(known)}").decode()
+        )
     except FileError as error:
         raise FileError(f"recipe {error}") from error
     except (ValueError, RecursionError) as error:

@@ -60,7 +60,7 @@ def test_a_squashed_teachers_label_has_its_cross_entropy(policy: tuple[float, fl
 @pytest.mark.parametrize("space", [BOX, UNKNOWN])
 @pytest.mark.parametrize("policy", [(0.3, -0.7), (-1.4, 0.2)])
 def test_a_clipped_teachers_label_has_its_cross_entropy(space: Scaled, policy: tuple[float, float]) -> None:
-    """To a squashed student, up to what the student's slope at those actions adds: that of the actions, clipped a little earlier."""
+    """To a squashed student, but for the slope of its tanh: that of the actions, clipped a little earlier."""
     student, plain = torch.tensor([0.2, -0.4]), DiagonalGaussian(1)
     actions = drawn(plain, torch.tensor(policy).expand(100_000, 2), torch.Generator().manual_seed(0))
     before = actions.clamp(-CLOSEST, CLOSEST).atanh()

@@ -31,7 +31,9 @@ class _Converted:
     By these a cross-entropy to the student's normal is exact (`algo/moments.py`). Actions stay what they are.
     """
 
-    def __init__(self, teacher: Teacher, moments: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]], space: gymnasium.Space) -> None:
+    def __init__(
+        self, teacher: Teacher, moments: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]], space: gymnasium.Space
+    ) -> None:
         self._inner, self._moments = teacher, moments
         self.ref, self.device = teacher.ref, teacher.device
         self.observation_space = teacher.observation_space
