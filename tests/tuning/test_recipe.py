@@ -12,8 +12,19 @@ import pytest
 import tyro
 
 from kickstarting import Config, LearnerConfig, cli
+from kickstarting.runs.files import FileError
 from kickstarting.settings import changed
-from kickstarting.tuning.recipe import OF_THE_RUN, Recipe, apply, differing, read_recipe, settings, words, write_recipe
+from kickstarting.tuning.recipe import (
+    OF_THE_RUN,
+    Recipe,
+    apply,
+    builtin_recipes,
+    differing,
+    read_recipe,
+    settings,
+    words,
+    write_recipe,
+)
 
 OPTIONS = {"learning_rate": "linear:1e-3:1e-4:100%", "unroll_length": 7, "minibatches": 2, "discount": 0.5}
 
