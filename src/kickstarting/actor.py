@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import torch
 
+from kickstarting.algo.distributions import Distribution
 from kickstarting.algo.losses import mask_logits
 from kickstarting.envs import MultiTaskEnv, TimeStep, is_success
 from kickstarting.machine import mixed_precision, run_network
@@ -59,7 +60,8 @@ class Actor:
 
     The network may be the learner's own, which has its weights already. Sampling is seeded; the same seed, weights and
     environments give the same unrolls. greedy: take the most likely action instead (for evaluation). teachers: who acts in
-    the student's place, in a share of the episodes; the student's recurrent state follows these too.
+    the student's place, in a share of the episodes; the student's recurrent state follows these too. distribution: the policy's, if
+    it is another than that of the environments' space.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class Actor:
         greedy: bool = False,
         device: str = "cpu",
         teachers: ActingTeachers | None = None,
+        distribution: Distribution | None = None,
     ) -> None:
         self.env = env
         self.network = network
@@ -81,6 +84,7 @@ class Actor:
         self._greedy = greedy
         self._device = device
         self._teachers = teachers
+        self.distribution = distribution or env.distribution
         self._generator = torch.Generator(device).manual_seed(seed)
         self._mask = None if env.action_mask is None else env.action_mask.to(device)
         self._states = [network.initial_state(group.stop - group.start) for group in env.groups]
@@ -95,7 +99,7 @@ class Actor:
     def unroll(self) -> Trajectory:
         """T steps of every column; the last inputs of one unroll are the first of the next."""
         began, waited = time.perf_counter(), 0.0
-        env, T, B, distribution = self.env, self.unroll_length, self.env.num_envs, self.env.distribution
+        env, T, B, distribution = self.env, self.unroll_length, self.env.num_envs, self.distribution
         initial_state = tuple(torch.cat(parts) for parts in zip(*self._states, strict=True))
         inputs = self._empty_inputs(T + 1)
         actions = torch.empty_like(inputs.last_actions[1:])
@@ -137,7 +141,7 @@ class Actor:
             terminated=self._send(terminated),
             truncated=self._send(truncated),
             valid=self._send(valid),
-            behaviour_log_probs=env.distribution.log_prob(logits, actions),
+            behaviour_log_probs=distribution.log_prob(logits, actions),
             initial_state=initial_state,
             tasks=torch.from_numpy(env.task_of_column).to(self._device),
             action_mask=self._mask,
@@ -165,11 +169,11 @@ class Actor:
         """Nothing is left running."""
 
     def _choose(self, logits: torch.Tensor, noise: torch.Tensor | None) -> torch.Tensor:
-        distribution = self.env.distribution
+        distribution = self.distribution
         return distribution.mode(logits) if noise is None else distribution.sample(logits, noise)
 
     def _empty_inputs(self, steps: int) -> Inputs:
-        env, distribution = self.env, self.env.distribution
+        env, distribution = self.env, self.distribution
 
         def empty(shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
             return torch.empty(steps, env.num_envs, *shape, dtype=dtype, device=self._device)
@@ -185,7 +189,7 @@ class Actor:
         """inputs, actions: as `_view` gives them."""
         for name, x in step.observations.items():
             inputs.observations[name][t, columns] = self._sent(x)
-        no_action = self.env.distribution.no_action
+        no_action = self.distribution.no_action
         first = step.is_first.reshape(-1, *[1] * (actions.ndim - 1))
         if self._device == "cpu":
             inputs.last_actions[t, columns] = np.where(first, actions.dtype.type(no_action), actions)

@@ -40,7 +40,8 @@ def run_check(
     if out:
         check_check_out(out)
     names, suite = parse_adapters(adapters), load_suite(suite_name)
-    teacher, known = load_teacher(ref), describe(suite.tasks)
+    teacher = load_teacher(ref)
+    known = describe(suite.tasks).as_of(teacher.action_space)
     with console.status("checking ...", spinner="line") as status:
 
         def doing(what: str) -> None:

@@ -61,6 +61,8 @@ class LearningConfig:
     """Weight of the critic's loss, a number or a schedule."""
     envs_per_task: Annotated[int, Range(1, 10**5)] = 16
     unroll_length: Annotated[int, Range(1, 10**5)] = 32
+    squash_actions: bool = False
+    """Continuous actions are tanh of a normal, as in SAC, and never at a bound; else normal, and clipped at the environment."""
     learner: LearnerConfig = field(default_factory=LearnerConfig)
 
     def check(self, env_groups: int, learners: int) -> None:
@@ -71,6 +73,8 @@ class LearningConfig:
                 f"clip_rho_threshold {loss.clip_rho_threshold} is below clip_pg_rho_threshold {loss.clip_pg_rho_threshold}; "
                 "lower the second, or raise the first"
             )
+        if loss.proximal_distillation and not loss.policy_clip:
+            raise ValueError("proximal_distillation is weighed by policy_clip, which is 0; give --policy-clip 0.2, or leave it out")
         if self.envs_per_task % (env_groups * learners):
             each = f"env_groups is {env_groups}" + f" in each of {learners} learners" * (learners > 1)
             raise ValueError(f"{each}; it must divide envs_per_task, {self.envs_per_task}, evenly")

@@ -12,6 +12,7 @@ import torch
 from gymnasium import spaces
 
 from kickstarting.actor import Actor, Episode
+from kickstarting.algo.distributions import Distribution
 from kickstarting.envs import TIMEOUT, MultiTaskEnv, describe
 from kickstarting.networks import Network
 from kickstarting.suites import Suite, load_suite
@@ -51,6 +52,7 @@ def evaluate(
     greedy: bool = False,
     envs_per_task: int = 16,
     num_actions: int = 0,
+    distribution: Distribution | None = None,
     episode_limit: int = EPISODE_LIMIT,
     timeout: float = TIMEOUT,
     progress: Callable[[int, int], None] | None = None,
@@ -59,8 +61,8 @@ def evaluate(
     """Run `episodes` episodes of each task (rounded up to a multiple of the environments) and average.
 
     Every environment contributes the same number of episodes, its first ones, so that short episodes do not count more.
-    num_actions: of the network, where the suite is a part of a larger one. progress: called with episodes done and wanted.
-    seen: called with every unroll.
+    num_actions: of the network, where the suite is a part of a larger one. distribution: as for `Actor`. progress: called with
+    episodes done and wanted. seen: called with every unroll.
 
     episode_limit: agent steps at which an episode is cut; it counts with what it has, and is the last of its environment, which
     cannot be told to start anew. timeout: seconds for an answer of an environment. Raises EnvironmentFault.
@@ -72,7 +74,8 @@ def evaluate(
     cut: set[int] = set()
     with closing(env):
         kind = _RandomActor if isinstance(network, _Uniform) else _EvaluatingActor
-        actor = kind(env, network, UNROLL_LENGTH, seed=seed, greedy=greedy, device=_device_of(network))
+        options: dict[str, Any] = {"device": _device_of(network), "distribution": distribution}
+        actor = kind(env, network, UNROLL_LENGTH, seed=seed, greedy=greedy, **options)
         while waiting := [column for column, ended in enumerate(kept) if len(ended) < each and column not in cut]:
             unroll = actor.unroll()
             if seen:
@@ -112,8 +115,11 @@ def evaluate_ref(ref: str, suite_name: str, adapters: str = "", **options) -> li
     known = describe(suite.tasks, timeout=options.get("timeout", TIMEOUT))
     if ref == "random":
         return evaluate_random(suite, known.distribution.size, **options)
-    teacher = adapt(load_teacher(ref), parse_adapters(adapters), known.observation_space, known.action_space)
-    return evaluate(AsNetwork(teacher, known.distribution, known.action_space), suite, **options)
+    teacher = load_teacher(ref)
+    known = known.as_of(teacher.action_space)
+    teacher = adapt(teacher, parse_adapters(adapters), known.observation_space, known.action_space)
+    network = AsNetwork(teacher, known.distribution, known.action_space)
+    return evaluate(network, suite, distribution=known.distribution, **options)
 
 
 def _device_of(network: Any) -> str:

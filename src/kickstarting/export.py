@@ -60,14 +60,15 @@ def export(
     suite = load_suite(suite_name or _suite_of(path, ref))
     snapshot = run.read_snapshot(path)
     spec = NetworkSpec.from_json(snapshot.record["spec"], path)
-    known = describe(suite.tasks)
+    known = describe(suite.tasks).as_of(spec.action_space)
     network = spec.build(make_distribution(spec.action_space))
     load_weights(network, snapshot, ref)
     network.requires_grad_(False).eval()
     check_spaces(
         NetworkTeacher(network, spec.observation_space, spec.action_space, ref), known.observation_space, known.action_space
     )
-    results = evaluate(network, suite, episodes=episodes, seed=seed, num_actions=known.distribution.size, progress=progress)
+    acts: dict[str, Any] = {"num_actions": known.distribution.size, "distribution": known.distribution}
+    results = evaluate(network, suite, episodes=episodes, seed=seed, progress=progress, **acts)
     weights, config = to_files(snapshot.network, _configuration(snapshot, spec, known.observation_space, known.action_space, suite))
     name = name or path.resolve().name
     files = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
@@ -13,6 +14,7 @@ from kickstarting.algo.losses import Costs, LossConfig, clip_rewards, kickstarti
 from kickstarting.algo.scale import Scales
 from kickstarting.algo.vtrace import VTraceReturns
 from kickstarting.machine import run_network
+from kickstarting.networks.normaliser import Normaliser
 from kickstarting.optimisers import make_optimiser
 from kickstarting.ranges import COUNT, Choice, Range
 from kickstarting.ranks import ALONE, Ranks, weighted_mean
@@ -84,6 +86,7 @@ class Learner:
         self.scales = Scales(tasks, **normalise)
         self._ranks: Ranks = ALONE
         self._parameters = [p for p in network.parameters() if p.requires_grad]
+        self._normalisers = [module for module in network.modules() if isinstance(module, Normaliser)]
         self.optimiser = make_optimiser(config.optimiser, self._parameters, config.epsilon)
 
     def join(self, ranks: Ranks) -> None:
@@ -93,11 +96,22 @@ class Learner:
 
     def learn(self, trajectory: Trajectory, hyperparameters: Hyperparameters) -> dict[str, torch.Tensor]:
         """A step on each minibatch of a trajectory: every n-th column, so that each has all tasks; all of it again in every
-        epoch. Returns the mean of their metrics."""
+        epoch. Returns the mean of their metrics.
+
+        Normalisers of observations take it in afterwards, since the policy that acted is the one that learns; those that know
+        nothing yet take in the first one before.
+        """
+        new, old = ([x for x in self._normalisers if bool(x.count) == known] for known in (False, True))
+        self._normalise(trajectory, new)
         n = self.config.minibatches
         parts = [slice(i, None, n) for _ in range(self.config.epochs) for i in range(n)]
         steps = [self.step(trajectory.columns(part), hyperparameters) for part in parts]
+        self._normalise(trajectory, old)
         return {name: torch.stack([metrics[name] for metrics in steps]).mean() for name in steps[0]}
+
+    def _normalise(self, trajectory: Trajectory, normalisers: Sequence[Normaliser]) -> None:
+        for normaliser in normalisers:
+            normaliser.update(trajectory.inputs.observations[normaliser.reads][:-1], trajectory.valid, self._ranks)
 
     def step(self, trajectory: Trajectory, hyperparameters: Hyperparameters) -> dict[str, torch.Tensor]:
         """One gradient step on one (labelled) trajectory; returns the terms of the loss, detached.

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from kickstarting.actor import Actor, Episode
+from kickstarting.algo.distributions import Distribution
 from kickstarting.envs import EnvironmentFault, MultiTaskEnv
 from kickstarting.teachers import ActingTeachers
 from kickstarting.types import Trajectory
@@ -35,9 +36,11 @@ class OverlappedActor:
         seed: int,
         device: str = "cpu",
         teachers: ActingTeachers | None = None,
+        distribution: Distribution | None = None,
     ) -> None:
         self._copy, self._weights = copy.deepcopy(network), network.state_dict()
-        self._actor = Actor(env, self._copy, unroll_length, seed=seed, device=device, teachers=teachers)
+        options: dict[str, Any] = {"teachers": teachers, "distribution": distribution}
+        self._actor = Actor(env, self._copy, unroll_length, seed=seed, device=device, **options)
         self._stream = torch.cuda.Stream() if device == "cuda" else None
         self._queue: SimpleQueue[Future[Trajectory] | None] = SimpleQueue()
         # A daemon, unlike the threads of an executor: an environment that hangs must not keep the interpreter

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -101,6 +102,8 @@ def build(config: Config) -> tuple[Suite, TaskSpaces, NetworkSpec, Learner]:
     use_machine(machine.threads_each(), machine.precision, device)
     suite = load_suite(config.suite)
     spaces = describe(suite.tasks, timeout=machine.environment_timeout)
+    if config.learning.squash_actions:
+        spaces = spaces.squashed()
     read = without(spaces.observation_space, (*suite.privileged, *config.teaching.privileged))
     spec = NetworkSpec(config.network, config.parsed_network_options(), read, spaces.action_space)
     torch.manual_seed(config.seed)
@@ -131,7 +134,8 @@ def make_actor(
         per_step = float(np.mean([task.action_repeat for task in suite.tasks])) * config.machine.num_learners
         acting = ActingTeachers(teachers, env, probability, frames=frames, frames_per_step=per_step, seed=seed)
     kind = OverlappedActor if config.machine.overlap else Actor
-    return kind(env, learner.network, config.learning.unroll_length, seed=seed, device=learner.device, teachers=acting)
+    who: dict[str, Any] = {"teachers": acting, "distribution": learner.distribution}
+    return kind(env, learner.network, config.learning.unroll_length, seed=seed, device=learner.device, **who)
 
 
 def _seed(config: Config, seam: int, rank: int) -> int:

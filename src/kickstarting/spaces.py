@@ -18,6 +18,7 @@ from gymnasium import spaces
 
 from kickstarting.algo.distributions import Categorical, DiagonalGaussian, Distribution, MultiCategorical
 from kickstarting.algo.parsing import nearest
+from kickstarting.algo.squashed import SquashedGaussian
 
 BUCKETS = 1000
 MAX_WORDS = 40
@@ -60,6 +61,24 @@ class Scaled(spaces.Box):
     def __init__(self, low: np.ndarray, high: np.ndarray, *, as_is: bool) -> None:
         super().__init__(low, high, low.shape, np.float32)
         self.as_is = as_is
+
+
+class Squashed(Scaled):
+    """The same for a policy that is the tanh of a normal, whose actions lie between its bounds: all of [-1, 1]."""
+
+
+def squash(space: gymnasium.Space) -> Squashed:
+    """Raises ValueError for actions that are not continuous, or lack a bound."""
+    if not isinstance(space, spaces.Box) or (np.abs(space.low) != 1).any() or (np.abs(space.high) != 1).any():
+        raise ValueError(
+            f"squash_actions is for continuous actions with two bounds each, and the policy acts in {space}; leave it out"
+        )
+    return Squashed(space.low, space.high, as_is=getattr(space, "as_is", False))
+
+
+def unsquashed(space: gymnasium.Space) -> gymnasium.Space:
+    """The same actions for a policy that is clipped at its bounds."""
+    return Scaled(space.low, space.high, as_is=space.as_is) if isinstance(space, Squashed) else space
 
 
 class Shaped(spaces.Box):
@@ -175,6 +194,8 @@ def make_distribution(space: gymnasium.Space) -> Distribution:
         return Categorical(int(space.n))
     if isinstance(space, spaces.MultiDiscrete):
         return MultiCategorical(tuple(int(n) for n in space.nvec.flatten()))
+    if isinstance(space, Squashed):
+        return SquashedGaussian(space.shape[0])
     if isinstance(space, spaces.Box) and len(space.shape) == 1:
         return DiagonalGaussian(space.shape[0])
     raise ValueError(f"no policy for action space {space}; Discrete, MultiDiscrete and flat Box are known")
@@ -190,7 +211,8 @@ def describe_space(space: gymnasium.Space) -> dict[str, Any]:
         return {"multi_discrete": [int(n) for n in space.nvec.flatten()]}
     shape = space.shape or ()
     if isinstance(space, Scaled):
-        return {"units": "policy", "shape": list(shape), "dtype": str(space.dtype)}
+        squashed = {"squashed": True} if isinstance(space, Squashed) else {}
+        return {"units": "policy", **squashed, "shape": list(shape), "dtype": str(space.dtype)}
     declared = isinstance(space, Declared) and not (isinstance(space, Vector) and len(shape) <= 1)
     return ({"kind": kind_of("", space)} if declared else {}) | {"shape": list(shape), "dtype": str(space.dtype)}
 
@@ -202,8 +224,8 @@ def read_space(data: Mapping[str, Any]) -> gymnasium.Space:
     if "multi_discrete" in data:
         return spaces.MultiDiscrete(data["multi_discrete"])
     if "units" in data:
-        low = np.full(data["shape"], -np.inf, np.float32)
-        return Scaled(low, -low, as_is=False)
+        bound = np.full(data["shape"], 1.0 if data.get("squashed") else np.inf, np.float32)
+        return (Squashed if data.get("squashed") else Scaled)(-bound, bound, as_is=False)
     dtype = np.dtype(data["dtype"])
     low, high = (0, 255) if dtype == np.uint8 else (-np.inf, np.inf) if dtype.kind == "f" else (-(2**15), 2**15 - 1)
     return (KINDS[data["kind"]] if "kind" in data else spaces.Box)(low, high, tuple(data["shape"]), dtype.type)

@@ -8,13 +8,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import gymnasium
 import numpy as np
 import torch
 from gymnasium import spaces
 from rich.console import Console
 
 from kickstarting.actor import Actor
+from kickstarting.algo.distributions import LOG_STD
 from kickstarting.algo.losses import mask_logits
+from kickstarting.algo.moments import squashed_gaussian
 from kickstarting.algo.parsing import nearest
 from kickstarting.clip import Moment, Recording, Thought, frames, need_ffmpeg, to_gif, to_mp4
 from kickstarting.console import say
@@ -24,7 +27,7 @@ from kickstarting.report.runs import load_runs
 from kickstarting.report.teachers import name_teachers
 from kickstarting.runs.files import check_replaceable, check_writable, write_bytes
 from kickstarting.runs.layout import RunDirectory
-from kickstarting.spaces import Grid, Pixels, Text, tokenise
+from kickstarting.spaces import Grid, Pixels, Squashed, Text, tokenise
 from kickstarting.suites import Suite, Task, load_suite
 from kickstarting.teachers import AsNetwork, Teacher, adapt, load_teacher
 from kickstarting.tiles import draw_view
@@ -77,6 +80,7 @@ def clip_of_runs(directories: Sequence[Path], console: Console) -> tuple[bytes, 
                 names.append(run.teacher_names[0])
                 task = run.teachers[0].tasks([task.name for task in suite.tasks])[0]
             adapters = [(), *(reference.adapters for reference in run.teachers[:1])]
+            known = known.as_of(policies[0].action_space)
             spaces_here = known.observation_space, known.action_space
             fitted = [adapt(policy, own, *spaces_here) for policy, own in zip(policies, adapters, strict=True)]
             shown = record_policies(fitted, names, suite, task, steps=STEPS, seed=0, greedy=False)
@@ -106,9 +110,11 @@ def record(
     names = [known.name for known in suite.tasks]
     if task and task not in names:
         raise ValueError(f"suite {suite.name} has no task {task!r}; {nearest(task, names)}")
-    known = describe(suite.tasks)
     refs = (ref, teacher) if teacher else (ref,)
-    fitted = [adapt(load_teacher(r), adapters if r == refs[-1] else (), known.observation_space, known.action_space) for r in refs]
+    policies = [load_teacher(r) for r in refs]
+    known = describe(suite.tasks).as_of(policies[0].action_space)
+    theirs = known.observation_space, known.action_space
+    fitted = [adapt(policy, adapters if policy is policies[-1] else (), *theirs) for policy in policies]
     return record_policies(fitted, refs, suite, names.index(task or names[0]), steps=steps, seed=seed, greedy=greedy)
 
 
@@ -116,12 +122,12 @@ def record_policies(
     policies: Sequence[Teacher], names: Sequence[str], suite: Suite, task: int, *, steps: int, seed: int, greedy: bool
 ) -> Recording:
     """The first policy acts, all of them think. They fit the suite already."""
-    known = describe(suite.tasks)
+    known = describe(suite.tasks).as_of(policies[0].action_space)
     networks = [AsNetwork(policy, known.distribution, known.action_space) for policy in policies]
     chosen = suite.tasks[task]
     with closing(_rendering(chosen, known.distribution.size, seed)) as env:
         listening = _Listening(networks)
-        actor = Actor(env, listening, 1, seed=seed, greedy=greedy)
+        actor = Actor(env, listening, 1, seed=seed, greedy=greedy, distribution=known.distribution)
         recording = Recording(chosen.name, "", tuple(names), _action_names(env))
         total, ended, last = 0.0, False, {}
         while not ended and len(recording.moments) < steps:
@@ -131,7 +137,7 @@ def record_policies(
             if not recording.moments:
                 recording = replace(recording, subtitle=_mission(env.observation_space, seen))
             action = int(unroll.actions[0, 0]) if isinstance(env.action_space, spaces.Discrete) else None
-            thoughts = tuple(_thought(output, env) for output in listening.outputs)
+            thoughts = tuple(_thought(output, env, known.action_space) for output in listening.outputs)
             recording.moments.append(_moment(env, picture, seen, thoughts, action, total))
             total += float(unroll.rewards[0, 0])
             ended = bool(unroll.terminated[0, 0] | unroll.truncated[0, 0])
@@ -192,12 +198,16 @@ def _pixels(x: np.ndarray) -> np.ndarray:
     return x if x.dtype == np.uint8 else (255 * x.clip(0, 1)).astype(np.uint8)
 
 
-def _thought(output: Output, env: MultiTaskEnv) -> Thought:
+def _thought(output: Output, env: MultiTaskEnv, action_space: gymnasium.Space) -> Thought:
     value = float(output.values[0, 0])
     logits = mask_logits(output.logits[0, 0], None if env.action_mask is None else env.action_mask[0])
     if isinstance(env.action_space, spaces.Box):
         mean, log_std = logits.chunk(2)
-        return Thought(torch.stack([mean, log_std.clamp(-5, 2).exp()]).cpu().numpy(), value)
+        std = log_std.clamp(*LOG_STD).exp()
+        if isinstance(action_space, Squashed):
+            mean, variance = squashed_gaussian(mean, std)
+            std = variance.sqrt()
+        return Thought(torch.stack([mean, std]).cpu().numpy(), value)
     counts = [int(n) for n in env.action_space.nvec] if isinstance(env.action_space, spaces.MultiDiscrete) else [len(logits)]
     return Thought(torch.cat([part.softmax(-1) for part in logits.split(counts)]).cpu().numpy(), value)
 

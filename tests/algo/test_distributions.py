@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -10,7 +11,15 @@ import torch
 from torch import Tensor
 from torch import distributions as td
 
-from kickstarting.algo.distributions import Categorical, DiagonalGaussian, Distribution, MultiCategorical
+from kickstarting.algo.distributions import (
+    IMPOSSIBLE,
+    LEAST_LOG_PROB,
+    LOG_STD,
+    Categorical,
+    DiagonalGaussian,
+    Distribution,
+    MultiCategorical,
+)
 from known import drawn
 
 
@@ -87,6 +96,13 @@ def test_cross_entropy_is_kl_plus_entropy_of_the_teacher(case: Case) -> None:
     torch.testing.assert_close(case.distribution.cross_entropy(teacher, student), expected)
 
 
+def test_kl_is_torchs_in_both_directions(case: Case) -> None:
+    teacher, student = parameters(case, 4, 2, seed=1), parameters(case, 4, 2, seed=2)
+    factors = list(zip(case.reference(teacher), case.reference(student), strict=True))
+    torch.testing.assert_close(case.distribution.kl(teacher, student), sum(td.kl_divergence(t, s) for t, s in factors))
+    torch.testing.assert_close(case.distribution.reverse_kl(teacher, student), sum(td.kl_divergence(s, t) for t, s in factors))
+
+
 def test_samples_follow_the_distribution(case: Case) -> None:
     n = 40_000
     logits = parameters(case, 3, seed=3)
@@ -134,13 +150,16 @@ def test_gradients_reach_the_parameters(case: Case) -> None:
         lambda x: case.distribution.log_prob(x, actions),
         case.distribution.entropy,
         lambda x: case.distribution.cross_entropy(teacher, x),
+        lambda x: case.distribution.kl(teacher, x),
+        lambda x: case.distribution.reverse_kl(teacher, x),
     ):
         assert torch.autograd.gradcheck(function, logits)
 
 
 def test_the_teacher_receives_no_gradient(case: Case) -> None:
     logits, teacher = parameters(case, 3).requires_grad_(), parameters(case, 3, seed=1).requires_grad_()
-    case.distribution.cross_entropy(teacher, logits).sum().backward()
+    for distance in (case.distribution.cross_entropy, case.distribution.kl, case.distribution.reverse_kl):
+        distance(teacher, logits).sum().backward()
     assert teacher.grad is None
 
 
@@ -167,3 +186,24 @@ def test_gaussian_clamps_its_log_standard_deviation(log_std: float, clamped: flo
     assert distribution.log_prob(wild, action) == distribution.log_prob(tame, action)
     assert distribution.cross_entropy(teacher, wild) == distribution.cross_entropy(teacher, tame)
     assert torch.equal(drawn(distribution, wild, seeded(0)), drawn(distribution, tame, seeded(0)))
+
+
+@pytest.mark.parametrize("distribution", [Categorical(3), MultiCategorical((3, 3))])
+def test_what_a_teacher_never_does_is_finite_in_reverse(distribution: Categorical | MultiCategorical) -> None:
+    """And what neither can do, as in a task with fewer actions, counts nothing."""
+    parts = distribution.size // 3
+    student = torch.tensor([0.0, 0.0, IMPOSSIBLE] * parts, requires_grad=True)
+    never = torch.tensor([0.0, IMPOSSIBLE, IMPOSSIBLE] * parts)
+    distance = distribution.reverse_kl(never, student)
+    assert distance.item() == pytest.approx(parts * (0.5 * -LEAST_LOG_PROB - math.log(2)), abs=1e-4)
+    distance.backward()
+    assert student.grad is not None
+    assert student.grad.isfinite().all()
+    assert distribution.kl(student, student).item() == 0
+
+
+def test_a_point_has_finite_distances() -> None:
+    point, student = torch.tensor([0.5, -math.inf]), torch.tensor([0.1, -0.3])
+    gaussian, narrow = DiagonalGaussian(1), torch.tensor([0.5, LOG_STD[0]])
+    assert gaussian.kl(point, student) == gaussian.kl(narrow, student)
+    assert gaussian.reverse_kl(point, student).isfinite()

@@ -175,8 +175,8 @@ def test_options_override_the_preset() -> None:
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("smal", {}, r"unknown network 'smal'; did you mean small\?"),
-        ("resnet", {}, "unknown network 'resnet'; known: small, large"),
+        ("smal", {}, r"unknown network 'smal'; did you mean small or mlp\?"),
+        ("resnet", {}, "unknown network 'resnet'; known: small, large, mlp"),
         ("small", {"hiden": 3}, r"no option 'hiden'; did you mean hidden\?"),
         ("small", {"distribution": 3}, "no option 'distribution'"),
         ("no_such_module:Own", {}, "cannot be imported.*package.module:Class"),

@@ -56,3 +56,11 @@ def test_grid_reads_objects_colours_and_states_one_hot(channels: tuple[int, ...]
 def test_mlp_flattens_any_shape() -> None:
     torso = MLP((2, 3), 4)
     assert torso(torch.zeros(5, 2, 3, dtype=torch.float64)).shape == (5, 4)
+
+
+def test_width_multiplies_the_channels_of_the_large_torso() -> None:
+    plain, wide = PixelLarge((36, 36, 3)), PixelLarge((36, 36, 3), width=3)
+    convs = zip(*([m for m in torso.modules() if isinstance(m, nn.Conv2d)] for torso in (plain, wide)), strict=True)
+    assert all(second.out_channels == 3 * first.out_channels for first, second in convs)
+    assert wide.output.in_features == 3 * plain.output.in_features
+    assert wide(torch.zeros(2, 36, 36, 3, dtype=torch.uint8)).shape == (2, 256)

@@ -12,8 +12,19 @@ import pytest
 import tyro
 
 from kickstarting import Config, LearnerConfig, cli
+from kickstarting.runs.files import FileError
 from kickstarting.settings import changed
-from kickstarting.tuning.recipe import OF_THE_RUN, Recipe, apply, differing, read_recipe, settings, words, write_recipe
+from kickstarting.tuning.recipe import (
+    OF_THE_RUN,
+    Recipe,
+    apply,
+    builtin_recipes,
+    differing,
+    read_recipe,
+    settings,
+    words,
+    write_recipe,
+)
 
 OPTIONS = {"learning_rate": "linear:1e-3:1e-4:100%", "unroll_length": 7, "minibatches": 2, "discount": 0.5}
 
@@ -153,3 +164,16 @@ def test_train_and_population_take_a_recipe_but_not_to_resume(suite, tmp_path, m
         with pytest.raises(SystemExit) as stop:
             kickstart(*arguments)
         assert re.search(pattern, str(stop.value.code))
+
+
+@pytest.mark.parametrize("name", builtin_recipes())
+def test_recipes_of_the_package_are_read_by_name(name: str) -> None:
+    recipe = read_recipe(Path(name))
+    assert recipe.options
+    assert differing(apply(Config("Pendulum-v1"), recipe)) == dict(recipe.options)
+
+
+def test_a_name_that_is_no_recipe_says_which_there_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileError, match=r"mujuco.*or one of: .*mujoco"):
+        read_recipe(Path("mujuco"))

@@ -15,6 +15,8 @@ from torch.nn import functional as F
 
 IMPOSSIBLE = -1e9
 """Logit of an action that is never taken. Finite, so that 0 * log 0 stays 0."""
+LEAST_LOG_PROB = -20.0
+"""Of an action that a teacher never takes, for a student that must not take it: finite, too."""
 
 
 @runtime_checkable
@@ -39,6 +41,14 @@ class Distribution(Protocol):
     def log_prob(self, logits: Tensor, actions: Tensor) -> Tensor: ...
     def entropy(self, logits: Tensor) -> Tensor: ...
     def cross_entropy(self, teacher_logits: Tensor, student_logits: Tensor) -> Tensor: ...
+    def kl(self, teacher_logits: Tensor, student_logits: Tensor) -> Tensor:
+        """KL(teacher || student) in nats; of a teacher that is certain of a continuous action, as if it had the least deviation."""
+        ...
+
+    def reverse_kl(self, teacher_logits: Tensor, student_logits: Tensor) -> Tensor:
+        """KL(student || teacher), likewise. What a teacher never does counts as very improbable."""
+        ...
+
     def encode(self, actions: Tensor) -> Tensor: ...
     def of_probabilities(self, probabilities: Tensor) -> Tensor:
         """Parameters of the policy with these probabilities. Raises ValueError where a policy has none."""
@@ -79,6 +89,14 @@ class Categorical:
 
     def cross_entropy(self, teacher_logits: Tensor, student_logits: Tensor) -> Tensor:
         return -(F.softmax(teacher_logits.detach(), -1) * F.log_softmax(student_logits, -1)).sum(-1)
+
+    def kl(self, teacher_logits: Tensor, student_logits: Tensor) -> Tensor:
+        log_probs = F.log_softmax(teacher_logits.detach(), -1)
+        return (log_probs.exp() * (log_probs - F.log_softmax(student_logits, -1))).sum(-1)
+
+    def reverse_kl(self, teacher_logits: Tensor, student_logits: Tensor) -> Tensor:
+        log_probs, theirs = F.log_softmax(student_logits, -1), F.log_softmax(teacher_logits.detach(), -1)
+        return (log_probs.exp() * (log_probs - theirs.clamp(min=LEAST_LOG_PROB))).sum(-1)
 
     def encode(self, actions: Tensor) -> Tensor:
         return (actions[..., None] == torch.arange(self.size, device=actions.device)).float()
@@ -124,6 +142,12 @@ class MultiCategorical:
 
     def cross_entropy(self, teacher_logits: Tensor, student_logits: Tensor) -> Tensor:
         return torch.stack([part.cross_entropy(x, y) for part, x, y in self._parts(teacher_logits, student_logits)]).sum(0)
+
+    def kl(self, teacher_logits: Tensor, student_logits: Tensor) -> Tensor:
+        return torch.stack([part.kl(x, y) for part, x, y in self._parts(teacher_logits, student_logits)]).sum(0)
+
+    def reverse_kl(self, teacher_logits: Tensor, student_logits: Tensor) -> Tensor:
+        return torch.stack([part.reverse_kl(x, y) for part, x, y in self._parts(teacher_logits, student_logits)]).sum(0)
 
     def encode(self, actions: Tensor) -> Tensor:
         return torch.cat([part.encode(a) for part, a in zip(self.parts, actions.unbind(-1), strict=True)], -1)
@@ -184,6 +208,17 @@ class DiagonalGaussian:
         mean, log_std = self._split(student_logits)
         square = ((2 * teacher_log_std).exp() + (teacher_mean - mean).square()) / (2 * log_std).exp()
         return (0.5 * square + log_std + 0.5 * math.log(2 * math.pi)).sum(-1)
+
+    def kl(self, teacher_logits: Tensor, student_logits: Tensor) -> Tensor:
+        return self._kl(teacher_logits.detach(), student_logits)
+
+    def reverse_kl(self, teacher_logits: Tensor, student_logits: Tensor) -> Tensor:
+        return self._kl(student_logits, teacher_logits.detach())
+
+    def _kl(self, logits: Tensor, other_logits: Tensor) -> Tensor:
+        (mean, log_std), (other_mean, other_log_std) = self._split(logits), self._split(other_logits)
+        square = ((2 * log_std).exp() + (mean - other_mean).square()) / (2 * other_log_std).exp()
+        return (0.5 * (square - 1) + other_log_std - log_std).sum(-1)
 
     def encode(self, actions: Tensor) -> Tensor:
         return actions

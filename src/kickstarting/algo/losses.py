@@ -37,6 +37,11 @@ class LossConfig:
     policy_clip: Annotated[float, Range(0, 1, high_open=True)] = 0.2
     """PPO's clip: the ratio of the policy to the one that acted gains nothing beyond 1 +- this. 0 takes the plain policy gradient
     with V-trace's rho, which is meant for one pass."""
+    distillation: Annotated[str, Choice("forward", "reverse")] = "forward"
+    """Which Kullback-Leibler divergence draws the policy to its teachers: forward, KL(teacher || student), covers all that they
+    would do; reverse, KL(student || teacher), keeps to what they do most."""
+    proximal_distillation: bool = False
+    """Weigh each divergence by max(pi/mu, 1 - policy_clip), as proximal policy distillation does."""
     value_distillation_cost: Annotated[float, Range(0, 1e6)] = 0.0
     """Weight, times lambda, of the squared distance to the teachers' values. It protects an untrained critic."""
 
@@ -183,18 +188,28 @@ def kickstarting_loss(
         + costs.baseline_cost * terms["baseline_loss"]
     )
     if labels := trajectory.labels:
-        crossed = cross_entropy(logits, mask_logits(labels.policy, trajectory.action_mask), distribution)
-        loss = loss + masked_mean((labels.weights * crossed).sum(0), valid)  # summed over a column's K teachers: [T, B]
-        terms["distillation_loss"] = masked_mean(crossed, valid * (labels.weights != 0))
+        distances = _distances(logits, mask_logits(labels.policy, trajectory.action_mask), distribution, config)
+        terms["distillation_loss"] = masked_mean(distances, valid * (labels.weights != 0))
+        if config.proximal_distillation:
+            distances = distances * log_ratios.exp().clamp(min=1.0 - config.policy_clip)
+        loss = loss + masked_mean((labels.weights * distances).sum(0), valid)  # summed over a column's K teachers: [T, B]
         if config.value_distillation_cost and labels.values is not None and labels.value_weights is not None:
-            distances = 0.5 * (labels.values.detach() - values).square()
-            loss = loss + config.value_distillation_cost * masked_mean((labels.value_weights * distances).sum(0), valid)
-            terms["value_distillation_loss"] = masked_mean(distances, valid * (labels.value_weights != 0))
+            squares = 0.5 * (labels.values.detach() - values).square()
+            loss = loss + config.value_distillation_cost * masked_mean((labels.value_weights * squares).sum(0), valid)
+            terms["value_distillation_loss"] = masked_mean(squares, valid * (labels.value_weights != 0))
     rhos, errors = log_ratios.detach().exp(), targets.vs - values.detach()
     terms["rho"] = masked_mean(rhos, valid)
     terms["rho_clipped"] = masked_mean((rhos > 1.1 * config.clip_rho_threshold).to(rhos.dtype), valid)
     terms["explained_variance"] = 1 - _variance(errors, valid) / _variance(targets.vs, valid).clamp(min=1e-12)
     return loss, {name: term.detach() for name, term in terms.items()}
+
+
+def _distances(logits: Tensor, teacher_logits: Tensor, distribution: Distribution, config: LossConfig) -> Tensor:
+    """How far the policy is from each teacher, [K, T, B]. A cross-entropy is KL(teacher || student) but for the teacher's entropy,
+    of which a gradient knows nothing unless the ratio multiplies it."""
+    if config.distillation == "reverse":
+        return distribution.reverse_kl(teacher_logits, logits)
+    return (distribution.kl if config.proximal_distillation else distribution.cross_entropy)(teacher_logits, logits)
 
 
 def _variance(x: Tensor, valid: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ so a teacher with another law than the student's is labelled exactly by the Gaus
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -18,7 +19,17 @@ from torch import Tensor
 LEAST_STD = 0.05
 """Of half the range, in a label that is made of moments. A teacher that always acts at a bound has none, and its student would stop
 exploring."""
-NODES = 32
+_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(32)
+_QUANTILES = torch.special.ndtri((torch.arange(256, dtype=torch.float64) + 0.5) / 256)
+"""Of a standard normal: for functions with a corner, which a polynomial does not follow."""
+CLOSEST = 0.99
+"""To a bound at 1, of what is unsquashed: at the bound it would be infinite, and what is nearer is hardly another action."""
+
+
+def expectation(function: Callable[[Tensor], Tensor], mean: Tensor, std: Tensor) -> Tensor:
+    """Of a function of a normal, by Gauss-Hermite quadrature, in the precision of the mean. The gradient reaches mean and std."""
+    nodes, weights = torch.from_numpy(_NODES).to(mean), torch.from_numpy(_WEIGHTS / _WEIGHTS.sum()).to(mean)
+    return function(mean[..., None] + std[..., None] * nodes) @ weights
 
 
 def clipped_gaussian(mean: Tensor, std: Tensor, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
@@ -43,11 +54,16 @@ def clipped_gaussian(mean: Tensor, std: Tensor, low: Tensor, high: Tensor) -> tu
 def squashed_gaussian(mean: Tensor, std: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and variance, float64, of tanh of a normal, as SAC acts. By Gauss-Hermite quadrature: within 2e-3 for std up to 2, and
     0.02 at 3."""
-    nodes, weights = (torch.from_numpy(x).to(mean.device) for x in np.polynomial.hermite_e.hermegauss(NODES))
-    weights = weights / weights.sum()
-    points = torch.tanh(mean.double()[..., None] + std.double()[..., None] * nodes)
-    first = points @ weights
-    return first, (points - first[..., None]).square() @ weights
+    mean, std = mean.double(), std.double()
+    first = expectation(torch.tanh, mean, std)
+    return first, expectation(lambda x: (x.tanh() - first[..., None]).square(), mean, std)
+
+
+def unsquashed_gaussian(mean: Tensor, std: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and variance, float64, of atanh of a normal that is clipped into [-CLOSEST, CLOSEST]: what a policy that is clipped at
+    its bounds is to a squashed one."""
+    points = (mean.double()[..., None] + std.double()[..., None] * _QUANTILES.to(mean.device)).clamp(-CLOSEST, CLOSEST).atanh()
+    return points.mean(-1), points.var(-1, correction=0)
 
 
 def mixture(means: Tensor, variances: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:

@@ -37,7 +37,7 @@ def train(
         config: What to train.
         out: Directory of the run; runs/SUITE/NAME-SEED unless given.
         resume: Continue the killed run in this directory instead.
-        recipe: A TOML file of settings, as `kickstart tune` writes it (docs/tuning.md).
+        recipe: A TOML file of settings, as `kickstart tune` writes it, or the name of one of the package (docs/tuning.md).
         profile: Print where the time of an update goes, and write a trace of three updates to trace.json in the run directory.
     """
     from kickstarting.runs import run as runs
@@ -69,7 +69,8 @@ def population(
         pbt: How the population evolves.
         out: Directory of the population; runs/SUITE/population-SEED unless given.
         resume: Continue the killed population in this directory instead.
-        recipe: A TOML file of settings, as `kickstart tune` writes it (docs/tuning.md); it holds for every member.
+        recipe: A TOML file of settings, as `kickstart tune` writes it, or the name of one of the package (docs/tuning.md);
+            it holds for every member.
     """
     from kickstarting.population.run import resume_population, run_population
 

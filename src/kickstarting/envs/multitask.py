@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import gymnasium
@@ -17,7 +17,16 @@ from kickstarting.envs.backends import TaskSpec, make_task_env
 from kickstarting.envs.checks import NO_NUMBER, first_wrong, wrong
 from kickstarting.envs.protocol import EnvironmentFault, Rendered, TimeStep, VectorEnv
 from kickstarting.envs.watch import TIMEOUT, Watch
-from kickstarting.spaces import action_mask, join_actions, join_observations, make_distribution, task_of_column
+from kickstarting.spaces import (
+    Scaled,
+    Squashed,
+    action_mask,
+    join_actions,
+    join_observations,
+    make_distribution,
+    squash,
+    task_of_column,
+)
 
 X = TypeVar("X")
 APART = 5.0
@@ -40,6 +49,14 @@ class TaskSpaces:
     def distribution(self) -> Distribution:
         """The policy's. Raises ValueError for action spaces that have none."""
         return make_distribution(self.action_space)
+
+    def squashed(self) -> TaskSpaces:
+        """For a policy whose continuous actions are squashed. Raises ValueError if it cannot be."""
+        return replace(self, action_space=squash(self.action_space))
+
+    def as_of(self, teacher: gymnasium.Space) -> TaskSpaces:
+        """As a policy with this action space acts in them: squashed, if it is."""
+        return self.squashed() if isinstance(teacher, Squashed) and isinstance(self.action_space, Scaled) else self
 
     def task_of_column(self, envs_per_task: int, groups: int = 1) -> np.ndarray:
         """As `MultiTaskEnv.task_of_column`, int [B]. Raises ValueError if the environments cannot be split into equal groups."""

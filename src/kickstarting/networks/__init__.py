@@ -12,6 +12,7 @@ from torch import nn
 from kickstarting.algo.distributions import Distribution
 from kickstarting.algo.parsing import nearest
 from kickstarting.networks.agent import Agent, Network, count_parameters
+from kickstarting.networks.mlp import ActorCriticMLP
 from kickstarting.ranges import check, hints_of, shown
 from kickstarting.spaces import kind_of
 
@@ -24,6 +25,8 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "vector": {"small": {"hidden": 64, "lstm": 0}, "large": {"hidden": 256, "lstm": 0}},
 }
 """Options of `Agent` by kind of observation and size."""
+MLP = "mlp"
+"""`ActorCriticMLP`, of one size unless its options say another."""
 
 
 def build_network(
@@ -31,7 +34,7 @@ def build_network(
 ) -> Any:
     """An `nn.Module` that is also a `Network`.
 
-    name: `small`, `large`, or `package.module:Class`; options override the preset or are the class's keyword arguments.
+    name: `small`, `large`, `mlp`, or `package.module:Class`; options override the preset or are the class's keyword arguments.
 
     Raises ValueError with the nearest names if the name or an option is unknown, and with the reason if it cannot be built.
     """
@@ -39,6 +42,8 @@ def build_network(
     check_network(name, options)
     if ":" in name:
         return _built(name, _import(name), observation_space, distribution, options)
+    if name == MLP:
+        return _built(name, ActorCriticMLP, observation_space, distribution, options)
     return _built(name, Agent, observation_space, distribution, {**PRESETS[_preset(observation_space)][name], **options})
 
 
@@ -46,9 +51,10 @@ def check_network(name: str, options: Mapping[str, Any]) -> None:
     """Raise ValueError for a name that is none, and for what its options cannot be, as far as no observation is known."""
     if ":" in name:
         return  # a user's own class knows its options
-    if name not in (known := PRESETS["grid"]):
+    if name not in (known := (*PRESETS["grid"], MLP)):
         raise ValueError(f"unknown network {shown(name)}; {nearest(name, known)} Your own is written package.module:Class.")
-    hints = {name: hint for name, hint in hints_of(Agent.__init__).items() if name not in ("observation_space", "distribution")}
+    hints = hints_of((ActorCriticMLP if name == MLP else Agent).__init__)
+    hints = {option: hint for option, hint in hints.items() if option not in ("observation_space", "distribution")}
     for option, value in options.items():
         if option not in hints:
             raise ValueError(f"network {name!r} has no option {shown(option)}; {nearest(option, sorted(hints))}")
@@ -59,7 +65,7 @@ def _built(name: str, make: Any, observation_space: Any, distribution: Distribut
     try:
         network = make(observation_space, distribution, **options)
     except Exception as error:  # whatever a user's own class raises, or torch for want of memory
-        if make is Agent and isinstance(error, ValueError):
+        if make in (Agent, ActorCriticMLP) and isinstance(error, ValueError):
             raise
         why = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise ValueError(f"network {name!r} cannot be made with {shown(dict(options))}: {why}") from error

@@ -10,8 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from kickstarting.algo.distributions import Distribution
+from kickstarting.networks.heads import Head, initialise, policy_head
 from kickstarting.networks.language import LanguageEncoder
 from kickstarting.networks.lstm import LSTM
+from kickstarting.networks.normaliser import Normaliser
 from kickstarting.networks.recurrent import Recurrent
 from kickstarting.networks.torsos import MLP, Grid, PixelLarge, PixelSmall
 from kickstarting.ranges import Range
@@ -40,8 +42,10 @@ class Agent(Recurrent):
     a further text NAME `language_NAME`.
 
     hidden: width of each torso. lstm: width of the LSTM, 0 for none. channels: of the convolutions on grids (and of the
-    sections of the deep torso on pixels); None takes the torso's own. deep: the 15-convolution torso on pixels. normalise: a
-    LayerNorm in front of the LSTM, whose gates large inputs would close for good.
+    sections of the deep torso on pixels); None takes the torso's own. deep: the 15-convolution torso on pixels. width: by which its
+    channels are multiplied. normalise: a LayerNorm in front of the LSTM, whose gates large inputs would close for good.
+    normalise_observations: vectors, by their running mean and variance. state_independent_std: continuous actions whose deviations
+    are numbers of their own, not of what is observed.
     """
 
     def __init__(
@@ -54,35 +58,42 @@ class Agent(Recurrent):
         deep: bool = False,
         language: Annotated[int, WIDTH] = 64,
         normalise: bool = True,
+        width: Annotated[int, Range(1, 64)] = 1,
+        normalise_observations: bool = False,
+        state_independent_std: bool = False,
     ) -> None:
         super().__init__()
         self.distribution = distribution
+        if width > 1 and not (deep and any(kind_of(name, space) == "pixels" for name, space in observation_space.items())):
+            raise ValueError(
+                f"network option width is {width}, and multiplies the channels of the deep torso on pixels; leave it out"
+            )
         self.torsos = nn.ModuleDict()
+        self.normalisers = nn.ModuleDict()
         self.reads: dict[str, str] = {}
         self.one_hot: dict[str, int] = {}
         self.languages: dict[str, str] = {}
-        width = 1 + distribution.encoding_size  # last reward, last action
+        size = 1 + distribution.encoding_size  # last reward, last action
         for name, space in observation_space.items():
             kind = kind_of(name, space)
             if kind == "text":
                 self.languages[name] = f"language_{_module(name)}" if self.languages else "language"
                 self.add_module(self.languages[name], LanguageEncoder(language))
-                width += language
+                size += language
             elif isinstance(space, gymnasium.spaces.Discrete):
                 self.one_hot[name] = int(space.n)
-                width += int(space.n)
+                size += int(space.n)
             else:
                 self.reads[name] = _module(name)
-                self.torsos[self.reads[name]] = _torso(kind, space.shape or (), hidden, channels, deep)
-                width += hidden
-        self.norm = nn.LayerNorm(width, elementwise_affine=False) if lstm and normalise else nn.Identity()
-        self.core = LSTM(width, lstm) if lstm else None
-        self.policy = Head(lstm or width, distribution.size)
-        self.value = Head(lstm or width, 1)
-        nn.init.orthogonal_(self.policy.weight, 0.01)
-        nn.init.orthogonal_(self.value.weight, 1.0 / math.sqrt(lstm or width))
-        nn.init.zeros_(self.policy.bias)
-        nn.init.zeros_(self.value.bias)
+                self.torsos[self.reads[name]] = _torso(kind, space.shape or (), hidden, channels, deep, width)
+                if normalise_observations and kind == "vector":
+                    self.normalisers[self.reads[name]] = Normaliser(name, space.shape or ())
+                size += hidden
+        self.norm = nn.LayerNorm(size, elementwise_affine=False) if lstm and normalise else nn.Identity()
+        self.core = LSTM(size, lstm) if lstm else None
+        self.policy = policy_head(lstm or size, distribution, state_independent_std=state_independent_std)
+        self.value = Head(lstm or size, 1)
+        initialise(self.policy, self.value, gain=1.0 / math.sqrt(lstm or size))
 
     def features(self, inputs: Inputs) -> Tensor:
         leading = inputs.is_first.shape
@@ -91,23 +102,15 @@ class Agent(Recurrent):
             self.distribution.encode(inputs.last_actions),
         ]
         for name, module in self.reads.items():
-            features.append(self.torsos[module](inputs.observations[name].flatten(0, 1)).view(*leading, -1))
+            x = inputs.observations[name]
+            x = self.normalisers[module](x) if module in self.normalisers else x
+            features.append(self.torsos[module](x.flatten(0, 1)).view(*leading, -1))
         for name, n in self.one_hot.items():
             indices = torch.arange(n, device=inputs.is_first.device)
             features.append((inputs.observations[name][..., None] == indices).float())
         for name, module in self.languages.items():
             features.append(getattr(self, module)(inputs.observations[name]))
         return self.norm(torch.cat(features, -1))
-
-
-class Head(nn.Linear):
-    """A linear layer that stays float32: an error of bfloat16's size in a value would be one in every advantage."""
-
-    def forward(self, input: Tensor) -> Tensor:
-        if not torch.is_autocast_enabled(input.device.type):
-            return super().forward(input)
-        with torch.autocast(input.device.type, enabled=False):
-            return super().forward(input.float())
 
 
 def _module(name: str) -> str:
@@ -119,13 +122,13 @@ def _module(name: str) -> str:
 _NO_MODULES = nn.ModuleDict()
 
 
-def _torso(kind: str, shape: tuple[int, ...], hidden: int, channels: tuple[int, ...] | None, deep: bool) -> nn.Module:
+def _torso(kind: str, shape: tuple[int, ...], hidden: int, channels: tuple[int, ...] | None, deep: bool, width: int) -> nn.Module:
     if kind == "vector":
         return MLP(shape, hidden)
     if kind == "grid":
         return Grid(shape, hidden, channels) if channels else Grid(shape, hidden)
     if deep:
-        return PixelLarge(shape, hidden, channels) if channels else PixelLarge(shape, hidden)
+        return PixelLarge(shape, hidden, channels or PixelLarge.CHANNELS, width)
     return PixelSmall(shape, hidden)
 
 

@@ -43,10 +43,17 @@ class Residual(nn.Module):
 
 
 class PixelLarge(nn.Module):
-    """IMPALA's deep torso: 15 convolutions, three sections of conv, max-pool and two residual blocks, FC 256."""
+    """IMPALA's deep torso: 15 convolutions, three sections of conv, max-pool and two residual blocks, FC 256.
 
-    def __init__(self, shape: tuple[int, ...], size: int = 256, channels: tuple[int, ...] = (16, 32, 32)) -> None:
+    width: by which the channels are multiplied, as Cobbe et al. 2020 (arXiv:1912.01588) do, who divide the learning rate by its
+    root. The last layer stays as it is.
+    """
+
+    CHANNELS = (16, 32, 32)
+
+    def __init__(self, shape: tuple[int, ...], size: int = 256, channels: tuple[int, ...] = CHANNELS, width: int = 1) -> None:
         super().__init__()
+        channels = tuple(width * each for each in channels)
         sections: list[nn.Module] = []
         for before, after in zip((shape[2], *channels), channels, strict=False):
             sections += [nn.Conv2d(before, after, 3, padding=1), SamePool(), Residual(after), Residual(after)]

@@ -42,7 +42,7 @@ class ActingTeachers:
         self._generator = np.random.default_rng(seed)
         # Copies, with states of their own: another thread may be labelling, and a network may cache
         copies = [copy.deepcopy(assignment.teacher) for assignment in teachers.assignments]
-        self._networks = [AsNetwork(teacher, env.distribution, env.action_space) for teacher in copies]
+        self._networks = [AsNetwork(teacher, teachers.distribution, teachers.action_space) for teacher in copies]
         self._states = [tuple(x.clone() for x in network.initial_state(env.num_envs)) for network in self._networks]
         left_to_student = set(np.unique(env.task_of_column, return_index=True)[1].tolist())
         self._candidates: list[list[int]] = [[] for _ in range(env.num_envs)]

@@ -100,7 +100,7 @@ def check_teacher(
 
     def play(inner: Teacher, part: Suite, **changes: Any) -> list[TaskResult]:
         network = AsNetwork(fitted(inner), distribution, action_space)
-        return evaluate(network, part, num_actions=distribution.size, **{**options, **changes})
+        return evaluate(network, part, num_actions=distribution.size, distribution=distribution, **{**options, **changes})
 
     fitted(teacher)  # an error before any work
     doing("random actions")
@@ -131,7 +131,8 @@ def _played(
 ) -> Checked:
     recorder, names = Recorder(), [task.name for task in suite.tasks]
     network = AsNetwork(teacher, distribution, action_space)
-    sampled = evaluate(network, suite, num_actions=distribution.size, seen=recorder, **options)
+    acts: dict[str, Any] = {"num_actions": distribution.size, "distribution": distribution}
+    sampled = evaluate(network, suite, seen=recorder, **acts, **options)
     listened = listen(teacher, recorder.unrolls, names, distribution, action_space, student)
     return Checked(_in_points(suite), tuple(sampled), {name: chance[name] for name in names}, listened)
 

@@ -23,6 +23,7 @@ from kickstarting.settings import flat, types_of
 from kickstarting.trust import TrustConfig
 
 FORMAT = 1
+_HERE = Path(__file__).parent / "recipes"
 SPELLED = {
     "total_frames": "frames",
     "teachers": "teacher",
@@ -93,10 +94,20 @@ def apply(config: Config, recipe: Recipe) -> Config:
     return applied
 
 
+def builtin_recipes() -> list[str]:
+    """The names of the recipes that come with the package."""
+    return sorted(path.stem for path in _HERE.glob("*.toml"))
+
+
 def read_recipe(path: Path) -> Recipe:
-    """Raises ValueError, with the remedy, for a file that is no recipe of this version."""
+    """path: of a file, or the name of a recipe that comes with the package. Raises ValueError, with the remedy, for one that is no
+    recipe of this version."""
+    if str(path) in (known := builtin_recipes()):
+        path = _HERE / f"{path}.toml"
     try:
-        data = tomllib.loads(read_bytes(path, remedy="give a file as `kickstart tune` writes it").decode())
+        data = tomllib.loads(
+            read_bytes(path, remedy=f"give a file as `kickstart tune` writes it, or one of: {', '.join(known)}").decode()
+        )
     except FileError as error:
         raise FileError(f"recipe {error}") from error
     except (ValueError, RecursionError) as error:

@@ -15,13 +15,14 @@ from pathlib import Path
 import gymnasium
 from gymnasium import spaces
 
-from kickstarting.spaces import Scaled, Shaped, describe_space
+from kickstarting.spaces import Scaled, Shaped, describe_space, unsquashed
 from kickstarting.teachers.adapters import syntax
 from kickstarting.teachers.adapters.actions import ActionAdapter, actions, mask
 from kickstarting.teachers.adapters.bins import bins
 from kickstarting.teachers.adapters.images import crop, grey, resize, transpose
 from kickstarting.teachers.adapters.normaliser import REMEDY
 from kickstarting.teachers.adapters.numbers import flatten, normalise, one_hot, rename, scale, select
+from kickstarting.teachers.adapters.squash import in_law_of
 from kickstarting.teachers.adapters.stack import stack
 from kickstarting.teachers.adapters.transform import Adapter, behind, chain
 from kickstarting.teachers.ensemble import Ensemble
@@ -63,8 +64,10 @@ def adapt(teacher: Teacher, adapters: Sequence[str], observation_space: spaces.D
         return teacher.map(lambda member: adapt(member, adapters, observation_space, action_space))
     seen = [syntax.call(text, OBSERVATIONS) for text in adapters if _name(text) in OBSERVATIONS]
     acted = [syntax.call(text, ACTIONS) for text in adapters if _name(text) in ACTIONS]
+    clipped = unsquashed(action_space)  # the law that adapters of actions know
     for adapter in reversed(acted):
-        teacher = adapter(teacher, action_space)
+        teacher = adapter(in_law_of(teacher, clipped), clipped)
+    teacher = in_law_of(teacher, action_space)
     check_actions(teacher, action_space)
     transforms = chain(seen, observation_space)
     check_observations(teacher, transforms[-1][0].space if transforms else observation_space, adapted=bool(transforms))

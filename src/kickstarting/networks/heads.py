@@ -1,0 +1,62 @@
+"""What ends a network: a policy's parameters and a value, linear and in float32."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from kickstarting.algo.distributions import DiagonalGaussian, Distribution
+
+
+class Head(nn.Linear):
+    """A linear layer that stays float32: an error of bfloat16's size in a value would be one in every advantage."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        if not torch.is_autocast_enabled(input.device.type):
+            return super().forward(input)
+        with torch.autocast(input.device.type, enabled=False):
+            return super().forward(input.float())
+
+
+class StateIndependent(nn.Module):
+    """The head of a Gaussian whose means are linear in the features and whose deviations are numbers of their own, 1 at first.
+
+    It has the weights that a `Head` would have, in which no feature changes a deviation.
+    """
+
+    def __init__(self, width: int, dimensions: int) -> None:
+        super().__init__()
+        self.mean = Head(width, dimensions)
+        self.log_std = nn.Parameter(torch.zeros(dimensions))
+
+    def forward(self, input: Tensor) -> Tensor:
+        mean = self.mean(input)
+        return torch.cat([mean, self.log_std.expand_as(mean)], -1)
+
+    @property
+    def weight(self) -> Tensor:
+        return torch.cat([self.mean.weight, torch.zeros_like(self.mean.weight)])
+
+    @property
+    def bias(self) -> Tensor:
+        return torch.cat([self.mean.bias, self.log_std])
+
+    @property
+    def out_features(self) -> int:
+        return 2 * self.mean.out_features
+
+
+def policy_head(width: int, distribution: Distribution, *, state_independent_std: bool = False) -> Head | StateIndependent:
+    """state_independent_std: of a Gaussian; discrete actions have no deviation."""
+    if state_independent_std and isinstance(distribution, DiagonalGaussian):
+        return StateIndependent(width, *distribution.action_shape)
+    return Head(width, distribution.size)
+
+
+def initialise(policy: Head | StateIndependent, value: Head, gain: float) -> None:
+    """So that a new policy is nearly the same everywhere. gain: of the value's weights."""
+    means = policy.mean if isinstance(policy, StateIndependent) else policy
+    nn.init.orthogonal_(means.weight, 0.01)
+    nn.init.orthogonal_(value.weight, gain)
+    nn.init.zeros_(means.bias)
+    nn.init.zeros_(value.bias)
