@@ -36,7 +36,7 @@ from kickstarting.networks.convolution import GridConv
 from kickstarting.networks.lstm import LSTM
 from kickstarting.networks.recurrent import Recurrent
 from kickstarting.overlapped import OverlappedActor
-from kickstarting.replica import build, make_env
+from kickstarting.assembly import build, make_env
 from kickstarting.runs.metrics import Clock
 from kickstarting.teachers import Assignment, NetworkTeacher, Teachers
 from kickstarting.types import Inputs, Trajectory

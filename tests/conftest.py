@@ -16,7 +16,7 @@ from kickstarting.envs import MultiTaskEnv
 from kickstarting.learner import PAPER
 from kickstarting.machine import use_machine
 from kickstarting.networks.spec import NetworkSpec
-from kickstarting.replica import make_env
+from kickstarting.assembly import make_env
 from kickstarting.runs.checkpoint import Snapshot, save_checkpoint
 
 

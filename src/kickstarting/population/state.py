@@ -10,7 +10,7 @@ from typing import Any
 
 from kickstarting.config import FORMAT, Config
 from kickstarting.population.config import PopulationConfig, ranges_of
-from kickstarting.replica import build
+from kickstarting.assembly import build
 from kickstarting.runs.checkpoint import (
     CheckpointError,
     Snapshot,

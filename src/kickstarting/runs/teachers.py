@@ -11,7 +11,7 @@ from rich.console import Console
 from kickstarting.config import Config
 from kickstarting.console import say
 from kickstarting.evaluate import EPISODE_LIMIT
-from kickstarting.replica import build
+from kickstarting.assembly import build
 from kickstarting.runs.checkpoint import check_space
 from kickstarting.teachers import build_teachers
 from kickstarting.teachers.check import measure_teachers as play_teachers
