@@ -46,7 +46,7 @@ class Fleet:
         try:
             if rank == 0:
                 self._check()
-            own = self.remote.actors // learners
+            self._class, own = self.cluster.ray.remote(RemoteActor), self.remote.actors // learners
             numbers = range(rank * own, (rank + 1) * own)
             self.crew = Crew(self.cluster, "actor", numbers, self._make, self.remote.actor_timeout, said)
         except BaseException:
@@ -69,7 +69,7 @@ class Fleet:
 
     def _make(self, number: int) -> Any:
         options = {"num_cpus": self.remote.actor_cpus, "max_restarts": 0, "max_task_retries": 0, "scheduling_strategy": "SPREAD"}
-        actor = self.cluster.ray.remote(RemoteActor).options(**options)
+        actor = self._class.options(**options)
         return actor.remote(number, self.config, sys.path, self.remote.actor_timeout)
 
     def _check(self) -> None:
