@@ -55,7 +55,9 @@ def scaling(actors: list[int], seconds: float, columns: int = 8) -> dict[int, fl
             precision="float32",
         )
         paces[n] = pace(config, seconds)
-        print(f"{n:3d} actors: {paces[n]:9,.0f} frames/s, {paces[n] / n / (paces[actors[0]] / actors[0]):.0%} of linear", flush=True)
+        print(
+            f"{n:3d} actors: {paces[n]:9,.0f} frames/s, {paces[n] / n / (paces[actors[0]] / actors[0]):.0%} of linear", flush=True
+        )
     return paces
 
 

@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 
 from kickstarting.actor import Actor
+from kickstarting.assembly import build, make_env
 from kickstarting.cluster.gloo import Gloo, free_port
 from kickstarting.learner import Hyperparameters, Learner, LearnerConfig
 from kickstarting.ranks import Ranks, ReplicaError, SharedMemory, weighted_mean
-from kickstarting.assembly import build, make_env
 from kickstarting.suites import load_suite
 from kickstarting.teachers import build_teachers
 from kickstarting.types import Trajectory

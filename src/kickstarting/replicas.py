@@ -112,6 +112,7 @@ class Replicas:
         result = getattr(self.own, call)(*arguments)
         return [result, *(other.receive() for other in self._others)]
 
+
 class Other:
     """The handle of a replica in a process of its own."""
 

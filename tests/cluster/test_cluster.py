@@ -171,8 +171,6 @@ def test_signals_stay_with_the_run(cluster, signals_heard) -> None:
     assert cluster.is_initialized()
 
 
-
-
 def test_jobs_of_a_cluster_end_like_those_of_processes(cluster, tmp_path, monkeypatch) -> None:
     """Lines, results and an error's words come back; when one fails the others are ended."""
     monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "launch"))
@@ -189,7 +187,10 @@ def test_jobs_of_a_cluster_end_like_those_of_processes(cluster, tmp_path, monkey
         assert (said, list(results.items())) == ({"a": [1, 2, 3], "b": []}, [("a", 6), ("b", 0)])
         logs = {name: tmp_path / name / "log.txt" for name in ("bad", "never")}
         pid = tmp_path / "never" / "pid"
-        failing = {"bad": counting("bad", 1, "error", logs["bad"], after=pid), "never": counting("never", 0, "never", logs["never"])}
+        failing = {
+            "bad": counting("bad", 1, "error", logs["bad"], after=pid),
+            "never": counting("never", 0, "never", logs["never"]),
+        }
         with pytest.raises(JobError, match=r"^bad failed: error: no more numbers; see .*log\.txt$"):
             for _ in carried_out(backend, failing):
                 pass

@@ -11,7 +11,9 @@ from kickstarting.cluster.connect import Cluster, engine
 
 def test_no_cluster_at_the_address() -> None:
     pytest.importorskip("ray")
-    with pytest.raises(ValueError, match=r"no Ray cluster answers at 127\.0\.0\.1:1 .*; start one with `ray start --head`") as error:
+    with pytest.raises(
+        ValueError, match=r"no Ray cluster answers at 127\.0\.0\.1:1 .*; start one with `ray start --head`"
+    ) as error:
         Cluster("127.0.0.1:1")
     assert "\n" not in str(error.value)
 

@@ -112,7 +112,9 @@ def last(config: Config) -> Any:
 
 @pytest.fixture(scope="module")
 def teaching(tiny, make_policy) -> Config:
-    return tiny(teachers=(f"obj*={make_policy()}",), schedule="constant:1", envs_per_task=4, total_frames=512, lockstep=True, actors=2)
+    return tiny(
+        teachers=(f"obj*={make_policy()}",), schedule="constant:1", envs_per_task=4, total_frames=512, lockstep=True, actors=2
+    )
 
 
 def test_teacher_workers_say_what_the_learner_would(nodes, teaching: Config) -> None:

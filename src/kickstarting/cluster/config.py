@@ -59,7 +59,9 @@ class RemoteConfig:
                 raise ValueError(f"{given[0]} is {getattr(self, given[0])}, but actors is 0; give --actors N, or leave it out")
             return
         if overlap:
-            raise ValueError(f"overlap is set, and actors is {self.actors}: these act beside the learner anyway; leave one of them out")
+            raise ValueError(
+                f"overlap is set, and actors is {self.actors}: these act beside the learner anyway; leave one of them out"
+            )
         if histories and not self.lockstep:
             raise ValueError(
                 f"record_histories is set, and actors is {self.actors}: a history has its place in every batch only in lockstep; give "
@@ -74,7 +76,9 @@ class RemoteConfig:
                 f"{self.actors * self.in_flight}; lower it, or raise --in-flight"
             )
         if self.lockstep and self.unrolls != self.actors:
-            raise ValueError(f"batch_unrolls is {self.unrolls}; in lockstep it is the number of actors, {self.actors}: leave it out")
+            raise ValueError(
+                f"batch_unrolls is {self.unrolls}; in lockstep it is the number of actors, {self.actors}: leave it out"
+            )
         if 0 < self.max_lag < self.structural_lag:
             raise ValueError(f"max_lag is {self.max_lag}, below {self.structural_in_words}; raise it, or lower --in-flight")
         if self.teacher_workers and not teachers:
@@ -93,7 +97,9 @@ class RemoteConfig:
 
     @property
     def structural_in_words(self) -> str:
-        ahead = "0 in lockstep" if self.lockstep else f"{self.actors} actors * {self.in_flight} in flight / {self.unrolls} in a batch"
+        ahead = (
+            "0 in lockstep" if self.lockstep else f"{self.actors} actors * {self.in_flight} in flight / {self.unrolls} in a batch"
+        )
         return f"the {self.structural_lag} updates that this run has anyway ({ahead} + publish_every {self.publish_every} - 1)"
 
 

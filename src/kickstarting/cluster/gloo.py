@@ -54,5 +54,5 @@ def free_port(host: str) -> int:
 
 
 def _lost(error: RuntimeError) -> ReplicaError:
-    said = ' '.join(str(error).split())[:160]
+    said = " ".join(str(error).split())[:160]
     return ReplicaError(f"a learner is gone, or did not answer in time ({said}); resume from the last checkpoint")

@@ -52,7 +52,12 @@ class OnCluster:
             self._cluster.close()
             raise
         self.slots = math.floor(self._cluster.cpus() / (parts * remote.actor_cpus) + 1e-9)
-        options = {"num_cpus": remote.actor_cpus, "max_retries": RETRIES, "retry_exceptions": False, "scheduling_strategy": "SPREAD"}
+        options = {
+            "num_cpus": remote.actor_cpus,
+            "max_retries": RETRIES,
+            "retry_exceptions": False,
+            "scheduling_strategy": "SPREAD",
+        }
         self._task = self._cluster.ray.remote(carry_out).options(**options)
         self._running: list[Task[Any]] = []
 

@@ -20,9 +20,9 @@ from typing import Any
 
 from rich.console import Console
 
+from kickstarting.cluster.jobs import OnCluster
 from kickstarting.config import Config
 from kickstarting.display import Race
-from kickstarting.cluster.jobs import OnCluster
 from kickstarting.launch.jobs import Backend, Line, carried_out
 from kickstarting.launch.local import InProcess
 from kickstarting.population.ancestry import write_best
