@@ -1,4 +1,4 @@
-"""A run on several Ray nodes of this machine whose parts are killed at random: does it hang, does it lose a checkpoint, does it grow?
+"""A run on several Ray nodes of this machine whose parts are killed at random: does it hang, lose a checkpoint, or grow?
 
     python scripts/soak.py --minutes 20 --kills 50
     python scripts/soak.py --minutes 2 --kills 5 --nodes 2     # in short
@@ -37,7 +37,7 @@ FAST = {
     "RAY_health_check_failure_threshold": "3",
     "RAY_gcs_rpc_server_reconnect_timeout_s": "60",
 }
-"""A head that keeps its state, and nodes that are missed soon; not for production, where a busy node would be taken for a dead one."""
+"""A head that keeps its state, and nodes that are missed soon; not for production, where a busy node would count as dead."""
 
 
 class Soak:
@@ -104,7 +104,7 @@ class Soak:
         if run.begun:
             command += ["--resume", str(self.out)]
         else:
-            command += ["grid-8:two_rooms,go_to_object", "--out", str(self.out), "--teacher", "zoo:grid-8-small", *SETTINGS]
+            command += ["grid-8:two_rooms,go_to_local", "--out", str(self.out), "--teacher", "zoo:grid-8-small", *SETTINGS]
             command += ["--cluster", self._cluster.address]
         with (self.out.parent / "log.txt").open("ab") as log:
             return subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
 import subprocess
 import sys
 import tempfile
@@ -132,4 +131,3 @@ def test_learners_of_several_processes_are_one_learner(nodes, teaching: Config) 
     assert two.record["frames"] == alone.record["frames"]
     for name, x in alone.network.items():
         torch.testing.assert_close(two.network[name], x, rtol=0, atol=1e-4)
-    assert os.environ["RAY_health_check_period_ms"] == "500"

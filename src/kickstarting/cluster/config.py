@@ -39,8 +39,8 @@ class RemoteConfig:
     batch_unrolls: Annotated[int, Range(0, MOST)] = 0
     """Unrolls that the learner steps on at once, the oldest ones, whoever made them. 0 is as many as there are actors."""
     max_lag: Annotated[int, Range(0, 10**6)] = 0
-    """Updates by which the policy that acted may be behind the learner's; an unroll of an older one is dropped, and counted. 0 drops
-    none."""
+    """Updates by which the policy that acted may be behind the learner's. An unroll of an older one is dropped, and counted. 0
+    drops none."""
     publish_every: Annotated[int, COUNT] = 1
     """Updates after which the actors get new weights."""
     lockstep: bool = False
@@ -64,16 +64,16 @@ class RemoteConfig:
             )
         if histories and not self.lockstep:
             raise ValueError(
-                f"record_histories is set, and actors is {self.actors}: a history has its place in every batch only in lockstep; give "
-                "--lockstep, too"
+                f"record_histories is set, and actors is {self.actors}: a history has its place in every batch only in lockstep; "
+                "give --lockstep, too"
             )
         for name, value in (("actors", self.actors), ("batch_unrolls", self.unrolls)):
             if value % learners:
                 raise ValueError(f"{name} is {value}; learners, which is {learners}, must divide it evenly")
         if self.unrolls > self.actors * self.in_flight and not self.lockstep:
             raise ValueError(
-                f"batch_unrolls is {self.unrolls}, but {self.actors} actors with {self.in_flight} unrolls in flight each have at most "
-                f"{self.actors * self.in_flight}; lower it, or raise --in-flight"
+                f"batch_unrolls is {self.unrolls}, but {self.actors} actors with {self.in_flight} unrolls in flight each have at "
+                f"most {self.actors * self.in_flight}; lower it, or raise --in-flight"
             )
         if self.lockstep and self.unrolls != self.actors:
             raise ValueError(

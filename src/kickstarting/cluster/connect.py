@@ -79,7 +79,8 @@ class Cluster:
             if "ersion mismatch" in said:
                 raise ValueError(f"the cluster at {self.address} has other versions than this machine: {said}") from error
             raise ValueError(
-                f"no Ray cluster answers at {self.address} ({said[:200]}); start one with `ray start --head`, or use --cluster local"
+                f"no Ray cluster answers at {self.address} ({said[:200]}); start one with `ray start --head`, or use "
+                "--cluster local"
             ) from error
 
     def cpus(self) -> float:

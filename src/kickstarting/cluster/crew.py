@@ -57,7 +57,8 @@ class Call:
 class Crew:
     """All processes of one kind.
 
-    make: starts the one with a number, and returns Ray's handle. patience: seconds without an answer after which one counts as stuck.
+    make: starts the one with a number, and returns Ray's handle. patience: seconds without an answer after which one counts as
+    stuck.
     """
 
     def __init__(
@@ -69,8 +70,8 @@ class Crew:
         self._calls: dict[Any, Call] = {}
 
     def attend(self, placed: Callable[[Post], None], lost: Callable[[Post, Sequence[str]], str]) -> None:
-        """Go to work. placed: called when a process has a place, also when it takes another's. lost: called with the methods that one
-        that is lost was still asked for; says what is lost with it."""
+        """Go to work. placed: called when a process has a place, also when it takes another's. lost: called with the methods that
+        one that is lost was still asked for; says what is lost with it."""
         self._placed, self._lost = placed, lost
         for post in self.posts:
             if post.process is None:
@@ -93,7 +94,8 @@ class Crew:
     def receive(self, seconds: float = 0.0) -> None:
         """Take all answers that are there, waiting for the first one at most so many seconds.
 
-        Raises ValueError if a process cannot do what it was asked; ClusterFault, or an environment's fault, if the run cannot go on.
+        Raises ValueError if a process cannot do what it was asked; ClusterFault, or an environment's fault, if the run cannot go
+        on.
         """
         asked = list(self._calls)
         if seconds:

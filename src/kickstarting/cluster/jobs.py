@@ -36,8 +36,8 @@ class Done:
 class OnCluster:
     """As many jobs at a time as the cluster has CPUs for; what a job says is heard when it ends. Use as a context.
 
-    A job that writes into a directory needs one that all nodes see. Raises ValueError if there is no such cluster, or it has no room
-    for a single job, or a node does not fit.
+    A job that writes into a directory needs one that all nodes see. Raises ValueError if there is no such cluster, or it has no
+    room for a single job, or a node does not fit.
     """
 
     def __init__(self, remote: RemoteConfig) -> None:

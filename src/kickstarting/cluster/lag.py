@@ -1,4 +1,4 @@
-"""Policy lag: by how many updates the policy that acted was behind the learner's, measured for every unroll that is learned from."""
+"""Policy lag: by how many updates the policy that acted was behind the learner's, of every unroll that is learned from."""
 
 from __future__ import annotations
 

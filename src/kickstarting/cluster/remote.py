@@ -41,7 +41,7 @@ class Observed:
     def __init__(self, paths: Sequence[str], patience: float) -> None:
         """paths: where the driver finds modules. patience: seconds that one call may take."""
         sys.path += [path for path in paths if path not in sys.path]
-        self._patience, self._stack = patience, tempfile.TemporaryFile()
+        self._patience, self._stack = patience, tempfile.TemporaryFile()  # noqa: SIM115
 
     def where(self) -> Place:
         node = engine().get_runtime_context().get_node_id()

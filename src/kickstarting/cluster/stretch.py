@@ -24,8 +24,8 @@ class Stretch:
     """`Unrolls` of many actors, on a stretch between two checkpoints.
 
     Of each actor at most `in_flight` unrolls are under way or wait here, and the next one is asked for when the learner takes one:
-    so memory is bounded by construction. The learner takes the oldest ones, whoever made them; in lockstep one of each actor, in the
-    order of their numbers, all made with the weights of now.
+    so memory is bounded by construction. The learner takes the oldest ones, whoever made them; in lockstep one of each actor, in
+    the order of their numbers, all made with the weights of now.
     """
 
     def __init__(self, fleet: Fleet, frames: int, seam: int, learner: Learner) -> None:
@@ -62,7 +62,7 @@ class Stretch:
         return together if self._device == "cpu" else together.map(lambda x: x.to(self._device))
 
     def load(self, weights: Mapping[str, Tensor]) -> None:
-        """Every `publish_every` updates the weights go to the object store once, and to a node when one of its actors wants them."""
+        """Every `publish_every` updates the weights go to the object store, once, and to a node when an actor there wants them."""
         self._fleet.updates += 1
         if self._fleet.updates % self._remote.publish_every == 0:
             self._publish(weights)

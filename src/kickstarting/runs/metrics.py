@@ -30,8 +30,8 @@ class Metric:
     """One number of a line, or a family of them.
 
     name: `loss`; of a family `lambda/*`, where the star stands for a teacher, a task, a phase.
-    kept: of the updates since the line before: their "mean" or "max", over those that have the number; the "last" one's; or a "rate",
-        a count over the wall-clock time since then.
+    kept: of the updates since the line before: their "mean" or "max", over those that have the number; the "last" one's; or a
+        "rate", a count over the wall-clock time since then.
     """
 
     name: str

@@ -93,7 +93,8 @@ def resume(
     """Continue a killed run from its newest checkpoint (or from the start, if it has none yet); until: stop at the first
     checkpoint at or after so many frames, from where the run goes on another time.
 
-    learning_rate: a lower one from here on. environment_timeout, cluster: another one. trust_modules: what the run's files may name.
+    learning_rate: a lower one from here on. environment_timeout, cluster: another one. trust_modules: what the run's files may
+    name.
 
     Raises ValueError if a file or a teacher that the run reads is not the one that it began with; otherwise as `run`.
     """
