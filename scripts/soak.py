@@ -48,11 +48,11 @@ class Soak:
 
         self.out, self._patience, self._random = directory / "run", patience, random.Random(seed)
         store = {"object_store_memory": 100 * 2**20}
-        self._cluster = Cluster(
+        self._cluster: Any = Cluster(
             initialize_head=True,
             head_node_args={"num_cpus": 0, "include_dashboard": False, "temp_dir": str(directory / "r"), **store},
         )
-        self._options = {"num_cpus": 2, **store}
+        self._options: dict[str, Any] = {"num_cpus": 2, **store}
         self._nodes = [self._cluster.add_node(**self._options) for _ in range(nodes)]
         self._cluster.wait_for_nodes()
         self._command = self._start()

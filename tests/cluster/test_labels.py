@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 import torch
@@ -28,7 +26,7 @@ def test_waves(sources, groups) -> None:
 
 
 @pytest.fixture
-def teachers(tiny, suite, make_policy) -> Iterator[list[Teachers]]:
+def teachers(tiny, suite, make_policy) -> list[Teachers]:
     """Two recurrent teachers that fit together, and one on some columns only: for each of two actors, and once more."""
     config = tiny(envs_per_task=2 * ACTORS, actors=ACTORS)
     references = [make_policy(), make_policy(seed=1), f"obj*={make_policy(seed=2)}"]

@@ -14,7 +14,7 @@ from kickstarting.cluster.remote import Place
 from kickstarting.cluster.watchdog import stands_in
 from kickstarting.envs import EnvironmentFault
 
-START = 120.0
+START = 300.0
 """Seconds that a process may always take until it is ready: it finds a place, imports, and opens environments."""
 MOST_LOSSES, WITHIN = 5, 600.0
 """A process that is lost so often within so many seconds is given up, and with it the run: something is wrong with it."""
