@@ -117,7 +117,7 @@ class Cluster:
         """What became of a node: alive, drained, or dead."""
         for entry in self.ray.nodes():
             if entry["NodeID"] == node:
-                expected = entry.get("DeathReason") in (1, 3)  # terminated as asked, or preempted
+                expected = entry.get("DeathReason") in (1, 3, 4)  # terminated as asked, preempted, or no longer wanted
                 return "alive" if entry["Alive"] else "drained" if expected else "dead"
         return "dead"
 
