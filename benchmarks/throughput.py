@@ -29,6 +29,7 @@ from torch.nn import functional as F
 
 from kickstarting.actor import Actor
 from kickstarting.algo.distributions import Distribution
+from kickstarting.assembly import build, make_env
 from kickstarting.config import Config
 from kickstarting.learner import Hyperparameters
 from kickstarting.machine import mixed_precision, run_network
@@ -36,7 +37,6 @@ from kickstarting.networks.convolution import GridConv
 from kickstarting.networks.lstm import LSTM
 from kickstarting.networks.recurrent import Recurrent
 from kickstarting.overlapped import OverlappedActor
-from kickstarting.replica import build, make_env
 from kickstarting.runs.metrics import Clock
 from kickstarting.teachers import Assignment, NetworkTeacher, Teachers
 from kickstarting.types import Inputs, Trajectory

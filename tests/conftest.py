@@ -12,11 +12,11 @@ import pytest
 import torch
 
 from kickstarting import Config, cli, load_suite
+from kickstarting.assembly import make_env
 from kickstarting.envs import MultiTaskEnv
 from kickstarting.learner import PAPER
 from kickstarting.machine import use_machine
 from kickstarting.networks.spec import NetworkSpec
-from kickstarting.replica import make_env
 from kickstarting.runs.checkpoint import Snapshot, save_checkpoint
 
 

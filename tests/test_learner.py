@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from kickstarting.actor import Actor
+from kickstarting.assembly import build, make_env
 from kickstarting.learner import PAPER, Hyperparameters, Learner, LearnerConfig
-from kickstarting.replica import build, make_env
 from kickstarting.settings import changed
 from kickstarting.suites import load_suite
 from kickstarting.teachers import build_teachers

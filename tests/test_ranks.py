@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,9 +16,10 @@ import torch
 from torch import Tensor
 
 from kickstarting.actor import Actor
+from kickstarting.assembly import build, make_env
+from kickstarting.cluster.gloo import Gloo, free_port
 from kickstarting.learner import Hyperparameters, Learner, LearnerConfig
-from kickstarting.ranks import SharedMemory, weighted_mean
-from kickstarting.replica import build, make_env
+from kickstarting.ranks import Ranks, ReplicaError, SharedMemory, weighted_mean
 from kickstarting.suites import load_suite
 from kickstarting.teachers import build_teachers
 from kickstarting.types import Trajectory
@@ -25,19 +27,22 @@ from kickstarting.types import Trajectory
 X = TypeVar("X")
 
 
-@pytest.fixture
-def together(tmp_path: Path) -> Callable[..., list]:
+@pytest.fixture(params=["shared memory", "gloo"])
+def together(request, tmp_path: Path) -> Callable[..., list]:
     """Call a function of (rank, ranks) as so many ranks at once; threads stand for the processes."""
 
-    def call(size: int, function: Callable[[int, SharedMemory], X], room: int = 100_000) -> list[X]:
+    def call(size: int, function: Callable[[int, Ranks], X], room: int = 100_000) -> list[X]:
         file, barrier = tmp_path / "memory", Barrier(size, timeout=20)
         file.write_bytes(bytes(SharedMemory.bytes_for(size, room)))
+        meeting = "127.0.0.1", free_port("127.0.0.1")
 
         def wait() -> None:
             barrier.wait()
 
         def one(rank: int) -> X:
             try:
+                if request.param == "gloo":
+                    return function(rank, Gloo(rank, size, meeting, "127.0.0.1", seconds=20.0))
                 return function(rank, SharedMemory(rank, size, str(file), room, wait))
             except BaseException:
                 barrier.abort()
@@ -54,7 +59,7 @@ def together(tmp_path: Path) -> Callable[..., list]:
 def test_sums_are_the_same_everywhere(together, size: int, shape: tuple[int, ...]) -> None:
     terms = torch.randn(size, *shape, generator=torch.Generator().manual_seed(0))
 
-    def ask(rank: int, ranks: SharedMemory) -> list[Tensor]:
+    def ask(rank: int, ranks: Ranks) -> list[Tensor]:
         return [ranks.sum(terms[rank]), ranks.maximum(terms[rank]), ranks.sum(2 * terms[rank])]
 
     results = together(size, ask)
@@ -94,7 +99,7 @@ def test_ranks_step_as_one_learner_on_all_columns(together, unroll) -> None:
     def fresh() -> Learner:
         return Learner(copy.deepcopy(learner.network), learner.distribution, learner.config, tasks=2)
 
-    def step(rank: int, ranks: SharedMemory) -> tuple[Learner, dict[str, Tensor]]:
+    def step(rank: int, ranks: Ranks) -> tuple[Learner, dict[str, Tensor]]:
         own = fresh()
         own.join(ranks)
         return own, own.learn(parts[rank], hyperparameters)
@@ -121,3 +126,19 @@ def test_unrolls_side_by_side_are_one_again(unroll) -> None:
     again.map(lambda x: seen.append(x) or x)
     trajectory.map(lambda x: torch.testing.assert_close(x, seen.pop(0)) or x)
     assert not seen
+
+
+def test_a_rank_that_is_gone_is_missed_in_time() -> None:
+    meeting = "127.0.0.1", free_port("127.0.0.1")
+
+    def one(rank: int) -> float:
+        ranks, began = Gloo(rank, 2, meeting, "127.0.0.1", seconds=2.0), time.monotonic()
+        if rank == 0:
+            with pytest.raises(ReplicaError, match="a learner is gone, or did not answer in time"):
+                ranks.sum(torch.ones(3))
+        else:
+            time.sleep(2.5)
+        return time.monotonic() - began
+
+    with ThreadPoolExecutor(2) as pool:
+        assert 1.0 < next(pool.map(one, range(2))) < 10.0

@@ -19,11 +19,11 @@ from gymnasium import spaces
 from kickstarting import Config, Update, evaluate, load_teacher, train
 from kickstarting.actor import Actor
 from kickstarting.algo.distributions import Categorical
+from kickstarting.assembly import make_env
 from kickstarting.evaluate import TaskResult
 from kickstarting.hyperparameters import HyperparameterSchedules, Scheduled
 from kickstarting.learner import LearnerConfig
 from kickstarting.networks import Network, build_network
-from kickstarting.replica import make_env
 from kickstarting.runs.checkpoint import Snapshot, latest_checkpoint, load_checkpoint
 from kickstarting.runs.configuration import read_config
 from kickstarting.runs.metrics import read_metrics

@@ -18,7 +18,7 @@ from kickstarting.help import flowing_help
 from kickstarting.launch.sweep import SweepError
 from kickstarting.learner import TrainingError
 from kickstarting.ranges import checked
-from kickstarting.replicas import ReplicaError
+from kickstarting.ranks import ReplicaError
 from kickstarting.runs.signals import Stopped, listening
 
 COMMANDS: dict[str, Callable[..., Any]] = {

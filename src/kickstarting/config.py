@@ -12,6 +12,7 @@ import tyro
 
 from kickstarting.algo.parsing import Rate, parse_frames, parse_schedule
 from kickstarting.algo.schedules import Schedule
+from kickstarting.cluster.config import RemoteConfig
 from kickstarting.learner import LearnerConfig
 from kickstarting.machine import MachineConfig, memory_bytes
 from kickstarting.networks import check_network
@@ -65,7 +66,7 @@ class LearningConfig:
     """Continuous actions are tanh of a normal, as in SAC, and never at a bound; else normal, and clipped at the environment."""
     learner: LearnerConfig = field(default_factory=LearnerConfig)
 
-    def check(self, env_groups: int, learners: int) -> None:
+    def check(self, env_groups: int, shares: int, whose: str) -> None:
         """Raise ValueError, with the remedy, for what cannot work together, or in the memory of this machine."""
         loss, memory = self.learner.loss, memory_bytes()
         if loss.clip_rho_threshold < loss.clip_pg_rho_threshold:
@@ -75,8 +76,8 @@ class LearningConfig:
             )
         if loss.proximal_distillation and not loss.policy_clip:
             raise ValueError("proximal_distillation is weighed by policy_clip, which is 0; give --policy-clip 0.2, or leave it out")
-        if self.envs_per_task % (env_groups * learners):
-            each = f"env_groups is {env_groups}" + f" in each of {learners} learners" * (learners > 1)
+        if self.envs_per_task % (env_groups * shares):
+            each = f"env_groups is {env_groups}" + f" in each of {shares} {whose}" * (shares > 1)
             raise ValueError(f"{each}; it must divide envs_per_task, {self.envs_per_task}, evenly")
         if 64 * self.envs_per_task * self.unroll_length > memory:  # bytes, without any observation
             raise ValueError(
@@ -149,6 +150,7 @@ class Config:
     learning: tyro.conf.OmitArgPrefixes[LearningConfig] = field(default_factory=LearningConfig)
     run: tyro.conf.OmitArgPrefixes[RunConfig] = field(default_factory=RunConfig)
     machine: tyro.conf.OmitArgPrefixes[MachineConfig] = field(default_factory=MachineConfig)
+    remote: tyro.conf.OmitArgPrefixes[RemoteConfig] = field(default_factory=RemoteConfig)
     trusting: tyro.conf.OmitArgPrefixes[TrustConfig] = field(default_factory=TrustConfig)
 
     @staticmethod
@@ -166,8 +168,10 @@ class Config:
         check_fields(self, max(1, self.total_frames))
         self.teaching.check(self.total_frames, self.learning.envs_per_task)
         self.run.check(self.total_frames)
-        self.learning.check(self.machine.env_groups, self.machine.num_learners)
+        self.learning.check(self.machine.env_groups, self.shares, "actors" if self.remote.actors else "learners")
         self.machine.check()
+        histories, teachers = self.run.record_histories, bool(self.teaching.teachers)
+        self.remote.check(self.machine.num_learners, self.machine.overlap, histories, teachers)
         check_network(self.network, self.parsed_network_options())
 
     @property
@@ -181,14 +185,30 @@ class Config:
         return None if every == AUTO else max(1, int(parse_frames(every, self.total_frames)))
 
     @property
+    def shares(self) -> int:
+        """Into how many equal parts the environments of each task are split: one for each actor."""
+        return self.remote.actors or self.machine.num_learners
+
+    @property
     def envs_each(self) -> int:
-        """Environments of each task in one learner."""
-        return self.learning.envs_per_task // self.machine.num_learners
+        """Environments of each task that one actor has."""
+        return self.learning.envs_per_task // self.shares
+
+    @property
+    def envs_per_update(self) -> int:
+        """Environments of each task in what all learners together step on."""
+        return self.envs_each * self.remote.unrolls if self.remote.actors else self.learning.envs_per_task
+
+    @property
+    def envs_learned(self) -> int:
+        """Environments of each task in what one learner steps on."""
+        return self.envs_per_update // self.machine.num_learners
 
     @property
     def column_groups(self) -> int:
         """In how many groups the columns stand, each with its share of every task: those of one learner behind those of another."""
-        return self.machine.num_learners * self.machine.env_groups
+        together = self.envs_learned > self.envs_each  # several actors' columns are put in the order of the tasks
+        return self.machine.num_learners * (1 if together else self.machine.env_groups)
 
     @property
     def named_modules(self) -> list[str]:

@@ -70,6 +70,7 @@ def plain_line(config: Config, frames: int, metrics: dict[str, float | None]) ->
         f"left {left(config, frames, metrics)}",
     ]
     parts += [f"lambda {value} ({teacher})" for teacher, value in lambdas(metrics)]
+    parts += cluster_words(metrics)
     return "  ".join(parts)
 
 
@@ -104,8 +105,19 @@ def panel(config: Config, frames: int, metrics: dict[str, float | None], warning
             tasks.add_row(literal(name[13:]), ProgressBar(total=1.0, completed=value, width=24), f"{value:.0%}")
     rows.append(tasks)
     rows += [literal(f"lambda {value}  {teacher}", "cyan") for teacher, value in lambdas(metrics)]
+    rows += [Text("  ".join(words))] if (words := cluster_words(metrics)) else []
     rows += [literal(warning, "yellow") for warning in warnings]
     return Group(*rows)
+
+
+def cluster_words(metrics: Mapping[str, float | None]) -> list[str]:
+    """Who acts on a cluster, what waits for the learner, how old it is, and what was lost or dropped so far."""
+    if metrics.get("actors_alive") is None:
+        return []
+    words = [f"actors {number(metrics.get('actors_alive'), 0)}"]
+    words += [f"{name} {number(metrics.get(key))}" for name, key in (("queue", "queue"), ("lag", "lag/mean"))]
+    counted = (("dropped", "dropped_unrolls"), ("lost", "lost_unrolls"), ("restarts", "restarts"))
+    return words + [f"{name} {short(count)}" for name, key in counted if (count := metrics.get(key))]
 
 
 def left(config: Config, frames: int, metrics: dict[str, float | None]) -> str:

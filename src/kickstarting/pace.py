@@ -34,9 +34,9 @@ class Trial:
 
 def spread(config: Config) -> tuple[Config, list[Trial]]:
     """The configuration with as many learners, and threads in each, as make it fastest here and now, and what was tried. What it
-    says itself is left; one that says something of either, or has a GPU, is not tried out."""
+    says itself is left; one that says something of either, has a GPU, or actors elsewhere, is not tried out."""
     machine = config.machine
-    if machine.learners or machine.torch_threads or resolve_device(machine.device) != "cpu":
+    if machine.learners or machine.torch_threads or resolve_device(machine.device) != "cpu" or config.remote.actors:
         return config, []
     tried: list[Trial] = []
     for learners, threads in candidates(config):

@@ -9,6 +9,10 @@ import torch
 from torch import Tensor
 
 
+class ReplicaError(RuntimeError):
+    """A learner of several is gone, though nobody asked it to end; so none can go on."""
+
+
 @runtime_checkable
 class Ranks(Protocol):
     """The learners of a run, seen from one of them. All of them make the same calls in the same order."""

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from functools import partial
 from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 from typing import Any
@@ -21,10 +22,13 @@ from typing import Any
 import numpy as np
 
 from kickstarting.actor import Episode
+from kickstarting.cluster.connect import Cluster
+from kickstarting.cluster.events import Said, nobody
+from kickstarting.cluster.learners import FarReplica, join_all
 from kickstarting.config import Config
 from kickstarting.console import keep_streams
 from kickstarting.learner import Hyperparameters
-from kickstarting.ranks import SharedMemory
+from kickstarting.ranks import ReplicaError, SharedMemory
 from kickstarting.replica import Outcome, Replica
 from kickstarting.runs.checkpoint import Snapshot
 from kickstarting.runs.signals import SIGNALS
@@ -36,36 +40,48 @@ METRICS = 64
 """The most numbers that a step reports."""
 
 
-class ReplicaError(RuntimeError):
-    """A process of a run ended, though nobody asked it to."""
-
-
 class Replicas:
     """What `Replica` does, by all of a run's replicas together. `own` is the one in this process.
 
     Raises what one of them raises: EnvironmentFault, TrainingError, or ReplicaError if its process is gone.
     """
 
-    def __init__(self, config: Config) -> None:
-        self._others: list[Other] = []
+    def __init__(self, config: Config, said: Said = nobody) -> None:
+        self._others: list[Other] | list[FarReplica] = []
         self._columns = 0
-        size = config.machine.num_learners
-        if size == 1:
-            self.own = Replica(config)
-            return
         with contextlib.ExitStack() as undo:
-            self._others = [undo.enter_context(contextlib.closing(Other(rank))) for rank in range(1, size)]
-            for other in self._others:  # they start while this one builds
-                other.send((sys.path, config))
-            self.own = Replica(config)
-            room = sum(p.numel() for p in self.own.learner.network.parameters()) + METRICS + 2 * len(self.own.suite.tasks)
-            with _shared_file(SharedMemory.bytes_for(size, room)) as file:
-                for other in self._others:
-                    other.send((size, file, room))
-                self.own.learner.join(SharedMemory(0, size, file, room, self._barrier))
-                self._barrier()  # all have opened it
-            undo.pop_all()
-        self._columns = len(self.own.tasks)
+            if config.machine.num_learners == 1:
+                self.own = undo.enter_context(contextlib.closing(Replica(config, said=said)))
+            elif config.remote.actors:
+                self._join_far(config, said, undo)
+            else:
+                self._join(config, undo)
+            self._undo = undo.pop_all()
+        self._columns = config.envs_learned * len(self.own.suite.tasks)
+
+    def _join(self, config: Config, undo: contextlib.ExitStack) -> None:
+        """The others in processes of this machine."""
+        size = config.machine.num_learners
+        self._others = others = [undo.enter_context(contextlib.closing(Other(rank))) for rank in range(1, size)]
+        for other in others:  # they start while this one builds
+            other.send((sys.path, config))
+        self.own = undo.enter_context(contextlib.closing(Replica(config)))
+        room = sum(p.numel() for p in self.own.learner.network.parameters()) + METRICS + 2 * len(self.own.suite.tasks)
+        with _shared_file(SharedMemory.bytes_for(size, room)) as file:
+            for other in others:
+                other.send((size, file, room))
+            self.own.learner.join(SharedMemory(0, size, file, room, partial(_barrier, others)))
+            _barrier(others)  # all have opened it
+
+    def _join_far(self, config: Config, said: Said, undo: contextlib.ExitStack) -> None:
+        """The others in processes on the cluster."""
+        cluster = undo.enter_context(contextlib.closing(Cluster(config.remote.cluster)))
+        self._others = others = [
+            undo.enter_context(contextlib.closing(FarReplica(rank, config, cluster, said)))
+            for rank in range(1, config.machine.num_learners)
+        ]
+        self.own = undo.enter_context(contextlib.closing(Replica(config, said=said)))
+        join_all(self.own, others, config.remote.actor_timeout)
 
     def load(self, snapshot: Snapshot) -> None:
         self._all("load", snapshot)
@@ -81,30 +97,20 @@ class Replicas:
             return first
         episodes = [_moved(e, rank * self._columns) for rank, outcome in enumerate(outcomes) for e in outcome.episodes]
         trajectories = [outcome.trajectory for outcome in outcomes if outcome.trajectory]
-        metrics = {name: _mean([outcome.metrics[name] for outcome in outcomes]) for name in first.metrics}
+        metrics = _together([outcome.metrics for outcome in outcomes])
         return Outcome(first.losses, episodes, metrics, Trajectory.side_by_side(trajectories) if trajectories else None)
 
     def end(self) -> None:
         self._all("end")
 
     def close(self) -> None:
-        try:
-            self.own.end()
-        finally:
-            for other in self._others:
-                other.close()
+        self._undo.close()
 
     def _all(self, call: str, *arguments: Any) -> list[Any]:
         for other in self._others:
             other.send((call, arguments))
         result = getattr(self.own, call)(*arguments)
         return [result, *(other.receive() for other in self._others)]
-
-    def _barrier(self) -> None:
-        for other in self._others:
-            other.receive()
-        for other in self._others:
-            other.connection.send_bytes(b"")
 
 
 class Other:
@@ -158,13 +164,32 @@ def _shared_file(size: int) -> Any:
         yield file.name
 
 
+def _barrier(others: Sequence[Other]) -> None:
+    for other in others:
+        other.receive()
+    for other in others:
+        other.connection.send_bytes(b"")
+
+
 def _moved(episode: Episode, columns: int) -> Episode:
     return episode._replace(column=episode.column + columns)
 
 
-def _mean(values: Sequence[float | None]) -> float | None:
+TOTALS = ("queue", "actors_alive", "restarts", "dropped_unrolls", "lost_unrolls", "frames_per_second")
+"""Metrics of a replica that add up over all."""
+
+
+def _together(metrics: Sequence[dict[str, float | None]]) -> dict[str, float | None]:
+    names = dict.fromkeys(name for own in metrics for name in own)
+    return {name: _of_all(name, [own.get(name) for own in metrics]) for name in names}
+
+
+def _of_all(name: str, values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else None
+    if not known:
+        return None
+    total = sum(known) if name.partition("/")[0] in TOTALS else sum(known) / len(known)
+    return max(known) if name == "lag/max" else total
 
 
 def main(socket: int, rank: int) -> None:
@@ -200,7 +225,7 @@ def _serve(starter: Connection, rank: int) -> None:
         starter.send_bytes(_pickled(error))
     finally:
         if replica:
-            replica.end()
+            replica.close()
 
 
 def _pickled(error: Exception) -> bytes:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 Group = TypeVar("Group", bound="DataclassInstance")
 
-GROUPS = ("teaching", "learning", "learner", "loss", "run", "machine", "trusting")
+GROUPS = ("teaching", "learning", "learner", "loss", "run", "machine", "remote", "trusting")
 """Fields that hold settings, not one."""
 
 

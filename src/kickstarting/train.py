@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from kickstarting.cluster.events import Said, nobody
 from kickstarting.config import Config
 from kickstarting.faults import Fault
 from kickstarting.hyperparameters import HyperparameterSchedules, Scheduled
@@ -44,6 +45,7 @@ def train(
     *,
     saving: Callable[[int, int], bool] | None = None,
     with_trajectories: bool = False,
+    said: Said = nobody,
 ) -> Generator[Update, None, None]:
     """Train the student of a configuration, from the start or from a snapshot of the same configuration.
 
@@ -51,6 +53,7 @@ def train(
     scheduled: what the configuration says unless given, as a population gives what it evolved.
     saving: when to save besides at the end, as `Saving` decides; at the configuration's distance unless given.
     with_trajectories: each update carries its trajectory, as for who records histories.
+    said: told at once what happens on the cluster, if the actors are there.
 
     Every checkpoint is a seam: the environments restart with seeds derived from (seed, checkpoint number), in the
     interrupted and in the uninterrupted run alike, which makes resuming exact for any environment.
@@ -59,14 +62,14 @@ def train(
     Fault, with a snapshot of the last update, if an environment or a teacher fails.
     """
     learning, timeout = config.learning, config.machine.environment_timeout
-    with closing(Replicas(config)) as replicas:
+    with closing(Replicas(config, said)) as replicas:
         suite, learner, teachers, tasks = replicas.own.suite, replicas.own.learner, replicas.own.teachers, replicas.own.tasks
         scores = ScoreTracker(suite, window=config.run.score_window, warm_up=learning.envs_per_task)
         scheduled = scheduled or Scheduled.of(config)
         if teacher_scores is None and any(alpha.uses_progress for alpha in scheduled.alphas):
             teacher_scores = measure_teachers(teachers, suite, tasks, config.seed, timeout=timeout)
         schedules = HyperparameterSchedules(scheduled, teachers, suite, tasks, teacher_scores)
-        frames_per_update = learning.unroll_length * learning.envs_per_task * sum(task.action_repeat for task in suite.tasks)
+        frames_per_update = learning.unroll_length * config.envs_per_update * sum(task.action_repeat for task in suite.tasks)
         saving = saving or Saving(config.checkpoint_frames, config.run.frames_at(config.total_frames))
         frames, seam = restore(snapshot, replicas, scores, schedules) if snapshot else (0, 0)
 

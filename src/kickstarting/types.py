@@ -89,7 +89,7 @@ class Labels:
     value_weights: Tensor | None = None
     """[K, T, B] the weights of those values; 0 where a teacher has no critic."""
 
-    def columns(self, index: slice) -> Labels:
+    def columns(self, index: slice | Tensor) -> Labels:
         return self.map(lambda x: x[:, :, index])
 
     @staticmethod
@@ -131,8 +131,8 @@ class Trajectory:
     labels: Labels | None = None
     """None without a teacher, or when none has weight."""
 
-    def columns(self, index: slice) -> Trajectory:
-        """The same unroll of some of the columns; views, not copies."""
+    def columns(self, index: slice | Tensor) -> Trajectory:
+        """The same unroll of some of the columns; views, not copies, of a slice."""
 
         def of(x: Tensor | None, dimension: int) -> Tensor | None:
             return None if x is None else x[(slice(None),) * dimension + (index,)]

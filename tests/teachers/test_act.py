@@ -14,8 +14,8 @@ from kickstarting import Config, train
 from kickstarting.actor import Actor, Episode
 from kickstarting.algo.losses import mask_logits
 from kickstarting.algo.parsing import parse_schedule
+from kickstarting.assembly import make_env
 from kickstarting.networks import build_network
-from kickstarting.replica import make_env
 from kickstarting.scores import ScoreTracker
 from kickstarting.suites import load_suite
 from kickstarting.teachers import ActingTeachers, Teachers, build_teachers

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from kickstarting import Config, load_suite, load_teacher
-from kickstarting.replica import build
+from kickstarting.assembly import build
 from kickstarting.runs.checkpoint import save_checkpoint
 from kickstarting.runs.configuration import config_from_json
 from kickstarting.teachers import Teacher

@@ -10,6 +10,7 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
+from kickstarting.cluster.config import Address
 from kickstarting.config import Frames
 from kickstarting.console import say
 from kickstarting.help import Where
@@ -75,6 +76,7 @@ def reproduce(
     out: Where | None = None,
     resume: bool = False,
     jobs: Annotated[int, JOBS] = 0,
+    cluster: Annotated[str, Address()] = "",
 ) -> None:
     """Run one of the paper's experiments to its end and write its table, figures and page. Without a name: list them.
 
@@ -85,6 +87,7 @@ def reproduce(
         out: Directory for all runs of this scale; runs/reproduce/SCALE unless given. Experiments share runs there.
         resume: Continue an experiment that was begun.
         jobs: Runs at a time; one per core unless given.
+        cluster: Ray cluster to run on instead: HOST:PORT, auto or local (docs/cluster.md); all its nodes must see OUT.
     """
     from kickstarting.listing import experiment_table
     from kickstarting.reproduce import experiments
@@ -92,7 +95,7 @@ def reproduce(
 
     if name:
         with resumed_by(_again("--resume")):
-            run_experiment(name, scale=scale, seeds=seeds, out=out, resume=resume, jobs=jobs, console=console)
+            run_experiment(name, scale=scale, seeds=seeds, out=out, resume=resume, jobs=jobs, console=console, cluster=cluster)
         return
     console.print(experiment_table(experiments()))
 

@@ -43,7 +43,7 @@ def train(
     from kickstarting.runs import run as runs
 
     if resume:
-        given = _only_with_resume(resume, config, "learning_rate", "environment_timeout", *TRUST)
+        given = _only_with_resume(resume, config, "learning_rate", "environment_timeout", "cluster", *TRUST)
         changes = {name: value for name, value in flat(config).items() if name in given - set(TRUST)}
         runs.resume(resume, **{**changes, "trust_modules": config.trusted_modules})
         say(console, f"finished; the run is in {resume}")
@@ -75,9 +75,9 @@ def population(
     from kickstarting.population.run import resume_population, run_population
 
     if resume:
-        given = _only_with_resume(resume, config, "environment_timeout", *TRUST)
-        timeout = config.machine.environment_timeout if "environment_timeout" in given else None
-        resume_population(resume, console=console, environment_timeout=timeout, trust_modules=config.trusted_modules)
+        given = _only_with_resume(resume, config, "environment_timeout", "cluster", *TRUST)
+        changes = {name: value for name, value in flat(config).items() if name in given - set(TRUST)}
+        resume_population(resume, console=console, **{**changes, "trust_modules": config.trusted_modules})
         out = resume
     else:
         config = _complete(config, recipe)

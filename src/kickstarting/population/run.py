@@ -1,6 +1,6 @@
 """Population based training: members in slices of frames, one round after the other (Schmitt et al. 2018, section 2.3).
 
-A slice is a job of a backend (`launch/`). Unless another is given, members take turns in this process, and a population takes the
+A slice is a job of a backend (`launch/`). Without a cluster, members take turns in this process, and a population takes the
 memory of one run and of all weights and optimiser states before and after a round. A resumed population equals an uninterrupted
 one. After each round every member looks at another (`algo/pbt.py`). Directory:
 
@@ -12,14 +12,15 @@ best/                           the best member as a run: its ancestry's metrics
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
+from kickstarting.cluster.jobs import OnCluster
 from kickstarting.config import Config
 from kickstarting.display import Race
 from kickstarting.launch.jobs import Backend, Line, carried_out
@@ -54,18 +55,19 @@ def run_population(
 ) -> None:
     """Evolve a population in a new directory. Raises ValueError if it holds one already, or anything does not fit.
 
-    backend: where the members train; in turns in this process unless given.
+    backend: where the members train; unless given, on the configuration's cluster, or in turns in this process.
     """
     population.check(config)
     config.check()
     check_free(out, "population", resume_command(out))
-    with listening() as stop, written_by_us(out):
+    with listening() as stop, written_by_us(out), ExitStack() as stack:
         check_free(out, "population", resume_command(out))
+        place = stack.enter_context(_place(config, backend))
         config = replace(config.on_this_machine(), name=config.name or "population")
         teacher_scores = measure_teachers(config, out)  # and with it every error that can be found before the work
         write_population(out, config, population, teacher_scores)
         note(PopulationDirectory(out).history, "began", frames=0)
-        _evolve(out, first_round(config, population), console, backend, stop)
+        _evolve(out, first_round(config, population), console, place, stop)
 
 
 def resume_population(
@@ -74,6 +76,7 @@ def resume_population(
     console: Console,
     backend: Backend | None = None,
     environment_timeout: float | None = None,
+    cluster: str | None = None,
     trust_modules: Sequence[str] = (),
 ) -> None:
     """Continue a killed population from its newest checkpoint, and members within a round from theirs.
@@ -84,13 +87,14 @@ def resume_population(
     directory = PopulationDirectory(out)
     if not directory.begun:
         read_population(out)  # says what is missing
-    with listening() as stop, written_by_us(out):
+    with listening() as stop, written_by_us(out), ExitStack() as stack:
         config, population, teacher_scores = read_population(out)
         if directory.finished:
             raise ValueError(f"{out} is finished; there is nothing to resume")
         config.check_inputs()
-        if environment_timeout is not None:
-            config = config.changed(environment_timeout=environment_timeout)
+        given = {"environment_timeout": environment_timeout, "cluster": cluster}
+        if changes := {name: value for name, value in given.items() if value is not None}:
+            config = config.changed(**changes)
             config.check()
             write_population(out, config, population, teacher_scores, read_run_file(directory.population))
         found = checkpoints(directory.checkpoints)
@@ -98,15 +102,24 @@ def resume_population(
         if found:
             check_fits(state, config, population, out)
         note(directory.history, "resumed", frames=_frames(state))
-        _evolve(out, state, console, backend, stop)
+        _evolve(out, state, console, stack.enter_context(_place(config, backend)), stop)
 
 
 def resume_command(out: Path) -> str:
     return f"kickstart population --resume {shlex.quote(str(out))}"
 
 
-def _evolve(out: Path, state: Population, console: Console, backend: Backend | None, stop: Stop) -> None:
-    backend = backend or InProcess()
+@contextmanager
+def _place(config: Config, backend: Backend | None) -> Iterator[Backend]:
+    """Where members train: as given; else on the configuration's cluster, or in turns in this process."""
+    if backend is None and (config.remote.cluster or config.remote.actors):
+        with OnCluster(config.remote) as cluster:
+            yield cluster
+    else:
+        yield backend or InProcess()
+
+
+def _evolve(out: Path, state: Population, console: Console, backend: Backend, stop: Stop) -> None:
     config, population, teacher_scores = read_population(out)
     suite, directory = load_suite(config.suite), PopulationDirectory(out)
     members = {directory.member(i).path: member_config(config, i) for i in range(population.members)}

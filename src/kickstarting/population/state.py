@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from kickstarting.assembly import build
 from kickstarting.config import FORMAT, Config
 from kickstarting.population.config import PopulationConfig, ranges_of
-from kickstarting.replica import build
 from kickstarting.runs.checkpoint import (
     CheckpointError,
     Snapshot,

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Protocol
 
 from rich.console import Console
 
 from kickstarting.algo.parsing import nearest
+from kickstarting.cluster.config import RemoteConfig
+from kickstarting.cluster.jobs import OnCluster
 from kickstarting.console import say
 from kickstarting.launch.sweep import run_all
 from kickstarting.report import Comparison, check_out, compare_runs, to_rich
@@ -40,9 +43,11 @@ def experiments() -> dict[str, Experiment]:
 
 
 def reproduce(
-    name: str, *, scale: str, seeds: int | None, out: Path | None, resume: bool, jobs: int, console: Console
+    name: str, *, scale: str, seeds: int | None, out: Path | None, resume: bool, jobs: int, console: Console, cluster: str = ""
 ) -> Comparison:
     """Bring an experiment to its end and write its report to OUT/NAME.
+
+    cluster: where its runs run, instead of processes of this machine; OUT must be seen by all nodes.
 
     Raises ValueError if there is no such experiment or scale, or OUT holds it already and `resume` is not set.
     """
@@ -53,7 +58,8 @@ def reproduce(
         raise ValueError(f"no scale is called {scale!r}; {nearest(scale, SCALES)}")
     if seeds is not None and seeds < 1:
         raise ValueError(f"seeds is {seeds}; it must be at least 1")
-    experiment, out = known[name], out or Path("runs/reproduce") / scale
+    experiment, out = known[name], (out or Path("runs/reproduce") / scale)
+    out = out.resolve() if cluster else out  # nodes have other working directories
     report, wanted = out / name, {"scale": scale, "seeds": seeds or SCALES[scale].seeds}
     directory = ReportDirectory(report)
     check_out(report)
@@ -65,8 +71,9 @@ def reproduce(
     write_json(directory.experiment, {**wanted, "versions": versions()})
     say(console, f"{name}: {' '.join((experiment.__doc__ or '').split())}")
     say(console, f"{len(lab.runs)} runs in {out}, of which {len(lab.compared)} are compared")
-    with written_by_us(out):
-        run_all(dict(sorted(lab.runs.items(), key=lambda item: _seed_of(item[0]))), jobs=jobs, console=console)
+    with written_by_us(out), OnCluster(RemoteConfig(cluster)) if cluster else nullcontext() as backend:
+        runs = dict(sorted(lab.runs.items(), key=lambda item: _seed_of(item[0])))
+        run_all(runs, jobs=jobs, console=console, backend=backend)
     comparison = compare_runs(lab.compared, out=report, baseline=experiment.BASELINE)
     console.print(to_rich(comparison))
     say(console, f"open {directory.page.resolve()}")

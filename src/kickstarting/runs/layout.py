@@ -48,6 +48,11 @@ class RunDirectory:
         return self.path / "history.jsonl"
 
     @property
+    def cluster(self) -> Path:
+        """What happened to the parts of a run on a cluster: one JSON object a line, see `report/cluster.py`."""
+        return self.path / "cluster.jsonl"
+
+    @property
     def histories(self) -> Path:
         """Of --record-histories: every transition of every environment."""
         return self.path / HISTORIES

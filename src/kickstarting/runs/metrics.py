@@ -30,12 +30,12 @@ class Metric:
     """One number of a line, or a family of them.
 
     name: `loss`; of a family `lambda/*`, where the star stands for a teacher, a task, a phase.
-    kept: of the updates since the line before: their "mean", over those that have the number; the "last" one's; or a "rate",
-        a count over the wall-clock time since then.
+    kept: of the updates since the line before: their "mean" or "max", over those that have the number; the "last" one's; or a
+        "rate", a count over the wall-clock time since then.
     """
 
     name: str
-    kept: Literal["mean", "last", "rate"]
+    kept: Literal["mean", "max", "last", "rate"]
     meaning: str
     unit: str = ""
 
@@ -71,6 +71,16 @@ METRICS = (
     Metric("teacher_known/*", "mean", "share of the transitions on which a teacher that may have no opinion had one", "0 to 1"),
     Metric("teacher_acts", "mean", "share of the steps in which a teacher chose the action", "0 to 1"),
     Metric("lag", "last", "age of the policy that acted", "updates"),
+    Metric("lag/mean", "mean", "age of the policies that acted, in updates of the learner", "updates"),
+    Metric("lag/max", "max", "the age of the oldest one", "updates"),
+    Metric("lag/histogram/*", "mean", "share of the unrolls in a bin of ages", "0 to 1"),
+    Metric("queue", "mean", "unrolls that waited when the learner wanted a batch", "unrolls"),
+    Metric("learner_idle", "mean", "share of the time in which the learner waited for unrolls", "0 to 1"),
+    Metric("actors_alive", "last", "actors whose environments are open", "actors"),
+    Metric("restarts", "last", "actors that took the place of a lost one", "actors"),
+    Metric("dropped_unrolls", "last", "unrolls that were older than", "unrolls"),
+    Metric("lost_unrolls", "last", "unrolls that were lost with their actors", "unrolls"),
+    Metric("frames_per_second/*", "mean", "frames of a batch that came from a node", "frames/s"),
     Metric("seconds/act", "mean", "the student's network on every step", "seconds"),
     Metric("seconds/environment", "mean", "waiting for the environments", "seconds"),
     Metric("seconds/label", "mean", "the teachers", "seconds"),
@@ -83,7 +93,9 @@ _BY_NAME = {metric.name: metric for metric in METRICS}
 
 def metric_of(name: str) -> Metric | None:
     """What a logged name is; None if no metric of this version is called so."""
-    return _BY_NAME.get(name) or _BY_NAME.get(f"{name.partition('/')[0]}/*")
+    first, _, rest = name.partition("/")
+    families = (f"{first}/*", f"{first}/{rest.partition('/')[0]}/*")
+    return next((metric for known in (name, *families) if (metric := _BY_NAME.get(known))), None)
 
 
 def summarise(updates: Sequence[Mapping[str, float | None]]) -> dict[str, float | None]:
@@ -94,9 +106,9 @@ def summarise(updates: Sequence[Mapping[str, float | None]]) -> dict[str, float 
     line = dict(updates[-1])
     for name, last in line.items():
         metric = metric_of(name)
-        if metric and metric.kept == "mean" and last is not None:
+        if metric and metric.kept in ("mean", "max") and last is not None:
             known = [value for update in updates if (value := update.get(name)) is not None]
-            line[name] = float(np.mean(known))
+            line[name] = float(np.mean(known) if metric.kept == "mean" else max(known))
     return line
 
 

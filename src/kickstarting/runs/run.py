@@ -20,6 +20,7 @@ from rich.console import Console
 
 from kickstarting.algo.distributions import Categorical, MultiCategorical
 from kickstarting.algo.losses import mask_logits
+from kickstarting.cluster.events import Journal
 from kickstarting.config import Config
 from kickstarting.console import say
 from kickstarting.display import Display
@@ -63,6 +64,8 @@ def run(config: Config, out: Path, *, display: Display | None = None, profile: b
     """
     directory = RunDirectory(out)
     config.check()
+    if config.remote.cluster and not config.remote.actors:
+        raise ValueError(f"cluster is {config.remote.cluster!r}, but actors is 0; give --actors N, or leave it out")
     check_free(out, "run", resume_command(out))
     with listening() as stop, written_by_us(out):
         check_free(out, "run", resume_command(out))  # who held the lock before us may have begun one
@@ -84,12 +87,14 @@ def resume(
     until: int | None = None,
     learning_rate: str | None = None,
     environment_timeout: float | None = None,
+    cluster: str | None = None,
     trust_modules: Sequence[str] = (),
 ) -> None:
     """Continue a killed run from its newest checkpoint (or from the start, if it has none yet); until: stop at the first
     checkpoint at or after so many frames, from where the run goes on another time.
 
-    learning_rate: a lower one from here on. environment_timeout: another one. trust_modules: what the run's files may name.
+    learning_rate: a lower one from here on. environment_timeout, cluster: another one. trust_modules: what the run's files may
+    name.
 
     Raises ValueError if a file or a teacher that the run reads is not the one that it began with; otherwise as `run`.
     """
@@ -104,7 +109,7 @@ def resume(
         config.check_inputs()
         snapshot = newest_snapshot(directory)
         start = snapshot.record["frames"] if snapshot else 0
-        given = {"learning_rate": learning_rate, "environment_timeout": environment_timeout}
+        given = {"learning_rate": learning_rate, "environment_timeout": environment_timeout, "cluster": cluster}
         if changes := {name: value for name, value in given.items() if value is not None}:
             config = _changed(config, changes, start)
             rewrite_config(directory, config)
@@ -171,11 +176,13 @@ def _consume(
         with display or Display(config) as show, stop.at_a_good_moment():
             recorder = Recorder(directory, config, start) if config.run.record_histories else None
             scores = read_teacher_scores(directory)
-            updates = train(config, snapshot, scores, saving=saving, with_trajectories=recorder is not None)
+            journal = Journal(directory.cluster, lambda text: say(show.console, text, style="yellow"), start)
+            updates = train(config, snapshot, scores, saving=saving, with_trajectories=recorder is not None, said=journal)
             updates = recorded(updates, recorder) if recorder else updates
             updates = profiled(updates, directory.trace, show.console) if profile else updates
             for update, metrics in logged(updates, config.total_frames, start):
-                frames, metrics["seconds"] = update.frames, spent + time.perf_counter() - started
+                frames = journal.frames = update.frames
+                metrics["seconds"] = spent + time.perf_counter() - started
                 notices = health.see({"frames": frames, **metrics})
                 metrics |= health.metrics()
                 writer.write(frames, metrics)

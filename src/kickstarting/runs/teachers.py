@@ -8,10 +8,10 @@ from typing import Any
 
 from rich.console import Console
 
+from kickstarting.assembly import build
 from kickstarting.config import Config
 from kickstarting.console import say
 from kickstarting.evaluate import EPISODE_LIMIT
-from kickstarting.replica import build
 from kickstarting.runs.checkpoint import check_space
 from kickstarting.teachers import build_teachers
 from kickstarting.teachers.check import measure_teachers as play_teachers

@@ -47,6 +47,11 @@ class Assignment:
     def state(self, state: State) -> None:
         self._state = state
 
+    @property
+    def follows(self) -> bool:
+        """Whether it has a state that an unroll left."""
+        return self._state is not None
+
     def forget(self) -> None:
         """Drop the recurrent state: the columns start anew, or were not followed for a while."""
         self._state = None

@@ -49,7 +49,7 @@ class Teachers:
     def __init__(
         self, assignments: Sequence[Assignment], num_envs: int, distribution: Distribution, action_space: gymnasium.Space
     ) -> None:
-        self.assignments = list(assignments)
+        self.assignments, self.num_envs = list(assignments), num_envs
         self.distribution, self.action_space = distribution, action_space
         taken = torch.zeros(num_envs, dtype=torch.int64)  # labels that a column has already
         for assignment in self.assignments:
