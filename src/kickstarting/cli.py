@@ -11,6 +11,7 @@ import tyro
 from kickstarting.ad.commands import ad
 from kickstarting.commands.policies import check, evaluate, export, serve, watch
 from kickstarting.commands.reports import compare, demo, reproduce, suites
+from kickstarting.commands.storage import fetch, mirror
 from kickstarting.commands.training import population, train, tune
 from kickstarting.console import keep_streams, visible
 from kickstarting.faults import Fault
@@ -31,6 +32,8 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "watch": watch,
     "serve": serve,
     "compare": compare,
+    "mirror": mirror,
+    "fetch": fetch,
     "reproduce": reproduce,
     "demo": demo,
     "suites": suites,

@@ -12,7 +12,7 @@ best/                           the best member as a run: its ancestry's metrics
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
@@ -41,6 +41,7 @@ from kickstarting.population.state import (
 from kickstarting.runs.configuration import begin_run, read_run_file, run_id
 from kickstarting.runs.history import note
 from kickstarting.runs.layout import PopulationDirectory, RunDirectory, checkpoints
+from kickstarting.runs.mirror import begin_mirror, check_vacant, mirrored
 from kickstarting.runs.ownership import check_free, written_by_us
 from kickstarting.runs.signals import Stop, listening, resumed_by
 from kickstarting.runs.teachers import measure_teachers
@@ -50,22 +51,33 @@ from kickstarting.trust import trust
 
 
 def run_population(
-    config: Config, population: PopulationConfig, out: Path, *, console: Console, backend: Backend | None = None
+    config: Config,
+    population: PopulationConfig,
+    out: Path,
+    *,
+    console: Console,
+    backend: Backend | None = None,
+    mirror: str | None = None,
 ) -> None:
     """Evolve a population in a new directory. Raises ValueError if it holds one already, or anything does not fit.
 
-    backend: where the members train; in turns in this process unless given.
+    backend: where the members train; in turns in this process unless given. mirror: as of a run.
     """
     population.check(config)
     config.check()
     check_free(out, "population", resume_command(out))
+    if mirror is not None:
+        check_vacant(mirror, out)
     with listening() as stop, written_by_us(out):
         check_free(out, "population", resume_command(out))
         config = replace(config.on_this_machine(), name=config.name or "population")
         teacher_scores = measure_teachers(config, out)  # and with it every error that can be found before the work
         write_population(out, config, population, teacher_scores)
         note(PopulationDirectory(out).history, "began", frames=0)
-        _evolve(out, first_round(config, population), console, backend, stop)
+        if mirror is not None:
+            begin_mirror(out, mirror)
+        with mirrored(out) as bring:
+            _evolve(out, first_round(config, population), console, backend, stop, bring)
 
 
 def resume_population(
@@ -98,14 +110,17 @@ def resume_population(
         if found:
             check_fits(state, config, population, out)
         note(directory.history, "resumed", frames=_frames(state))
-        _evolve(out, state, console, backend, stop)
+        with mirrored(out) as bring:
+            _evolve(out, state, console, backend, stop, bring)
 
 
 def resume_command(out: Path) -> str:
     return f"kickstart population --resume {shlex.quote(str(out))}"
 
 
-def _evolve(out: Path, state: Population, console: Console, backend: Backend | None, stop: Stop) -> None:
+def _evolve(
+    out: Path, state: Population, console: Console, backend: Backend | None, stop: Stop, bring: Callable[[], None]
+) -> None:
     backend = backend or InProcess()
     config, population, teacher_scores = read_population(out)
     suite, directory = load_suite(config.suite), PopulationDirectory(out)
@@ -127,6 +142,8 @@ def _evolve(out: Path, state: Population, console: Console, backend: Backend | N
                     for i, lines, job in turn:
                         for line in lines:
                             config = _take(out, line, i, config, state, writers[i], stop)
+                            if "snapshot" in line:
+                                bring()
                         if job.done:
                             reached[i] = job.result()
                             save_under_way(out, state, i, reached[i])
@@ -135,6 +152,7 @@ def _evolve(out: Path, state: Population, console: Console, backend: Backend | N
             reached = {}
             state = look_around(state, config, population, suite)
             save_population(out, state)
+            bring()
     write_best(out, state, config, teacher_scores)
     note(directory.history, "finished", frames=config.total_frames)
 

@@ -17,6 +17,8 @@ HISTORIES = "histories.arrow"
 """Learning histories, of a run or collected for themselves (`histories.py`)."""
 LOCK = ".kickstarting.lock"
 """Held by the process that writes a directory (`ownership.py`), and gone when it ends."""
+MIRROR = "mirror.json"
+"""Where a run or population has its mirror on storage (`mirror.py`); of this directory alone, so it is not mirrored."""
 
 
 def checkpoints(directory: Path) -> list[Path]:
@@ -46,6 +48,11 @@ class RunDirectory:
     def history(self) -> Path:
         """When it began, was stopped, resumed and changed: one JSON object a line, see `history.py`."""
         return self.path / "history.jsonl"
+
+    @property
+    def cluster(self) -> Path:
+        """What happened to the parts of a run on a cluster: one JSON object a line, see `report/cluster.py`."""
+        return self.path / "cluster.jsonl"
 
     @property
     def histories(self) -> Path:
