@@ -10,7 +10,7 @@ import tyro
 
 from kickstarting.ad.commands import ad
 from kickstarting.commands.policies import check, evaluate, export, serve, watch
-from kickstarting.commands.reports import compare, demo, reproduce, suites
+from kickstarting.commands.reports import compare, demo, metrics, reproduce, suites
 from kickstarting.commands.storage import fetch, mirror
 from kickstarting.commands.training import population, train, tune
 from kickstarting.console import keep_streams, visible
@@ -32,6 +32,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "watch": watch,
     "serve": serve,
     "compare": compare,
+    "metrics": metrics,
     "mirror": mirror,
     "fetch": fetch,
     "reproduce": reproduce,
