@@ -64,16 +64,13 @@ class Runs:
 
     def collect(self) -> Iterable[Any]:
         """One family of gauges for each metric, with a sample for each run that has it."""
-        from prometheus_client.core import GaugeMetricFamily
+        from prometheus_client.core import Metric
 
         families: dict[str, Any] = {}
         for path in runs_below(self._directories):
             for sample in _samples_of(RunDirectory(path)):
-                labels = {"run": visible(str(path)), **sample.labels}
-                family = families.get(sample.name)
-                if family is None:
-                    family = families[sample.name] = GaugeMetricFamily(sample.name, sample.meaning, labels=list(labels))
-                family.add_metric(list(labels.values()), sample.value)
+                family = families.setdefault(sample.name, Metric(sample.name, sample.meaning, "gauge"))
+                family.add_sample(sample.name, {"run": visible(str(path)), **sample.labels}, sample.value)
         return families.values()
 
 
