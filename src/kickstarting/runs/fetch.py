@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from kickstarting.runs.files import make_directory
 from kickstarting.runs.layout import RunDirectory
-from kickstarting.runs.manifest import OWNER, Owner, part_name, read_manifest, read_owner
+from kickstarting.runs.manifest import OWNER, Owner, part_name, read_current, read_owner
 from kickstarting.runs.mirror import begin_mirror, mirror_of
 from kickstarting.runs.ownership import check_free
 from kickstarting.runs.storage import Storage, StorageError
@@ -37,13 +37,10 @@ def fetch(url: str, out: Path, *, said: Callable[[str], None], wanted: Callable[
     try:
         for _ in range(ATTEMPTS):
             shutil.rmtree(partial, ignore_errors=True)
-            owner = read_owner(storage)
-            if owner is None:
-                raise StorageError(f"nothing is mirrored to {storage.url}: there is no {OWNER}; see that the URL is a run's")
-            files = read_manifest(storage, owner.writer)
-            files = {name: files[name] for name in sorted(wanted(files))}
+            owner, there = read_current(storage)
+            files = {name: there[name] for name in sorted(wanted(there))}
             damaged = [name for name, parts in files.items() if not _assembled(storage, owner, parts, partial / name)]
-            if not damaged or (read_owner(storage) == owner and read_manifest(storage, owner.writer).items() >= files.items()):
+            if not damaged or read_current(storage) == (owner, there):
                 break
         for checkpoint in _given_up(damaged, files, storage):
             shutil.rmtree(partial / checkpoint)
@@ -75,7 +72,7 @@ def brought_back(url: str, out: Path, *, said: Callable[[str], None]) -> Path:
 def newest_weights(names: Iterable[str]) -> set[str]:
     """Of the files of a run those that a policy is loaded from."""
     folder = RunDirectory(Path()).checkpoints.name
-    numbered = [name for name in names if PurePosixPath(name).parts[0] == folder]
+    numbered = [name for name in names if (parts := PurePosixPath(name).parts)[0] == folder and parts[1].isdecimal()]
     newest = max((PurePosixPath(name).parts[1] for name in numbered), key=int, default="")
     return {name for name in numbered if PurePosixPath(name).parts[1] == newest}
 

@@ -82,6 +82,14 @@ def read_manifest(storage: Storage, writer: str) -> dict[str, list[str]]:
     return manifest["files"]
 
 
+def read_current(storage: Storage) -> tuple[Owner, dict[str, list[str]]]:
+    """The copy that counts. Raises StorageError if nothing is mirrored there, or it is damaged."""
+    owner = read_owner(storage)
+    if owner is None:
+        raise StorageError(f"nothing is mirrored to {storage.url}: there is no {OWNER}; see that the URL is a run's")
+    return owner, read_manifest(storage, owner.writer)
+
+
 def manifest_bytes(files: Files) -> bytes:
     """What `read_manifest` reads."""
     return signed_text({"format": FORMAT, "files": {name: list(parts) for name, parts in files.items()}}).encode()
