@@ -40,10 +40,10 @@ LABS = {
 }
 
 
-def read_measured(path: Path) -> tuple[Service, list[tuple[Plan, dict[str, float]]]]:
-    """The service times in a file of `benchmarks/cluster.py`, and its runs, each with what it reached."""
+def read_measured(path: Path) -> tuple[Service, dict[int, float]]:
+    """The service times in a file of `benchmarks/cluster.py`, and frames per second by number of actors."""
     data = json.loads(path.read_text())
-    return Service(**data["service"]), [(Plan(**run["plan"]), run["reached"]) for run in data["runs"]]
+    return Service(**data["service"]), {int(actors): pace for actors, pace in data["scaling"].items()}
 
 
 def at_scale(service: Service, plan: Plan, actors: int) -> Outcome:
@@ -74,12 +74,12 @@ def main() -> None:
         arguments.figure.with_suffix(".svg").write_text(svg)
 
 
-def validation(service: Service, runs: list[tuple[Plan, dict[str, float]]]) -> str:
-    """The measured runs beside their simulation, as a table."""
+def validation(service: Service, measured: dict[int, float], cores: int = 2) -> str:
+    """The measured runs on one machine beside their simulation, as a table."""
     lines = ["| actors | measured frames/s | simulated | difference |", "|---:|---:|---:|---:|"]
-    for plan, reached in runs:
-        there, here = reached["frames_per_second"], simulate(service, plan).frames_per_second
-        lines.append(f"| {plan.actors} | {there:,.0f} | {here:,.0f} | {here / there - 1:+.1%} |")
+    for actors, there in measured.items():
+        here = simulate(service, Plan(actors, cores=cores)).frames_per_second
+        lines.append(f"| {actors} | {there:,.0f} | {here:,.0f} | {here / there - 1:+.1%} |")
     return "\n".join([*lines, ""])
 
 

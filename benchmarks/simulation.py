@@ -1,8 +1,8 @@
 """How many actors one learner serves: a discrete-event simulation of a cluster, fed by measured service times.
 
 Actors act in unrolls, at most `in_flight` of each under way or waiting. An unroll crosses the network into the learner's node and
-waits, first in, first out. The learner takes a batch, labels it and steps on it; those whose unrolls were taken are asked for the
-next ones, with the weights of that moment, which cross the network the other way once for each version and node.
+waits, first in, first out. The learner takes a batch, asks those whose unrolls are in it for the next ones, with the weights of
+that moment, labels the batch and steps on it. Weights cross the network the other way once for each version and node.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Service:
     act: float
     """Of an actor, on a core: network and environments."""
     call: float
-    """Of the driver: to ask for an unroll and to take it."""
+    """Of the learner's process: to ask for an unroll, to take it, and to put it into a batch."""
     unroll_bytes: float
     weight_bytes: float
     """Of one version of the weights."""
@@ -52,6 +52,8 @@ class Plan:
     batch: int = 0
     """Unrolls of an update; 0 is one for each actor."""
     in_flight: int = 2
+    publish_every: int = 1
+    """Updates after which the actors get new weights."""
     per_node: int = 16
     """Actors of a node."""
     bandwidth: float = 10e9 / 8
@@ -85,12 +87,12 @@ class Outcome(NamedTuple):
 
 
 class Cluster:
-    """A run of a plan. Whatever takes a while is a process of SimPy; links, cores, the driver and actors are resources with queues."""
+    """A run of a plan. Whatever takes a while is a process of SimPy; links, cores and actors are resources with queues."""
 
     def __init__(self, service: Service, plan: Plan, seed: int = 0) -> None:
         self.service, self.plan, self.rng = service, plan, np.random.default_rng(seed)
         self.now = simpy.Environment()
-        self.driver, self.into, self.out = (simpy.Resource(self.now) for _ in range(3))
+        self.into, self.out = simpy.Resource(self.now), simpy.Resource(self.now)
         self.cores = simpy.Resource(self.now, plan.cores) if plan.cores else None
         self.arrived = simpy.Store(self.now)
         self.version = 0
@@ -127,8 +129,7 @@ class Cluster:
         """One of the unrolls that an actor has under way: asked for, acted, sent, taken, and asked for again."""
         service, node = self.service, number // self.plan.per_node
         while True:
-            version = self.version
-            yield from self._hold(self.driver, service.call)
+            version = self.version - self.version % self.plan.publish_every
             with actor.request() as turn:
                 yield turn
                 began = self.now.now
@@ -165,14 +166,17 @@ class Cluster:
     def _learner(self) -> Steps:
         service, unrolls = self.service, self.plan.unrolls
         while True:
-            began = self.now.now
+            began, batch = self.now.now, []
             for _ in range(unrolls):
                 version, arrived, asked_again = yield self.arrived.get()
+                batch.append(asked_again)
                 self.seconds["queued"] += self.now.now - arrived
                 self.lags.append(self.version - version)
                 self.taken += 1
-                asked_again.succeed()
             self.seconds["learner idle"] += self.now.now - began
+            yield from self._compute(unrolls * service.call)
+            for asked_again in batch:
+                asked_again.succeed()
             yield from self._compute(unrolls * (service.label + service.learn) + service.step)
             self.version += 1
 
@@ -194,9 +198,9 @@ class Cluster:
 
 def simulate(service: Service, plan: Plan, updates: int = 200, seed: int = 0) -> Outcome:
     """The outcome over about so many updates, after half as many to warm up."""
-    update = plan.unrolls * (service.label + service.learn) + service.step
-    round_trip = service.wait + service.act + service.call * plan.actors * plan.in_flight
-    each = max(update, plan.unrolls / plan.actors * (round_trip / plan.in_flight), plan.unrolls * service.call, 1e-6)
+    update = plan.unrolls * (service.call + service.label + service.learn) + service.step
+    round_trip = service.wait + service.act
+    each = max(update, plan.unrolls / plan.actors * round_trip, 1e-6)
     each = max(each, 0 if plan.cores else plan.unrolls * service.unroll_bytes / plan.bandwidth)
     return Cluster(service, plan, seed).run(updates * each, warm_up=updates / 2 * each + 3 * round_trip)
 

@@ -47,11 +47,11 @@ def samples(line: dict[str, Any]) -> Iterator[Sample]:
             continue
         known = metric_of(name)
         meaning = name if known is None else f"{known.meaning}, {known.unit}" if known.unit else known.meaning
-        family, slash, member = name.partition("/")
         labels: dict[str, str] = {}
-        if slash and (known is None or known.name != name):
+        if "/" in name and (known is None or known.name != name):
+            family = known.name.removesuffix("/*") if known and known.name.endswith("/*") else name.partition("/")[0]
             label = LABELS.get(family, "name")
-            labels = {label: visible(member)}
+            labels = {label: visible(name.removeprefix(f"{family}/"))}
             name = f"{family}_by_{label}" if metric_of(family) else family  # sums of frames/s must not count each node twice
         yield Sample(f"{PREFIX}_{re.sub(r'[^a-zA-Z0-9_]', '_', name)}", labels, float(value), meaning)
 
