@@ -15,10 +15,10 @@ from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from simulation import Outcome, Plan, Service, simulate
 
 from kickstarting.report.figures import rendered
 from kickstarting.report.look import COLOURS, FAINT, WIDTH, look
+from simulation import Outcome, Plan, Service, simulate
 
 MEASURED = Path(__file__).parent / "results" / "cluster.json"
 ACTORS = (1, 2, 4, 8, 16, 32, 64, 150, 300, 600, 1_200, 2_500, 5_000, 10_000)
@@ -27,7 +27,7 @@ GIGABIT = 1e9 / 8
 LAB = Service(
     frames=400, wait=1.6, act=0.0, call=0.9e-3, unroll_bytes=2.10e6, weight_bytes=6.4e6, label=1e-3, learn=3e-3, spread=0.1
 )
-"""DMLab as the paper has it: an environment an actor, 100 steps of 4 frames, 250 frames/s. label and learn are assumed, of one GPU."""
+"""DMLab as the paper has it: an environment an actor, 100 steps of 4 frames, 250 frames/s; a learner of 25,000 steps/s is assumed."""
 GRID = Service(
     frames=2048, wait=0.0, act=0.2, call=0.9e-3, unroll_bytes=695e3, weight_bytes=6.4e6, label=8e-3, learn=57e-3, spread=0.1
 )

@@ -203,5 +203,3 @@ def simulate(service: Service, plan: Plan, updates: int = 200, seed: int = 0) ->
     each = max(update, plan.unrolls / plan.actors * round_trip, 1e-6)
     each = max(each, 0 if plan.cores else plan.unrolls * service.unroll_bytes / plan.bandwidth)
     return Cluster(service, plan, seed).run(updates * each, warm_up=updates / 2 * each + 3 * round_trip)
-
-

@@ -109,7 +109,9 @@ def test_of_many_parts_those_have_lanes_to_which_most_happened(write_run, tmp_pa
     assert "19 more in cluster.jsonl of the run." in page
 
 
-@pytest.mark.parametrize("tail", ['{"time": 1', "\xff\n", "[]\n", '{"time": "now"}\n', '{"time": 1, "frames": 1}\n', "[" * 9999 + "\n"])
+@pytest.mark.parametrize(
+    "tail", ['{"time": 1', "\xff\n", "[]\n", '{"time": "now"}\n', '{"time": 1, "frames": 1}\n', "[" * 9999 + "\n"]
+)
 def test_damaged_lines_are_left_out(write_run, tail):
     directory = on_cluster(write_run("student", 1, line_curve()), [event(0.0, 0, "started", "actor 0")], tail)
     assert [part.name for part in cluster_of(directory).parts] == ["actor 0"]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 import uuid
 from pathlib import Path
+from typing import ClassVar
 
 import fsspec
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
-from resuming import without_times
 
 from kickstarting.runs import uploads
 from kickstarting.runs.copied import Copy, Replaced
@@ -20,14 +21,15 @@ from kickstarting.runs.manifest import OWNER, is_inside, manifest_bytes, manifes
 from kickstarting.runs.mirror import begin_mirror, bring_up_to_date, check_vacant, mirror_of, mirrored
 from kickstarting.runs.run import resume, run
 from kickstarting.runs.storage import Storage, StorageError
+from resuming import without_times
 
 
 class Unsteady(MemoryFileSystem):
     """Object storage that stops taking anything after so many writes, as seen by a process that dies there."""
 
     protocol = "unsteady"
-    store: dict = {}
-    pseudo_dirs: list = [""]
+    store: ClassVar[dict] = {}
+    pseudo_dirs: ClassVar[list] = [""]
     left: float = float("inf")
     entered, held = threading.Event(), threading.Event()
 
@@ -186,6 +188,12 @@ def test_a_mirror_inside_the_run_is_refused(tmp_path):
         check_vacant(str(tmp_path / "run" / "mirror"), tmp_path / "run")
 
 
+def until_it_stops(bring) -> None:
+    for _ in range(2_000):
+        bring()
+        time.sleep(0.01)
+
+
 def test_who_takes_over_stops_the_one_before_and_is_not_disturbed_by_it(tmp_path, url):
     old = made(tmp_path / "old", 3)
     begin_mirror(old, url)
@@ -199,9 +207,7 @@ def test_who_takes_over_stops_the_one_before_and_is_not_disturbed_by_it(tmp_path
         zombie.bring(zombie.take())  # it does not look before it writes
         assert fetched(url, tmp_path / "back") == content(new)
         with pytest.raises(Replaced, match=r"is no longer what .* mirrors: process \d+ .* took over; go on with `--resume memory"):
-            for _ in range(500):
-                bring_old()
-                threading.Event().wait(0.01)
+            until_it_stops(bring_old)
     with pytest.raises(Replaced), mirrored(old):
         pass
 
@@ -220,7 +226,9 @@ def test_a_damaged_checkpoint_is_left_out_and_said(tmp_path, url):
         assert [path.name for path in (out / "checkpoints").iterdir()] == ["00000002"]
 
 
-@pytest.mark.parametrize(("name", "message"), [("metrics.jsonl", "a part of metrics.jsonl"), ("checkpoints", "no checkpoint is whole")])
+@pytest.mark.parametrize(
+    ("name", "message"), [("metrics.jsonl", "a part of metrics.jsonl"), ("checkpoints", "no checkpoint is whole")]
+)
 def test_damage_without_a_way_round_is_one_line_and_leaves_nothing(tmp_path, url, name, message):
     begin_mirror(made(tmp_path / "run", 3), url)
     storage = Storage(url)

@@ -37,7 +37,7 @@ def train(
     Args:
         config: What to train.
         out: Directory of the run; runs/SUITE/NAME-SEED unless given.
-        resume: Continue the killed run in this directory instead, or the one that is mirrored to this place; it is brought to --out.
+        resume: Continue the killed run in this directory instead, or the one that is mirrored to this URL, which is brought to --out.
         recipe: A TOML file of settings, as `kickstart tune` writes it (docs/tuning.md).
         profile: Print where the time of an update goes, and write a trace of three updates to trace.json in the run directory.
         mirror: Keep a copy there that is up to date at every checkpoint: s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, or a shared folder
@@ -73,8 +73,8 @@ def population(
         config: What each member trains. Strength and horizon of the schedule, shares, learning rate and entropy cost evolve.
         pbt: How the population evolves.
         out: Directory of the population; runs/SUITE/population-SEED unless given.
-        resume: Continue the killed population in this directory instead, or the one that is mirrored to this place; it is brought to
-            --out.
+        resume: Continue the killed population in this directory instead, or the one that is mirrored to this URL, which is brought
+            to --out.
         recipe: A TOML file of settings, as `kickstart tune` writes it (docs/tuning.md); it holds for every member.
         mirror: As of `train`.
     """
@@ -133,7 +133,10 @@ def _only_with_resume(resume: Path | str, config: Config, *allowed: str) -> set[
     from kickstarting.runs.fetch import is_mirror
 
     given = {word.partition("=")[0].removeprefix("--").removeprefix("no-") for word in sys.argv[1:] if word.startswith("--")}
-    given = {name.replace("-", "_").rpartition(".")[2] for name in given} - {"resume", *(("out",) if is_mirror(str(resume)) else ())}
+    given = {name.replace("-", "_").rpartition(".")[2] for name in given} - {
+        "resume",
+        *(("out",) if is_mirror(str(resume)) else ()),
+    }
     for name in sorted(given - set(allowed)) + ([config.suite] if config.suite else []):
         may = " and ".join(f"--{name.replace('_', '-')}" for name in allowed)
         raise ValueError(
@@ -144,8 +147,8 @@ def _only_with_resume(resume: Path | str, config: Config, *allowed: str) -> set[
 
 
 def _brought_back(resume: str, out: Path | None) -> Path:
-    """The directory to go on in: the one that was named, or the one that a mirror is brought to, runs/ and the end of its URL unless
-    another is given."""
+    """The directory to go on in: the one that was named, or the one that a mirror is brought to: `out`, or runs/ and the end of
+    its URL."""
     from kickstarting.runs.fetch import brought_back, is_mirror
 
     if not is_mirror(resume):

@@ -118,9 +118,7 @@ def resume_command(out: Path) -> str:
     return f"kickstart population --resume {shlex.quote(str(out))}"
 
 
-def _evolve(
-    out: Path, state: Population, console: Console, backend: Backend | None, stop: Stop, bring: Callable[[], None]
-) -> None:
+def _evolve(out: Path, state: Population, console: Console, backend: Backend | None, stop: Stop, bring: Callable[[], None]) -> None:
     backend = backend or InProcess()
     config, population, teacher_scores = read_population(out)
     suite, directory = load_suite(config.suite), PopulationDirectory(out)

@@ -68,10 +68,14 @@ def read_cluster(run: Run) -> ClusterHistory | None:
 
 def cluster_sentence(cluster: ClusterHistory) -> str:
     """What there was, and what became of it, in numbers."""
-    count = {kind: sum(event.event == kind for event in cluster.events) for kind in ("lost", "restarted", "stuck", "gave up", "drained")}
+    count = {
+        kind: sum(event.event == kind for event in cluster.events) for kind in ("lost", "restarted", "stuck", "gave up", "drained")
+    }
     parts = [f"{len(cluster.parts)} parts over {hours_text(cluster.hours)}"]
     parts += [f"{number} × {kind}" for kind, number in count.items() if number]
-    lost = [f"{number:,} unrolls {what}" for number, what in ((cluster.lost, "lost"), (cluster.dropped, "dropped as too old")) if number]
+    lost = [
+        f"{number:,} unrolls {what}" for number, what in ((cluster.lost, "lost"), (cluster.dropped, "dropped as too old")) if number
+    ]
     lags = [lag for lag in cluster.lag_max if lag is not None]
     lost += [f"lag at most {max(lags):g} updates"] * bool(lags)
     return f"{'; '.join([*parts, *lost])}."
@@ -96,7 +100,9 @@ def hours_text(hours: float) -> str:
 
 
 def _row(event: ClusterEvent) -> str:
-    words = "".join(f'<td class="{kind}">{escape(text)}</td>' for kind, text in (("", event.node), ("words", event.text or event.event)))
+    words = "".join(
+        f'<td class="{kind}">{escape(text)}</td>' for kind, text in (("", event.node), ("words", event.text or event.event))
+    )
     numbers = f'<td class="number">{frames_text(event.frames)}</td><td>{escape(event.part)}</td>'
     return f'<tr class="group"><th scope="row">{hours_text(event.hours)}</th>{numbers}{words}</tr>'
 
@@ -139,9 +145,7 @@ def _hours_of_metrics(run: Run, stretches: Sequence[Stretch]) -> np.ndarray:
     return began[of_line] + (seconds - before[of_line]) / 3600
 
 
-def _parts(
-    events: Sequence[ClusterEvent], stretches: Sequence[Stretch], hours: np.ndarray, end: float
-) -> tuple[ClusterPart, ...]:
+def _parts(events: Sequence[ClusterEvent], stretches: Sequence[Stretch], hours: np.ndarray, end: float) -> tuple[ClusterPart, ...]:
     """Each part, and when it was alive. What was alive at the end of a stretch ended with it, at the last sign of the run."""
     signs = np.sort([*(event.hours for event in events), *hours.tolist()])
     ends = [float(signs[signs < later.hours].max(initial=0.0)) for _, later in pairwise(stretches)] + [end]

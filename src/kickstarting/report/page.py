@@ -199,8 +199,8 @@ def _cluster_caption(cluster: ClusterHistory) -> str:
     lanes = len(lanes_of(cluster))
     which = "Who was alive when" if lanes == len(cluster.parts) else f"The {lanes} parts to which most happened"
     return (
-        f"{cluster_sentence(cluster)} {which}; the actors that were alive, the unrolls that waited for the learner, and the lag: the "
-        "updates between the weights that acted and the step on what they did."
+        f"{cluster_sentence(cluster)} {which}; the actors that were alive, the unrolls that waited for the learner, and the lag: "
+        "the updates between the weights that acted and the step on what they did."
     )
 
 

@@ -28,7 +28,7 @@ class Replaced(FileError):
 
 @dataclass(frozen=True)
 class Taken:
-    """A file of a directory at one moment: open, so that it can be read when its name is gone, unless its parts lie there already."""
+    """A file of a directory at one moment: open, so that it can be read when its name is gone, or known to lie there already."""
 
     name: str
     stamp: Stamp
@@ -58,7 +58,12 @@ class Copy:
     @property
     def owner(self) -> bytes:
         """The file that makes this copy the one that counts."""
-        about = {"writer": self.writer, "host": socket.gethostname(), "pid": os.getpid(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}
+        about = {
+            "writer": self.writer,
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "since": time.strftime("%Y-%m-%d %H:%M:%S"),
+        }
         return json.dumps(about).encode()
 
     def claim(self) -> None:
@@ -118,5 +123,3 @@ class Copy:
             self._stored.add(part)
         self.progress = time.monotonic()
         return part
-
-

@@ -52,7 +52,10 @@ def samples(line: dict[str, Any]) -> Iterator[Sample]:
             family = known.name.removesuffix("/*") if known and known.name.endswith("/*") else name.partition("/")[0]
             label = LABELS.get(family, "name")
             labels = {label: visible(name.removeprefix(f"{family}/"))}
-            name = f"{family}_by_{label}" if metric_of(family) else family  # sums of frames/s must not count each node twice
+            plain = metric_of(family)
+            name = (
+                f"{family}_by_{label}" if plain and plain.name == family else family
+            )  # sums of frames/s must not count each node twice
         yield Sample(f"{PREFIX}_{re.sub(r'[^a-zA-Z0-9_]', '_', name)}", labels, float(value), meaning)
 
 

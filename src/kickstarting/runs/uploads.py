@@ -95,5 +95,3 @@ def _close(taken: list[Taken]) -> None:
     for each in taken:
         if each.file:
             each.file.close()
-
-

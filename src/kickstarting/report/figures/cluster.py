@@ -52,7 +52,9 @@ def cluster_figure(cluster: ClusterHistory) -> Figure:
 
 def lanes_of(cluster: ClusterHistory) -> Sequence[ClusterPart]:
     """The parts that a figure shows, in their order."""
-    happened = {part.name: sum(event.part == part.name and event.event in MARKS for event in cluster.events) for part in cluster.parts}
+    happened = {
+        part.name: sum(event.part == part.name and event.event in MARKS for event in cluster.events) for part in cluster.parts
+    }
     shown = sorted(cluster.parts, key=lambda part: -happened[part.name])[:LANES]
     return [part for part in cluster.parts if part in shown]
 
