@@ -27,7 +27,7 @@ GIGABIT = 1e9 / 8
 LAB = Service(
     frames=400, wait=1.6, act=0.0, call=0.9e-3, unroll_bytes=2.10e6, weight_bytes=6.4e6, label=1e-3, learn=3e-3, spread=0.1
 )
-"""DMLab as the paper has it: an environment an actor, 100 steps of 4 frames, 250 frames/s; a learner of 25,000 steps/s is assumed."""
+"""DMLab, the paper: an environment an actor, 100 steps of 4 frames, 250 frames/s. A learner of 25,000 steps/s is assumed."""
 GRID = Service(
     frames=2048, wait=0.0, act=0.2, call=0.9e-3, unroll_bytes=695e3, weight_bytes=6.4e6, label=8e-3, learn=57e-3, spread=0.1
 )

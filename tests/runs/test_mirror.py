@@ -14,7 +14,7 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
 from kickstarting.runs import uploads
-from kickstarting.runs.copied import Copy, Replaced
+from kickstarting.runs.copied import Copy, Replaced, close
 from kickstarting.runs.fetch import brought_back, fetch, is_mirror
 from kickstarting.runs.layout import MIRROR, RunDirectory
 from kickstarting.runs.manifest import OWNER, is_inside, manifest_bytes, manifest_name, read_manifest, read_owner
@@ -110,7 +110,7 @@ def test_only_what_changed_is_read_and_written_again(tmp_path, url, monkeypatch)
     directory = made(tmp_path / "run", 1)
     monkeypatch.setattr("kickstarting.runs.copied.PART", 40)
     copy = Copy(directory, Storage(url), "0" * 16)
-    copy.bring(copy.take())
+    copy.bring_now()
     written: list[str] = []
     monkeypatch.setattr(copy.storage, "write", lambda name, data: written.append(name))
     with (directory / "checkpoints" / "00000001" / "network.safetensors").open("ab") as file:
@@ -118,6 +118,7 @@ def test_only_what_changed_is_read_and_written_again(tmp_path, url, monkeypatch)
     taken = copy.take()
     assert [each.name for each in taken if each.file] == ["checkpoints/00000001/network.safetensors"]
     copy.bring(taken)
+    close(taken)
     assert len(written) == 2  # the last part, and the manifest
 
 
@@ -142,6 +143,7 @@ def test_the_moment_is_that_of_the_request_whatever_happens_to_the_directory_aft
     files = copy.take()
     made(directory, 6)  # both checkpoints are gone, the metrics have grown
     copy.bring(files)
+    close(files)
     copy.claim()
     assert fetched(url, tmp_path / "back") == before
 
@@ -159,7 +161,7 @@ def test_killed_at_any_write_it_leaves_the_moment_before_or_the_new_one(tmp_path
         copy = Copy(directory, Storage("unsteady://a/run"), mirror_of(directory).writer)
         unsteady.left = number
         try:
-            copy.bring(copy.take())
+            copy.bring_now()
         except StorageError:
             assert not unsteady.left
         unsteady.left = float("inf")
@@ -197,17 +199,19 @@ def until_it_stops(bring) -> None:
 def test_who_takes_over_stops_the_one_before_and_is_not_disturbed_by_it(tmp_path, url):
     old = made(tmp_path / "old", 3)
     begin_mirror(old, url)
-    with mirrored(old) as bring_old:
+    with (
+        pytest.raises(Replaced, match=r"is no longer what .* mirrors: process \d+ .* took over; go on with `--resume memory"),
+        mirrored(old) as bring_old,
+    ):
         new = brought_back(url, tmp_path / "new", said=silent)
         assert brought_back(url, new, said=silent) == new  # again: it is there already
         made(new, 5)
         bring_up_to_date(new)
         made(old, 9)
         zombie = Copy(old, Storage(url), mirror_of(old).writer)
-        zombie.bring(zombie.take())  # it does not look before it writes
+        zombie.bring_now()  # it does not look before it writes
         assert fetched(url, tmp_path / "back") == content(new)
-        with pytest.raises(Replaced, match=r"is no longer what .* mirrors: process \d+ .* took over; go on with `--resume memory"):
-            until_it_stops(bring_old)
+        until_it_stops(bring_old)
     with pytest.raises(Replaced), mirrored(old):
         pass
 

@@ -102,7 +102,7 @@ def counted(name, data):
     number += 1
     write(name, data)
 copy.storage.write = counted
-copy.bring(copy.take())
+copy.bring_now()
 print("done", flush=True)
 """
 

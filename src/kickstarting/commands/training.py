@@ -37,7 +37,7 @@ def train(
     Args:
         config: What to train.
         out: Directory of the run; runs/SUITE/NAME-SEED unless given.
-        resume: Continue the killed run in this directory instead, or the one that is mirrored to this URL, which is brought to --out.
+        resume: Continue the killed run in this directory instead, or the one mirrored to this URL, which is brought to --out.
         recipe: A TOML file of settings, as `kickstart tune` writes it (docs/tuning.md).
         profile: Print where the time of an update goes, and write a trace of three updates to trace.json in the run directory.
         mirror: Keep a copy there that is up to date at every checkpoint: s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, or a shared folder

@@ -116,10 +116,25 @@ class Copy:
             self.storage.remove(part_name(self.writer, part))
             self._stored.discard(part)
 
+    def bring_now(self) -> None:
+        """Take the directory and bring it, in one go. Raises as `bring`."""
+        taken = self.take()
+        try:
+            self.bring(taken)
+        finally:
+            close(taken)
+
     def _part(self, data: bytes) -> str:
         part = hashlib.sha256(data).hexdigest()
         if part not in self._stored:
             self.storage.write(part_name(self.writer, part), data)
             self._stored.add(part)
-        self.progress = time.monotonic()
+            self.progress = time.monotonic()
         return part
+
+
+def close(taken: list[Taken]) -> None:
+    """Let the files go."""
+    for each in taken:
+        if each.file:
+            each.file.close()

@@ -62,7 +62,7 @@ def begin_mirror(directory: Path, url: str, replacing: Owner | None = None) -> N
     Raises ValueError if another run is mirrored to this place; StorageError if it cannot be written.
     """
     copy = Copy(directory, Storage(url), uuid.uuid4().hex[:16])
-    copy.bring(copy.take())
+    copy.bring_now()
     write_json(directory / MIRROR, {"url": copy.storage.url, "writer": copy.writer})
     if replacing is None:
         copy.claim()

@@ -8,7 +8,7 @@ import time
 from rich.console import Console
 
 from kickstarting.console import say
-from kickstarting.runs.copied import Copy, Replaced, Taken
+from kickstarting.runs.copied import Copy, Replaced, Taken, close
 from kickstarting.runs.files import FileError
 from kickstarting.runs.storage import StorageError
 
@@ -35,7 +35,7 @@ class Uploads:
             raise self._trouble
         taken = self._copy.take()
         with self._changed:
-            _close(self._waiting or [])
+            close(self._waiting or [])
             self._waiting = taken
             self._changed.notify_all()
 
@@ -62,7 +62,7 @@ class Uploads:
                     self._changed.wait()
                 taken, self._waiting, self._works = self._waiting, None, True
             self._bring(taken)
-            _close(taken)
+            close(taken)
             with self._changed:
                 self._works = False
                 self._changed.notify_all()
@@ -89,9 +89,3 @@ class Uploads:
                     say(self._console, f"the mirror {self._copy.storage.url} is up to date again", "green")
                 self._trouble = None
                 return
-
-
-def _close(taken: list[Taken]) -> None:
-    for each in taken:
-        if each.file:
-            each.file.close()
