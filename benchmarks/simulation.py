@@ -99,7 +99,7 @@ class Cluster:
         self.started = self.taken = 0
         self.lags: list[int] = []
         self._fetched: dict[tuple[int, int], simpy.Event] = {}
-        self.seconds = dict.fromkeys(("learner idle", "acting", "into", "out", "queued"), 0.0)
+        self.seconds: dict[str, float] = dict.fromkeys(("learner idle", "acting", "into", "out", "queued"), 0.0)
         for number in range(plan.actors):
             actor = simpy.Resource(self.now)
             for _ in range(plan.in_flight):

@@ -14,6 +14,7 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
 from kickstarting.runs import uploads
+from kickstarting.runs.checkpoint import latest_checkpoint
 from kickstarting.runs.copied import Copy, Replaced, close
 from kickstarting.runs.fetch import brought_back, fetch, is_mirror
 from kickstarting.runs.layout import MIRROR, RunDirectory
@@ -28,7 +29,7 @@ class Unsteady(MemoryFileSystem):
     """Object storage that stops taking anything after so many writes, as seen by a process that dies there."""
 
     protocol = "unsteady"
-    store: ClassVar[dict] = {}
+    store: ClassVar[dict] = {}  # type: ignore[reportIncompatibleVariableOverride]
     pseudo_dirs: ClassVar[list] = [""]
     left: float = float("inf")
     entered, held = threading.Event(), threading.Event()
@@ -81,6 +82,18 @@ def made(path: Path, number: int = 1, size: int = 100) -> Path:
     return path
 
 
+def writer_at(storage: Storage) -> str:
+    owner = read_owner(storage)
+    assert owner is not None
+    return owner.writer
+
+
+def own_writer(directory: Path) -> str:
+    about = mirror_of(directory)
+    assert about is not None
+    return about.writer
+
+
 def content(path: Path) -> dict[str, bytes]:
     files = (file for file in path.rglob("*") if file.is_file())
     return {file.relative_to(path).as_posix(): file.read_bytes() for file in files if file.name != MIRROR}
@@ -128,7 +141,7 @@ def test_what_is_pruned_here_is_pruned_there(tmp_path, url):
     made(directory, 4)
     bring_up_to_date(directory)
     storage = Storage(url)
-    writer = read_owner(storage).writer
+    writer = writer_at(storage)
     files = read_manifest(storage, writer)
     assert {name.split("/")[1] for name in files if name.startswith("checkpoints")} == {"00000003", "00000004"}
     parts = {name.rpartition("/")[2] for name in storage.names(f"{writer}/parts")}
@@ -158,7 +171,7 @@ def test_killed_at_any_write_it_leaves_the_moment_before_or_the_new_one(tmp_path
     while not seen or seen[-1] != after:
         unsteady.store.clear()
         unsteady.store.update(stored)
-        copy = Copy(directory, Storage("unsteady://a/run"), mirror_of(directory).writer)
+        copy = Copy(directory, Storage("unsteady://a/run"), own_writer(directory))
         unsteady.left = number
         try:
             copy.bring_now()
@@ -208,7 +221,7 @@ def test_who_takes_over_stops_the_one_before_and_is_not_disturbed_by_it(tmp_path
         made(new, 5)
         bring_up_to_date(new)
         made(old, 9)
-        zombie = Copy(old, Storage(url), mirror_of(old).writer)
+        zombie = Copy(old, Storage(url), own_writer(old))
         zombie.bring_now()  # it does not look before it writes
         assert fetched(url, tmp_path / "back") == content(new)
         until_it_stops(bring_old)
@@ -219,7 +232,7 @@ def test_who_takes_over_stops_the_one_before_and_is_not_disturbed_by_it(tmp_path
 def test_a_damaged_checkpoint_is_left_out_and_said(tmp_path, url):
     begin_mirror(made(tmp_path / "run", 3), url)
     storage, said = Storage(url), []
-    writer = read_owner(storage).writer
+    writer = writer_at(storage)
     part = read_manifest(storage, writer)["checkpoints/00000003/network.safetensors"][0]
     for damage in (lambda: storage.write(f"{writer}/parts/{part}", b"altered"), lambda: storage.remove(f"{writer}/parts/{part}")):
         damage()
@@ -236,7 +249,7 @@ def test_a_damaged_checkpoint_is_left_out_and_said(tmp_path, url):
 def test_damage_without_a_way_round_is_one_line_and_leaves_nothing(tmp_path, url, name, message):
     begin_mirror(made(tmp_path / "run", 3), url)
     storage = Storage(url)
-    writer = read_owner(storage).writer
+    writer = writer_at(storage)
     for file, parts in read_manifest(storage, writer).items():
         if file.startswith(name):
             storage.remove(f"{writer}/parts/{parts[0]}")
@@ -252,7 +265,7 @@ HOSTILE = ["../evil", "/etc/evil", "a/../../evil", ".hidden", "a/.ssh/b", "", "a
 def test_a_manifest_cannot_lead_out_of_the_directory(tmp_path, url, path):
     begin_mirror(made(tmp_path / "run"), url)
     storage = Storage(url)
-    writer = read_owner(storage).writer
+    writer = writer_at(storage)
     storage.write(manifest_name(writer), manifest_bytes({path: []}))
     assert not is_inside(path)
     with pytest.raises(StorageError, match="which is no file of a run"):
@@ -263,7 +276,7 @@ def test_a_manifest_cannot_lead_out_of_the_directory(tmp_path, url, path):
 def test_a_damaged_manifest_or_owner_is_named(tmp_path, url, text):
     begin_mirror(made(tmp_path / "run"), url)
     storage = Storage(url)
-    name = manifest_name(read_owner(storage).writer)
+    name = manifest_name(writer_at(storage))
     storage.write(name, text)
     with pytest.raises(StorageError, match=rf"{name} is damaged"):
         fetch(url, tmp_path / "back", said=print)
@@ -351,7 +364,7 @@ def test_a_run_goes_on_from_its_mirror_as_if_nothing_had_happened(tiny, tmp_path
     kickstart("train", "--resume", f"{url}-2", "--out", tmp_path / "again")
     ours, theirs = (RunDirectory(tmp_path / name) for name in ("whole", "again"))
     for name in ("network.safetensors", "optimiser.safetensors"):
-        assert (ours.newest_checkpoint / name).read_bytes() == (theirs.newest_checkpoint / name).read_bytes()
+        assert (latest_checkpoint(ours.path) / name).read_bytes() == (latest_checkpoint(theirs.path) / name).read_bytes()
     lines = [[without_times(json.loads(line)) for line in run_.metrics.read_text().splitlines()] for run_ in (ours, theirs)]
     assert lines[0] == lines[1]
     assert fetched(f"{url}-2", tmp_path / "end")["finished.json"]

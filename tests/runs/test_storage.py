@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import builtins
+import sys
 import uuid
 
 import fsspec
@@ -56,7 +56,7 @@ class Growing(fsspec.AbstractFileSystem):
             raise TimeoutError("the line went dead")
         self.files[path] = value
 
-    def mv(self, path1, path2, **kwargs) -> None:
+    def mv(self, path1, path2, recursive=False, maxdepth=None, **kwargs) -> None:
         self.files[path2] = self.files.pop(path1)
 
     def cat_file(self, path, start=None, end=None, **kwargs) -> bytes:
@@ -91,18 +91,10 @@ def test_an_unknown_protocol_is_named():
 
 @pytest.mark.parametrize(("url", "extra"), [("s3://bucket/run", "s3"), ("gs://bucket/run", "gcs")])
 def test_a_missing_package_is_named_with_its_extra(url, extra, monkeypatch):
-    imported = builtins.__import__
-
-    def without(name, *arguments, **options):
-        if name.startswith(("s3fs", "gcsfs")):
-            raise ImportError(f"no {name}")
-        return imported(name, *arguments, **options)
-
-    monkeypatch.setattr(builtins, "__import__", without)
-    monkeypatch.setattr("importlib.import_module", lambda name, package=None: without(name))
-    monkeypatch.setitem(fsspec.registry.target, "unused", fsspec.AbstractFileSystem) if hasattr(fsspec.registry, "target") else None
+    for name in ("s3fs", "gcsfs"):
+        monkeypatch.setitem(sys.modules, name, None)
     for protocol in ("s3", "gs"):
-        fsspec.registry._registry.pop(protocol, None) if hasattr(fsspec.registry, "_registry") else None
+        monkeypatch.delitem(sys.modules["fsspec.registry"].__dict__["_registry"], protocol, raising=False)
     with pytest.raises(StorageError, match=rf"pip install 'kickstarting\[{extra}\]'"):
         Storage(url)
 

@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterable
+from itertools import count
 from pathlib import Path, PurePosixPath
 
 from kickstarting.runs.files import make_directory
@@ -35,13 +36,7 @@ def fetch(url: str, out: Path, *, said: Callable[[str], None], wanted: Callable[
     partial = out.absolute().parent / f".{out.name}.partial"
     make_directory(partial.parent)
     try:
-        for _ in range(ATTEMPTS):
-            shutil.rmtree(partial, ignore_errors=True)
-            owner, there = read_current(storage)
-            files = {name: there[name] for name in sorted(wanted(there))}
-            damaged = [name for name, parts in files.items() if not _assembled(storage, owner, parts, partial / name)]
-            if not damaged or read_current(storage) == (owner, there):
-                break
+        owner, files, damaged = _put_together(storage, wanted, partial)
         for checkpoint in _given_up(damaged, files, storage):
             shutil.rmtree(partial / checkpoint)
             said(f"{storage.url}: {checkpoint} is damaged there, so it is left out")
@@ -75,6 +70,20 @@ def newest_weights(names: Iterable[str]) -> set[str]:
     numbered = [name for name in names if (parts := PurePosixPath(name).parts)[0] == folder and parts[1].isdecimal()]
     newest = max((PurePosixPath(name).parts[1] for name in numbered), key=int, default="")
     return {name for name in numbered if PurePosixPath(name).parts[1] == newest}
+
+
+def _put_together(
+    storage: Storage, wanted: Callable[[Iterable[str]], set[str]], folder: Path
+) -> tuple[Owner, dict[str, list[str]], list[str]]:
+    """Whose copy it is, its files, and those of them that are damaged there."""
+    for attempt in count(1):
+        shutil.rmtree(folder, ignore_errors=True)
+        owner, there = read_current(storage)
+        files = {name: there[name] for name in sorted(wanted(there))}
+        damaged = [name for name, parts in files.items() if not _assembled(storage, owner, parts, folder / name)]
+        if not damaged or attempt == ATTEMPTS or read_current(storage) == (owner, there):
+            return owner, files, damaged
+    raise AssertionError("unreachable")
 
 
 def _assembled(storage: Storage, owner: Owner, parts: list[str], path: Path) -> bool:

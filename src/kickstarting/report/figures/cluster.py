@@ -98,5 +98,5 @@ class _Multiples(MaxNLocator):
         super().__init__(6, steps=[1, 2, 2.5, 5, 10])
         self._unit = unit
 
-    def tick_values(self, vmin: float, vmax: float) -> np.ndarray:
-        return np.asarray(super().tick_values(vmin * self._unit, vmax * self._unit)) / self._unit
+    def tick_values(self, vmin: float, vmax: float) -> list[float]:
+        return (np.asarray(super().tick_values(vmin * self._unit, vmax * self._unit)) / self._unit).tolist()
