@@ -54,8 +54,7 @@ def read_measured(path: Path) -> tuple[Service, dict[int, float]]:
 @cache
 def at_scale(service: Service, plan: Plan, actors: int) -> Outcome:
     """With so many actors, batches of 32 unrolls as in the paper, or of all actors where there are fewer."""
-    updates = 100 + 2 * actors * plan.in_flight // 32  # two turns of everybody
-    return simulate(service, replace(plan, actors=actors, batch=min(32, actors)), updates=updates)
+    return simulate(service, replace(plan, actors=actors, batch=min(32, actors)))
 
 
 def main() -> None:

@@ -197,9 +197,10 @@ class Cluster:
 
 
 def simulate(service: Service, plan: Plan, updates: int = 200, seed: int = 0) -> Outcome:
-    """The outcome over about so many updates, after half as many to warm up."""
+    """The outcome over about so many updates, after everybody had a turn to warm up."""
     update = plan.unrolls * (service.call + service.label + service.learn) + service.step
     round_trip = service.wait + service.act
     each = max(update, plan.unrolls / plan.actors * round_trip, 1e-6)
     each = max(each, 0 if plan.cores else plan.unrolls * service.unroll_bytes / plan.bandwidth)
-    return Cluster(service, plan, seed).run(updates * each, warm_up=updates / 2 * each + 3 * round_trip)
+    turn = max(updates / 2, plan.actors * plan.in_flight / plan.unrolls)
+    return Cluster(service, plan, seed).run(updates * each, warm_up=turn * each + 3 * round_trip)

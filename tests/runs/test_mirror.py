@@ -203,28 +203,25 @@ def test_a_mirror_inside_the_run_is_refused(tmp_path):
         check_vacant(str(tmp_path / "run" / "mirror"), tmp_path / "run")
 
 
-def until_it_stops(bring) -> None:
-    for _ in range(2_000):
-        bring()
-        time.sleep(0.01)
-
-
 def test_who_takes_over_stops_the_one_before_and_is_not_disturbed_by_it(tmp_path, url):
     old = made(tmp_path / "old", 3)
     begin_mirror(old, url)
-    with (
-        pytest.raises(Replaced, match=r"is no longer what .* mirrors: process \d+ .* took over; go on with `--resume memory"),
-        mirrored(old) as bring_old,
-    ):
-        new = brought_back(url, tmp_path / "new", said=silent)
-        assert brought_back(url, new, said=silent) == new  # again: it is there already
-        made(new, 5)
-        bring_up_to_date(new)
-        made(old, 9)
-        zombie = Copy(old, Storage(url), own_writer(old))
-        zombie.bring_now()  # it does not look before it writes
-        assert fetched(url, tmp_path / "back") == content(new)
-        until_it_stops(bring_old)
+
+    def goes_on_after_a_while() -> None:
+        with mirrored(old) as bring:
+            new = brought_back(url, tmp_path / "new", said=silent)
+            assert brought_back(url, new, said=silent) == new  # again: it is there already
+            made(new, 5)
+            bring_up_to_date(new)
+            made(old, 9)
+            Copy(old, Storage(url), own_writer(old)).bring_now()  # without a look at whose copy counts
+            assert fetched(url, tmp_path / "back") == content(new)
+            for _ in range(2_000):
+                bring()
+                time.sleep(0.01)
+
+    with pytest.raises(Replaced, match=r"is no longer what .* mirrors: process \d+ .* took over; go on with `--resume memory"):
+        goes_on_after_a_while()
     with pytest.raises(Replaced), mirrored(old):
         pass
 
@@ -349,11 +346,10 @@ def test_a_place_is_a_mirror_if_it_is_a_url_or_holds_one(tmp_path):
 def test_a_run_goes_on_from_its_mirror_as_if_nothing_had_happened(tiny, tmp_path, url, kickstart):
     config = tiny(checkpoint_every="64", record_histories=True)
     run(config, tmp_path / "whole")
-    run(config, tmp_path / "first", mirror=url)
-    first = tmp_path / "first"
-    assert fetched(url, tmp_path / "copy") == {name: data for name, data in content(first).items() if not name.startswith(".")}
     moment = tmp_path / "moment"
-    run(config, moment, mirror=f"{url}-2")
+    run(config, moment, mirror=url)
+    there = {name: data for name, data in content(moment).items() if not name.startswith(".")}
+    assert fetched(url, tmp_path / "copy") == there
     # as it was at its third checkpoint, on a machine that is gone
     (moment / "finished.json").unlink()
     newest = sorted((moment / "checkpoints").iterdir())[-1]
@@ -361,13 +357,13 @@ def test_a_run_goes_on_from_its_mirror_as_if_nothing_had_happened(tiny, tmp_path
         file.unlink()
     newest.rmdir()
     bring_up_to_date(moment)
-    kickstart("train", "--resume", f"{url}-2", "--out", tmp_path / "again")
+    kickstart("train", "--resume", url, "--out", tmp_path / "again")
     ours, theirs = (RunDirectory(tmp_path / name) for name in ("whole", "again"))
     for name in ("network.safetensors", "optimiser.safetensors"):
         assert (latest_checkpoint(ours.path) / name).read_bytes() == (latest_checkpoint(theirs.path) / name).read_bytes()
     lines = [[without_times(json.loads(line)) for line in run_.metrics.read_text().splitlines()] for run_ in (ours, theirs)]
     assert lines[0] == lines[1]
-    assert fetched(f"{url}-2", tmp_path / "end")["finished.json"]
+    assert fetched(url, tmp_path / "end")["finished.json"]
     with pytest.raises(Replaced, match="took over"):
         resume(moment)
 
