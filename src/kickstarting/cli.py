@@ -10,7 +10,8 @@ import tyro
 
 from kickstarting.ad.commands import ad
 from kickstarting.commands.policies import check, evaluate, export, serve, watch
-from kickstarting.commands.reports import compare, demo, reproduce, suites
+from kickstarting.commands.reports import compare, demo, metrics, reproduce, suites
+from kickstarting.commands.storage import fetch, mirror
 from kickstarting.commands.training import population, train, tune
 from kickstarting.console import keep_streams, visible
 from kickstarting.faults import Fault
@@ -31,6 +32,9 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "watch": watch,
     "serve": serve,
     "compare": compare,
+    "metrics": metrics,
+    "mirror": mirror,
+    "fetch": fetch,
     "reproduce": reproduce,
     "demo": demo,
     "suites": suites,

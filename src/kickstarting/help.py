@@ -27,6 +27,19 @@ Where = Annotated[
 ]
 """A path that is not empty."""
 
+Anywhere = Annotated[
+    str,
+    Place(),
+    tyro.constructors.PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="PATH|URL",
+        instance_from_str=lambda words: words[0] if words[0].strip() else str(NOWHERE),
+        is_instance=lambda x: isinstance(x, str),
+        str_from_instance=lambda x: [x],
+    ),
+]
+"""A path that is not empty, or the URL of a place on storage."""
+
 
 @contextmanager
 def flowing_help() -> Iterator[None]:

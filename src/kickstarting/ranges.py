@@ -84,7 +84,7 @@ class Place(Declaration):
     def check(self, name: str, value: Any, total_frames: int = 1) -> None:
         if "\0" in str(value):
             raise ValueError(
-                f"{name} is {shown('' if value == NOWHERE else str(value))}; it must be the path of a file or directory"
+                f"{name} is {shown('' if str(value) == str(NOWHERE) else str(value))}; it must be the path of a file or directory"
             )
 
 

@@ -11,9 +11,10 @@ import programs
 import pytest
 import torch
 
+from kickstarting.runs.mirror import begin_mirror
 from kickstarting.serve import Served, TeacherServer
 from kickstarting.spaces import make_distribution
-from kickstarting.teachers.origins import ORIGINS, digest, load_teacher
+from kickstarting.teachers.origins import ORIGINS, absolute, digest, load_teacher
 from kickstarting.teachers.protocol import Kind, Teacher
 from kickstarting.trust import CODE
 from kickstarting.types import Inputs
@@ -32,6 +33,11 @@ def ref(request, make_policy, monkeypatch, tmp_path) -> str:
         torch.save(agents.Recurrent().state_dict(), tmp_path / "agent.pt")
         return f"module:own_agents:Recurrent?weights={tmp_path / 'agent.pt'}"
 
+    def mirrored() -> str:
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+        begin_mirror(Path(make_policy()), str(tmp_path / "shared"))
+        return f"mirror:{tmp_path / 'shared'}"
+
     examples = {
         "run": lambda: f"run:{make_policy()}",
         "zoo": lambda: "zoo:grid-8-small",
@@ -43,6 +49,7 @@ def ref(request, make_policy, monkeypatch, tmp_path) -> str:
         "module": own_agent,
         "sb3": lambda: f"sb3:{FOREIGN / 'recurrent-ppo-plain-critic.zip'}",
         "ensemble": lambda: f"ensemble:{make_policy()},{make_policy(seed=9)}",
+        "mirror": mirrored,
     }
     return examples[request.param]()
 
@@ -93,3 +100,16 @@ def test_a_digest_is_that_of_what_was_loaded(ref, make_policy) -> None:
 def test_what_is_not_there_is_named(prefix) -> None:
     with pytest.raises((ValueError, OSError), match="nowhere"):
         load_teacher(f"{prefix}:nowhere")
+
+
+def test_a_mirrored_teacher_is_brought_once_and_is_the_same_as_where_it_came_from(make_policy, monkeypatch, tmp_path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    path, shared = make_policy(), tmp_path / "shared"
+    begin_mirror(Path(path), str(shared))
+    assert digest(f"mirror:{shared}") == digest(path)
+    for part in shared.glob("*/parts/*"):
+        part.unlink()
+    assert digest(f"mirror:{shared}") == digest(path)
+    assert absolute("mirror:s3://bucket/run") == "mirror:s3://bucket/run"
+    monkeypatch.chdir(tmp_path)
+    assert absolute("mirror:shared") == f"mirror:{shared}"

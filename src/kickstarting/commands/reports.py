@@ -1,4 +1,4 @@
-"""`kickstart compare | suites | demo | reproduce`."""
+"""`kickstart compare | metrics | suites | demo | reproduce`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from kickstarting.cluster.config import Address
 from kickstarting.config import Frames
 from kickstarting.console import say
 from kickstarting.help import Where
-from kickstarting.ranges import COUNT, FRAMES, JOBS
+from kickstarting.ranges import COUNT, FRAMES, JOBS, PORT
 from kickstarting.runs.layout import ReportDirectory
 from kickstarting.runs.signals import resumed_by
 
@@ -43,6 +43,23 @@ def compare(
     comparison = compare_runs(directories, out=out, baseline=baseline, clip=shown)
     console.print(to_rich(comparison))
     say(console, f"open {ReportDirectory(out).page.resolve()}")
+
+
+def metrics(
+    directories: tyro.conf.Positional[tuple[Path, ...]],
+    host: str = "127.0.0.1",
+    port: Annotated[int, PORT] = 9400,
+) -> None:
+    """Serve the last metrics of runs to Prometheus, while they train or later, until a signal comes (docs/metrics.md).
+
+    Args:
+        directories: Runs, populations (each member is a run), or directories that hold some of these.
+        host: Address to serve at; whoever reaches it reads names of runs and tasks, and all numbers.
+        port: 0 takes a free one.
+    """
+    from kickstarting.runs.prometheus import serve_metrics
+
+    serve_metrics(directories, host=host, port=port, said=lambda text: say(console, text))
 
 
 def suites() -> None:

@@ -12,7 +12,7 @@ best/                           the best member as a run: its ancestry's metrics
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -42,6 +42,7 @@ from kickstarting.population.state import (
 from kickstarting.runs.configuration import begin_run, read_run_file, run_id
 from kickstarting.runs.history import note
 from kickstarting.runs.layout import PopulationDirectory, RunDirectory, checkpoints
+from kickstarting.runs.mirror import begin_mirror, check_vacant, mirrored
 from kickstarting.runs.ownership import check_free, written_by_us
 from kickstarting.runs.signals import Stop, listening, resumed_by
 from kickstarting.runs.teachers import measure_teachers
@@ -51,15 +52,24 @@ from kickstarting.trust import trust
 
 
 def run_population(
-    config: Config, population: PopulationConfig, out: Path, *, console: Console, backend: Backend | None = None
+    config: Config,
+    population: PopulationConfig,
+    out: Path,
+    *,
+    console: Console,
+    backend: Backend | None = None,
+    mirror: str | None = None,
 ) -> None:
     """Evolve a population in a new directory. Raises ValueError if it holds one already, or anything does not fit.
 
-    backend: where the members train; unless given, on the configuration's cluster, or in turns in this process.
+    backend: where the members train; unless given, on the configuration's cluster, or in turns in this process. mirror: as of a
+    run.
     """
     population.check(config)
     config.check()
     check_free(out, "population", resume_command(out))
+    if mirror is not None:
+        check_vacant(mirror, out)
     with listening() as stop, written_by_us(out), ExitStack() as stack:
         check_free(out, "population", resume_command(out))
         place = stack.enter_context(_place(config, backend))
@@ -67,7 +77,10 @@ def run_population(
         teacher_scores = measure_teachers(config, out)  # and with it every error that can be found before the work
         write_population(out, config, population, teacher_scores)
         note(PopulationDirectory(out).history, "began", frames=0)
-        _evolve(out, first_round(config, population), console, place, stop)
+        if mirror is not None:
+            begin_mirror(out, mirror)
+        with mirrored(out) as bring:
+            _evolve(out, first_round(config, population), console, place, stop, bring)
 
 
 def resume_population(
@@ -102,7 +115,8 @@ def resume_population(
         if found:
             check_fits(state, config, population, out)
         note(directory.history, "resumed", frames=_frames(state))
-        _evolve(out, state, console, stack.enter_context(_place(config, backend)), stop)
+        with mirrored(out) as bring:
+            _evolve(out, state, console, stack.enter_context(_place(config, backend)), stop, bring)
 
 
 def resume_command(out: Path) -> str:
@@ -119,7 +133,7 @@ def _place(config: Config, backend: Backend | None) -> Iterator[Backend]:
         yield backend or InProcess()
 
 
-def _evolve(out: Path, state: Population, console: Console, backend: Backend, stop: Stop) -> None:
+def _evolve(out: Path, state: Population, console: Console, backend: Backend, stop: Stop, bring: Callable[[], None]) -> None:
     config, population, teacher_scores = read_population(out)
     suite, directory = load_suite(config.suite), PopulationDirectory(out)
     members = {directory.member(i).path: member_config(config, i) for i in range(population.members)}
@@ -140,6 +154,8 @@ def _evolve(out: Path, state: Population, console: Console, backend: Backend, st
                     for i, lines, job in turn:
                         for line in lines:
                             config = _take(out, line, i, config, state, writers[i], stop)
+                            if "snapshot" in line:
+                                bring()
                         if job.done:
                             reached[i] = job.result()
                             save_under_way(out, state, i, reached[i])
@@ -148,6 +164,7 @@ def _evolve(out: Path, state: Population, console: Console, backend: Backend, st
             reached = {}
             state = look_around(state, config, population, suite)
             save_population(out, state)
+            bring()
     write_best(out, state, config, teacher_scores)
     note(directory.history, "finished", frames=config.total_frames)
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from kickstarting.report import scores
+from kickstarting.report.cluster import read_cluster
 from kickstarting.report.comparison import (
     CONFIDENCE,
     Comparison,
@@ -56,6 +57,7 @@ def compare(
     all_levels = (*(Level(score) for score in to_reach), Level(float(samples[0].final[0]), baseline_final=True))
     teachers = measured_teachers([sample.group for sample in samples])
     lineages = tuple(filter(None, (read_lineage(run) for sample in samples for run in sample.group.runs)))
+    clusters = tuple(filter(None, (read_cluster(run) for sample in samples for run in sample.group.runs)))
     compared = yardsticks(teachers, groups)
     return Comparison(
         suite=short_path(groups[0].runs[0].suite),
@@ -66,6 +68,7 @@ def compare(
         teachers=teachers,
         yardsticks=compared,
         lineages=lineages,
+        clusters=clusters,
         runs=tuple(row for sample in samples for row in run_results(sample.group)),
         notes=notes([sample.group for sample in samples], lineages),
         bootstrap=bootstrap,

@@ -130,6 +130,52 @@ class Lineage:
 
 
 @dataclass(frozen=True)
+class ClusterEvent:
+    """Something that happened to a part of a run on a cluster."""
+
+    hours: float
+    """Since the run began."""
+    frames: int
+    event: str
+    """lost, restarted, stuck, dropped, gave up, drained."""
+    part: str
+    """actor 7, teacher worker 1."""
+    node: str
+    text: str
+
+
+@dataclass(frozen=True)
+class ClusterPart:
+    name: str
+    node: str
+    """Where it was last."""
+    alive: tuple[tuple[float, float], ...]
+    """From when to when, in hours."""
+
+
+@dataclass(frozen=True)
+class ClusterHistory:
+    """A run on a cluster. Curves are at the hours `at`, None where a line of the metrics has no number."""
+
+    name: str
+    seed: int
+    hours: float
+    parts: tuple[ClusterPart, ...]
+    events: tuple[ClusterEvent, ...]
+    """In order, without the starts."""
+    at: tuple[float, ...]
+    lag: tuple[float | None, ...]
+    """Mean over the unrolls of an update, in updates; lag_max: the largest."""
+    lag_max: tuple[float | None, ...]
+    alive: tuple[float | None, ...]
+    """Actors."""
+    queue: tuple[float | None, ...]
+    lost: int | None
+    """Unrolls that went down with an actor; dropped: that were too old. None if not counted."""
+    dropped: int | None
+
+
+@dataclass(frozen=True)
 class Spell:
     """The frames over which a diagnosis of `health.py` stood in a run."""
 
@@ -172,6 +218,8 @@ class Comparison:
     """What the groups are held against: teachers, or many experts as one; `GroupResult.passing` is in this order."""
     lineages: tuple[Lineage, ...]
     """One for each run that is the best of a population."""
+    clusters: tuple[ClusterHistory, ...]
+    """One for each run that was on a cluster."""
     runs: tuple[RunResult, ...]
     notes: tuple[str, ...]
     """What a reader must know before trusting the numbers: unfinished runs, few seeds, unequal budgets."""

@@ -14,7 +14,7 @@ from kickstarting.report.tables import to_markdown
 from kickstarting.runs.files import FileError, check_replaceable, check_writable, make_directory, read_json, write_bytes
 from kickstarting.runs.layout import ReportDirectory
 
-FIGURES = ("curves", "teachers", "tasks", "lineage", "lineage-*")
+FIGURES = ("curves", "teachers", "tasks", "lineage", "lineage-*", "cluster", "cluster-*")
 OURS = {"confidence", "suite", "baseline", "groups", "runs", "bootstrap_seed"}
 """What every comparison.json has said."""
 

@@ -8,8 +8,10 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 
-from kickstarting.report.comparison import Comparison, Lineage, RunResult
-from kickstarting.report.figures import TOGETHER, lineage_stem
+from kickstarting.report.cluster import cluster_sentence, cluster_table
+from kickstarting.report.comparison import ClusterHistory, Comparison, Lineage, RunResult
+from kickstarting.report.figures import TOGETHER, stem_of
+from kickstarting.report.figures.cluster import lanes_of
 from kickstarting.report.figures.teachers import voices
 from kickstarting.report.health import health_table
 from kickstarting.report.look import PALETTE
@@ -78,6 +80,7 @@ def to_page(comparison: Comparison, figures: Mapping[str, str], clip: tuple[byte
         *_section("Who was listened to, when", figures.get("teachers"), _teachers_caption(), "teachers"),
         *_section("Every task", figures.get("tasks"), _tasks_caption(comparison), "tasks"),
         *(part for lineage in comparison.lineages for part in _lineage_section(comparison, lineage, figures)),
+        *(part for cluster in comparison.clusters for part in _cluster_section(comparison, cluster, figures)),
         *(("<h2>An episode</h2>", clip_figure(*clip)) if clip else ()),
         "<h2>Runs</h2>",
         _runs_table(comparison.runs),
@@ -117,11 +120,19 @@ def _section(title: str, svg: str | None, caption: str, name: str) -> tuple[str,
 
 
 def _lineage_section(comparison: Comparison, lineage: Lineage, figures: Mapping[str, str]) -> tuple[str, ...]:
-    stem = lineage_stem(comparison, lineage)
-    title = "How the population evolved"
-    if len(comparison.lineages) > 1:
-        title += f": {lineage.name}, seed {lineage.seed}"
+    stem = stem_of("lineage", lineage, comparison.lineages)
+    title = _title("How the population evolved", lineage, comparison.lineages)
     return _section(title, figures.get(stem), _lineage_caption(lineage), stem)
+
+
+def _cluster_section(comparison: Comparison, cluster: ClusterHistory, figures: Mapping[str, str]) -> tuple[str, ...]:
+    stem = stem_of("cluster", cluster, comparison.clusters)
+    title = _title("How the cluster fared", cluster, comparison.clusters)
+    return (*_section(title, figures.get(stem), _cluster_caption(cluster), stem), cluster_table(cluster))
+
+
+def _title(title: str, one: Lineage | ClusterHistory, several: Sequence[object]) -> str:
+    return f"{title}: {one.name}, seed {one.seed}" if len(several) > 1 else title
 
 
 def _health_section(runs: tuple[RunResult, ...]) -> tuple[str, ...]:
@@ -181,6 +192,15 @@ def _lineage_caption(lineage: Lineage) -> str:
     return (
         f"{len(lineage.scores)} members, {len(lineage.copies)} copies. From the top: the score of every member, which goes on from "
         "where the copied one was; who copied whom; every hyperparameter that changed, over the slices in which it was in force."
+    )
+
+
+def _cluster_caption(cluster: ClusterHistory) -> str:
+    lanes = len(lanes_of(cluster))
+    which = "Who was alive when" if lanes == len(cluster.parts) else f"The {lanes} parts to which most happened"
+    return (
+        f"{cluster_sentence(cluster)} {which}; the actors that were alive, the unrolls that waited for the learner, and the lag: "
+        "the updates between the weights that acted and the step on what they did."
     )
 
 

@@ -17,6 +17,8 @@ HISTORIES = "histories.arrow"
 """Learning histories, of a run or collected for themselves (`histories.py`)."""
 LOCK = ".kickstarting.lock"
 """Held by the process that writes a directory (`ownership.py`), and gone when it ends."""
+MIRROR = "mirror.json"
+"""Where a run or population has its mirror on storage (`mirror.py`); of this directory alone, so it is not mirrored."""
 
 
 def checkpoints(directory: Path) -> list[Path]:

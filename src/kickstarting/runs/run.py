@@ -9,7 +9,7 @@ import shlex
 import subprocess
 import time
 import traceback
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -38,15 +38,17 @@ from kickstarting.runs.checkpoint import (
 )
 from kickstarting.runs.configuration import begin_run, read_config, read_teacher_scores, rewrite_config, run_id
 from kickstarting.runs.files import write_json
-from kickstarting.runs.health import Facts, Health
+from kickstarting.runs.health import Health
 from kickstarting.runs.history import note
 from kickstarting.runs.layout import STATE, JobDirectory, RunDirectory
 from kickstarting.runs.metrics import read_metrics, summarise
+from kickstarting.runs.mirror import begin_mirror, check_vacant, mirrored
 from kickstarting.runs.ownership import check_free, written_by_us
 from kickstarting.runs.profile import profiled
 from kickstarting.runs.recording import Recorder, recorded
 from kickstarting.runs.saving import Saving
 from kickstarting.runs.signals import Stop, Stopped, listening
+from kickstarting.runs.symptoms import Facts
 from kickstarting.runs.teachers import measure_teachers
 from kickstarting.runs.writer import MetricsWriter
 from kickstarting.suites import load_suite
@@ -56,8 +58,9 @@ from kickstarting.trust import trust
 LOGS_PER_RUN = 200
 
 
-def run(config: Config, out: Path, *, display: Display | None = None, profile: bool = False) -> None:
-    """Train from the start into a new directory; profile: also print where the time goes and write trace.json.
+def run(config: Config, out: Path, *, display: Display | None = None, profile: bool = False, mirror: str | None = None) -> None:
+    """Train from the start into a new directory; profile: also print where the time goes and write trace.json. mirror: URL of a
+    place on storage that keeps a copy (`mirror.py`).
 
     Raises ValueError, before any work, if anything does not fit, or the directory holds something already, or somebody writes it;
     Stopped, when all is saved, if a signal asks for it.
@@ -67,6 +70,8 @@ def run(config: Config, out: Path, *, display: Display | None = None, profile: b
     if config.remote.cluster and not config.remote.actors:
         raise ValueError(f"cluster is {config.remote.cluster!r}, but actors is 0; give --actors N, or leave it out")
     check_free(out, "run", resume_command(out))
+    if mirror is not None:
+        check_vacant(mirror, out)
     with listening() as stop, written_by_us(out):
         check_free(out, "run", resume_command(out))  # who held the lock before us may have begun one
         pinned = config.on_this_machine()
@@ -77,7 +82,10 @@ def run(config: Config, out: Path, *, display: Display | None = None, profile: b
         config = replace(pinned, machine=config.machine.here())
         begin_run(directory, config, teacher_scores, versions())
         note(directory.history, "began", frames=0)
-        _consume(config, directory, None, stop, display, profile)
+        if mirror is not None:
+            begin_mirror(out, mirror)
+        with mirrored(out) as bring:
+            _consume(config, directory, None, stop, display, bring, profile)
 
 
 def resume(
@@ -114,7 +122,8 @@ def resume(
             config = _changed(config, changes, start)
             rewrite_config(directory, config)
         note(directory.history, "resumed", frames=start, **changes)
-        _consume(config, directory, snapshot, stop, display, until=until)
+        with mirrored(out) as bring:
+            _consume(config, directory, snapshot, stop, display, bring, until=until)
 
 
 def newest_snapshot(directory: RunDirectory) -> Snapshot | None:
@@ -152,6 +161,7 @@ def _consume(
     snapshot: Snapshot | None,
     stop: Stop,
     display: Display | None,
+    bring: Callable[[], None],
     profile: bool = False,
     until: int | None = None,
 ) -> None:
@@ -167,6 +177,7 @@ def _consume(
 
     def save(snapshot: Snapshot) -> None:
         save_checkpoint(directory.checkpoints, snapshot, run=run)
+        bring()
         if short_of := check_space(directory.path, size_of(snapshot)):
             say(show.console, short_of, style="yellow")
 

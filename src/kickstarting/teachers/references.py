@@ -22,6 +22,7 @@ PREFIXES = (
     "ensemble",
     "sb3",
     "module",
+    "mirror",
 )
 """Of references, each with its module in `origins/`."""
 

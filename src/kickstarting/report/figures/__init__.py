@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Sequence
+from typing import TypeVar
 
 from matplotlib.figure import Figure
 
-from kickstarting.report.comparison import Comparison, Lineage
+from kickstarting.report.comparison import ClusterHistory, Comparison, Lineage
+from kickstarting.report.figures.cluster import cluster_figure
 from kickstarting.report.figures.curves import curves_figure
 from kickstarting.report.figures.lineage import lineage_figure
 from kickstarting.report.figures.panels import panels_figure
@@ -17,17 +20,19 @@ from kickstarting.report.figures.teachers import teachers_figure
 from kickstarting.report.look import LONGEST, look
 
 __all__ = [
+    "cluster_figure",
     "curves_figure",
     "draw",
     "lineage_figure",
-    "lineage_stem",
     "panels_figure",
     "rendered",
     "score_map_figure",
+    "stem_of",
     "tasks_figure",
     "teachers_figure",
 ]
 
+Several = TypeVar("Several", Lineage, ClusterHistory)
 TOGETHER = 7
 """Groups whose curves and bars can be told apart in one panel."""
 
@@ -39,22 +44,23 @@ def draw(comparison: Comparison) -> dict[str, Figure]:
         "curves": (panels_figure if many else curves_figure)(comparison),
         "teachers": teachers_figure(comparison),
         "tasks": (score_map_figure if many else tasks_figure)(comparison),
-        **{lineage_stem(comparison, lineage): lineage_figure(lineage) for lineage in comparison.lineages},
+        **{stem_of("lineage", x, comparison.lineages): lineage_figure(x) for x in comparison.lineages},
+        **{stem_of("cluster", x, comparison.clusters): cluster_figure(x) for x in comparison.clusters},
     }
     return {stem: figure for stem, figure in figures.items() if figure}
 
 
-def lineage_stem(comparison: Comparison, lineage: Lineage) -> str:
+def stem_of(kind: str, one: Several, several: Sequence[Several]) -> str:
     """'lineage', or 'lineage-NAME-SEED' where there are several, with what may stand in the name of a file."""
-    if len(comparison.lineages) == 1:
-        return "lineage"
-    stems = [_stem(other) for other in comparison.lineages]
-    same = [other for other, stem in zip(comparison.lineages, stems, strict=True) if stem == _stem(lineage)]
-    return _stem(lineage) + (f"-{1 + same.index(lineage)}" if len(same) > 1 else "")
+    if len(several) == 1:
+        return kind
+    stems = [_stem(kind, other) for other in several]
+    same = [other for other, stem in zip(several, stems, strict=True) if stem == _stem(kind, one)]
+    return _stem(kind, one) + (f"-{1 + same.index(one)}" if len(same) > 1 else "")
 
 
-def _stem(lineage: Lineage) -> str:
-    return f"lineage-{re.sub(r'[^A-Za-z0-9_.-]+', '-', lineage.name)[:LONGEST]}-{lineage.seed}"
+def _stem(kind: str, one: Lineage | ClusterHistory) -> str:
+    return f"{kind}-{re.sub(r'[^A-Za-z0-9_.-]+', '-', one.name)[:LONGEST]}-{one.seed}"
 
 
 def rendered(figure: Figure) -> tuple[bytes, str]:

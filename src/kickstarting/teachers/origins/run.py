@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from kickstarting.algo.distributions import Distribution
-from kickstarting.envs.multitask import make_distribution
 from kickstarting.networks.spec import NetworkSpec
 from kickstarting.runs.checkpoint import Snapshot, latest_checkpoint, load_checkpoint, load_weights
 from kickstarting.runs.exported import is_exported, read_exported
 from kickstarting.runs.layout import STATE, RunDirectory
+from kickstarting.spaces import make_distribution
 from kickstarting.teachers.network import NetworkTeacher
 
 OPTIONS: Mapping[str, str] = {}
