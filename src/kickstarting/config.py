@@ -204,7 +204,8 @@ class Config:
         """With what `auto` means here written out, and all that the run reads pinned: paths absolute, contents by SHA-256. So a
         run resumes as it began, or not at all."""
         suite, schedule = suite_file(self.suite), self.teaching.schedule
-        files = {"suite": suite, "extended suite": extended(suite) if suite else None} | ({"schedule": Path(schedule)} if schedule.endswith(".json") else {})
+        files = {"suite": suite, "extended suite": extended(suite) if suite else None}
+        files |= {"schedule": Path(schedule)} if schedule.endswith(".json") else {}
         inputs = tuple(Input(name, str(path.resolve()), file_digest(path)) for name, path in files.items() if path)
         teachers = pinned(self.teaching.references)
         settings: dict[str, Any] = {"teachers": teachers, "inputs": self.inputs or inputs}

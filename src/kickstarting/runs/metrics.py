@@ -71,7 +71,7 @@ METRICS = (
     Metric("teacher_known/*", "mean", "share of the transitions on which a teacher that may have no opinion had one", "0 to 1"),
     Metric("teacher_acts", "mean", "share of the steps in which a teacher chose the action", "0 to 1"),
     Metric("lag", "last", "age of the policy that acted", "updates"),
-    Metric("environment_restarts", "last", "processes of environments that died since the last checkpoint, and were started anew"),
+    Metric("environment_restarts", "last", "processes of environments that died since the last checkpoint", "restarts"),
     Metric("seconds/act", "mean", "the student's network on every step", "seconds"),
     Metric("seconds/environment", "mean", "waiting for the environments", "seconds"),
     Metric("seconds/label", "mean", "the teachers", "seconds"),
