@@ -64,12 +64,12 @@ def make_game(env_id: str, arguments: Mapping[str, Any], preprocessing: Preproce
     """`gymnasium.make`, of games and others, and the preprocessing around it. Raises ValueError if that does not fit."""
     register_game(env_id)
     if preprocessing is None:
-        return gymnasium.make(env_id, **arguments)
+        return _made(env_id, arguments)
     game, own, given = game_of(env_id), dict(arguments), preprocessing.given
     if game is VIZDOOM and "frame_skip" in given:
         own["frame_skip"] = given["frame_skip"]
     if game is not ALE:
-        return _with_images(gymnasium.make(env_id, **own), preprocessing)
+        return _with_images(_made(env_id, own), preprocessing)
     own["frameskip"] = 1
     if "sticky_actions" in given:
         own["repeat_action_probability"] = given["sticky_actions"]
@@ -82,6 +82,19 @@ def make_game(env_id: str, arguments: Mapping[str, Any], preprocessing: Preproce
     except gymnasium.error.DependencyNotInstalled as error:
         raise ValueError(f"preprocessing of {env_id} needs the package cv2: {ALE.install}") from error
     return Images(env, Preprocessing(frame_stack=preprocessing.frame_stack))
+
+
+class Timeouts(gymnasium.Wrapper):
+    """An episode of ViZDoom whose time is up is truncated, and not terminated as well."""
+
+    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        return observation, reward, bool(terminated and not truncated), bool(truncated), info
+
+
+def _made(env_id: str, arguments: Mapping[str, Any]) -> gymnasium.Env:
+    env = gymnasium.make(env_id, **arguments)
+    return Timeouts(env) if game_of(env_id) is VIZDOOM else env
 
 
 def _with_images(env: gymnasium.Env, preprocessing: Preprocessing) -> gymnasium.Env:
