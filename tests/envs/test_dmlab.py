@@ -72,7 +72,7 @@ def test_an_instruction_may_change_within_an_episode():
 
 
 def test_a_lua_error_starts_the_process_anew_and_the_step_belongs_to_no_episode(capsys):
-    env = lab(1, luaErrorAt=3, luaErrorIfOdd=True)
+    env = lab(1, luaErrorAt=3, luaErrorSometimes=True)
     steps = walk(env, 40)
     env.close()
     lost = [step for step in steps if step.truncated[0]]
@@ -86,7 +86,7 @@ def test_a_lua_error_starts_the_process_anew_and_the_step_belongs_to_no_episode(
 
 def test_an_actor_forgets_the_episode_that_died():
     env = MultiTaskEnv(
-        [Task("maze", LEVEL, "deepmind-lab", options={"max_episode_steps": 5, "luaErrorAt": 3, "luaErrorIfOdd": True})], 2, seed=1
+        [Task("maze", LEVEL, "deepmind-lab", options={"max_episode_steps": 5, "luaErrorAt": 3, "luaErrorSometimes": True})], 2, seed=1
     )
     actor = Actor(env, build_network("small", env.observation_space, env.distribution), 30, seed=0)
     unroll, episodes = actor.unroll(), actor.drain_episodes()
@@ -101,7 +101,7 @@ def test_an_actor_forgets_the_episode_that_died():
     [
         ("contributed/dmlab30/no_such_level", {}, "no_such_level died 3 times in a row.*maps/no_such_level.bsp"),
         (LEVEL, {"luaErrorAt": 2}, "rooms_watermaze died 3 times in a row, at last with exit code 1.*'door'"),
-        ("contributed/dmlab30/rooms_collect_good_objects_test", {}, "died 3 times.*allowHoldOutLevels"),
+        ("contributed/dmlab30/rooms_collect_good_objects_test", {}, "rooms_collect_good_objects_test died 3 times.*allowHoldOutLevels"),
     ],
 )
 def test_after_three_deaths_the_level_is_named_with_its_last_words(level, options, said):
