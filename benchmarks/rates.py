@@ -1,6 +1,6 @@
 """How fast environments step alone, by random actions and without a network: the ceiling of every trainer.
 
-    python benchmarks/rates.py                                 # a task of each suite whose simulator is installed; writes results/rates.*
+    python benchmarks/rates.py                      # a task of each suite that is installed here; writes results/rates.*
     python benchmarks/rates.py atari-57:pong 'dmlab-30:rooms_*' --envs 8 --out runs/rates
 
 The median of some rounds, each of so many seconds, in this process; environments with processes of their own use all cores.
@@ -94,14 +94,13 @@ def main() -> None:
         for task in suite.tasks:
             shown = f"{suite.name.partition(':')[0]}:{task.name}"
             try:
-                rates.append(
-                    (shown, measure(task, arguments.envs, arguments.threads, arguments.seconds, arguments.rounds))
-                )
+                rates.append((shown, measure(task, arguments.envs, arguments.threads, arguments.seconds, arguments.rounds)))
             except (ValueError, EnvironmentFault) as error:
                 print(f"{shown} is left out: {error}", flush=True)
                 continue
             print(table(rates[-1:])[-1], flush=True)
-    how = f"{arguments.envs} environments, {arguments.threads} thread of EnvPool, median of {arguments.rounds} rounds of {arguments.seconds:g} s."
+    rounds = f"median of {arguments.rounds} rounds of {arguments.seconds:g} s"
+    how = f"{arguments.envs} environments, threads of EnvPool: {arguments.threads}, {rounds}."
     lines = [*table(rates), "", f"{how} {machine()}"]
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     arguments.out.with_suffix(".md").write_text("\n".join(lines) + "\n")
@@ -109,7 +108,9 @@ def main() -> None:
         rows = csv.writer(file)
         rows.writerow(("task", "environments", "threads", "round", "steps_per_second", "first_reset_seconds"))
         for name, rate in rates:
-            rows.writerows((name, arguments.envs, arguments.threads, i, f"{x:.1f}", f"{rate.reset:.3f}") for i, x in enumerate(rate.rounds, 1))
+            rows.writerows(
+                (name, arguments.envs, arguments.threads, i, f"{x:.1f}", f"{rate.reset:.3f}") for i, x in enumerate(rate.rounds, 1)
+            )
     print("\n".join(lines))
 
 

@@ -52,9 +52,7 @@ def configs(name: str, seeds: int) -> dict[Path, Config]:
     world, runs = WORLDS[name], {}
     teacher = RUNS / name / "teacher"
     shared = {"envs_per_task": 16, **world.settings}
-    runs[teacher] = Config.of(
-        world.suite, name="teacher", network="small", seed=1000, total_frames=world.teacher_frames, **shared
-    )
+    runs[teacher] = Config.of(world.suite, name="teacher", network="small", seed=1000, total_frames=world.teacher_frames, **shared)
     for seed in range(seeds):
         for arm, taught in {"scratch": (), "kickstarted": (str(teacher),)}.items():
             runs[RUNS / name / f"{arm}-{seed}"] = Config.of(

@@ -11,7 +11,6 @@ import numpy as np
 from kickstarting.actor import Episode
 from kickstarting.suites import Suite
 
-
 Ended = tuple[float, float, int]
 """Return of an episode, 1 if it was a success, and the frames of the suite at which it ended."""
 

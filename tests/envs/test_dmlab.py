@@ -86,7 +86,9 @@ def test_a_lua_error_starts_the_process_anew_and_the_step_belongs_to_no_episode(
 
 def test_an_actor_forgets_the_episode_that_died():
     env = MultiTaskEnv(
-        [Task("maze", LEVEL, "deepmind-lab", options={"max_episode_steps": 5, "luaErrorAt": 3, "luaErrorSometimes": True})], 2, seed=1
+        [Task("maze", LEVEL, "deepmind-lab", options={"max_episode_steps": 5, "luaErrorAt": 3, "luaErrorSometimes": True})],
+        2,
+        seed=1,
     )
     actor = Actor(env, build_network("small", env.observation_space, env.distribution), 30, seed=0)
     unroll, episodes = actor.unroll(), actor.drain_episodes()
@@ -101,15 +103,24 @@ def test_an_actor_forgets_the_episode_that_died():
     [
         ("contributed/dmlab30/no_such_level", {}, "no_such_level died 3 times in a row.*maps/no_such_level.bsp"),
         (LEVEL, {"luaErrorAt": 2}, "rooms_watermaze died 3 times in a row, at last with exit code 1.*'door'"),
-        ("contributed/dmlab30/rooms_collect_good_objects_test", {}, "rooms_collect_good_objects_test died 3 times.*allowHoldOutLevels"),
+        (
+            "contributed/dmlab30/rooms_collect_good_objects_test",
+            {},
+            "rooms_collect_good_objects_test died 3 times.*allowHoldOutLevels",
+        ),
     ],
 )
 def test_after_three_deaths_the_level_is_named_with_its_last_words(level, options, said):
     task = Task("maze", level, "deepmind-lab", options=options)
     env = MultiTaskEnv([task], 1, seed=0)
+
+    def play() -> None:
+        env.reset()
+        for _ in range(10):
+            env.step(np.zeros(1, int))
+
     with pytest.raises(EnvironmentFault, match=rf"task 'maze', column 0: the process of level \S*{said}"):
-        for step in [lambda: env.reset()] + [lambda: env.step(np.zeros(1, int))] * 10:
-            step()
+        play()
     env.close()
 
 
@@ -121,7 +132,9 @@ def test_what_does_not_work_is_a_value_error_before_any_work():
 
 def test_a_level_that_hangs_is_named():
     env = lab(1, timeout=1.0, hangAt=2)
-    with pytest.raises(EnvironmentFault, match=rf"column 0: level {LEVEL} has not answered for 1 seconds; give --environment-timeout"):
+    with pytest.raises(
+        EnvironmentFault, match=rf"column 0: level {LEVEL} has not answered for 1 seconds; give --environment-timeout"
+    ):
         walk(env, 3)
     env.abandon()
 

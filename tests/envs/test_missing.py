@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import sys
 
+import gymnasium
 import pytest
 
 from kickstarting.envs import make_task_env
@@ -14,7 +16,10 @@ from kickstarting.suites import Task
 @pytest.mark.parametrize(
     ("error", "said"),
     [
-        (ImportError("libQt5Core.so.5: cannot open shared object file: No such file"), "libQt5Core.so.5 is missing, on Debian: .*libqt5gui5"),
+        (
+            ImportError("libQt5Core.so.5: cannot open shared object file: No such file"),
+            "libQt5Core.so.5 is missing, on Debian: .*libqt5gui5",
+        ),
         (ImportError("libxyz.so.3: cannot open shared object file"), "libxyz.so.3 is missing, apt-file search libxyz.so.3"),
         (ModuleNotFoundError("No module named 'vizdoom'", name="vizdoom"), r"pip install 'kickstarting\[vizdoom\]'"),
         (ModuleNotFoundError("No module named 'cv2.x'", name="cv2.x"), "pip install opencv-python-headless"),
@@ -22,26 +27,20 @@ from kickstarting.suites import Task
     ],
 )
 def test_the_package_is_named(error, said):
-    import re
-
     assert re.search(said, with_remedy(error))
     assert "\n" not in with_remedy(error)
 
 
 def test_the_cause_counts_as_well():
-    try:
-        try:
-            raise ImportError("libQt5Gui.so.5: cannot open shared object file")
-        except ImportError as cause:
-            raise ImportError("EnvPool Procgen requires Qt") from cause
-    except ImportError as error:
-        assert "libQt5Gui.so.5 is missing, on Debian: apt-get install libqt5gui5" in with_remedy(error)
+    error = ImportError("EnvPool Procgen requires Qt")
+    error.__cause__ = ImportError("libQt5Gui.so.5: cannot open shared object file")
+    assert "libQt5Gui.so.5 is missing, on Debian: apt-get install libqt5gui5" in with_remedy(error)
 
 
-@pytest.mark.parametrize(("env_id", "module", "said"), [("VizdoomBasic-v0", "vizdoom", "kickstarting.vizdoom"), ("ALE/Pong-v5", "ale_py", "ale-py")])
+@pytest.mark.parametrize(
+    ("env_id", "module", "said"), [("VizdoomBasic-v0", "vizdoom", "kickstarting.vizdoom"), ("ALE/Pong-v5", "ale_py", "ale-py")]
+)
 def test_games_that_are_not_installed(monkeypatch, env_id, module, said):
-    import gymnasium
-
     for name in [name for name in sys.modules if name.partition(".")[0] == module]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, module, None)  # as if it were not there

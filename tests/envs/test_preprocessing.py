@@ -119,8 +119,14 @@ def test_a_higher_row_of_bricks_scores_more_than_its_clipped_reward():
         ({"env_id": "Breakout-v5", "preprocessing": {"noop_max": 0}}, "noop_max is 0"),
         ({"env_id": "Breakout-v5", "preprocessing": {"life_loss": 1}}, "life_loss is 1"),
         ({"env_id": "Breakout-v5", "preprocessing": {"size": [84, 84, 3]}}, "rows and columns"),
-        ({"env_id": "Breakout-v5", "preprocessing": {"observation": "screen"}}, "Breakout-v5 of envpool has no preprocessing observation"),
-        ({"env_id": "HalfCheetah-v5", "preprocessing": {"frame_skip": 2}}, "HalfCheetah-v5 of envpool has no preprocessing frame_skip"),
+        (
+            {"env_id": "Breakout-v5", "preprocessing": {"observation": "screen"}},
+            "Breakout-v5 of envpool has no preprocessing observation",
+        ),
+        (
+            {"env_id": "HalfCheetah-v5", "preprocessing": {"frame_skip": 2}},
+            "HalfCheetah-v5 of envpool has no preprocessing frame_skip",
+        ),
         (
             {"env_id": "Breakout-v5", "preprocessing": {"frame_stack": 4}, "options": {"stack_num": 2}},
             "options say stack_num = 2, preprocessing 4; say it once",

@@ -138,7 +138,9 @@ def test_a_line_is_a_mean_or_the_last_as_the_registry_says():
     }
 
 
-def test_every_number_that_a_run_logs_is_registered_and_none_that_no_run_logs(tiny, make_policy, tmp_path, monkeypatch, stand_in_lab):
+def test_every_number_that_a_run_logs_is_registered_and_none_that_no_run_logs(
+    tiny, make_policy, tmp_path, monkeypatch, stand_in_lab
+):
     (tmp_path / "undecided.py").write_text("def act(observations):\n    return None\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     teachers = (make_policy(),)

@@ -1,8 +1,8 @@
 """Stands in for DeepMind Lab's module, which nobody can install from the package index. It does what was observed of the real one:
 its types, its errors, its one buffer for all images, and that it ends the process without an exception.
 
-Settings of its own, which decide what happens: `max_episode_steps`; `luaErrorAt`, a step of every episode, or of a quarter of them if
-`luaErrorSometimes`; `hangAt`; `newInstructionAt`.
+Settings of its own, which decide what happens: `max_episode_steps`; `luaErrorAt`, a step of every episode, or of a quarter of them
+if `luaErrorSometimes`; `hangAt`; `newInstructionAt`.
 """
 
 from __future__ import annotations
@@ -77,7 +77,9 @@ class Lab:
         self._steps += 1
         if self._steps == int(self._config.get("hangAt", 0)):
             time.sleep(1e9)
-        if self._steps == int(self._config.get("luaErrorAt", 0)) and (self._seed % 4 == 1 or "luaErrorSometimes" not in self._config):
+        if self._steps == int(self._config.get("luaErrorAt", 0)) and (
+            self._seed % 4 == 1 or "luaErrorSometimes" not in self._config
+        ):
             _die("Error: [string \"level.lua\"]:12: attempt to index field 'door' (a nil value)")
         if self._steps >= int(self._config.get("max_episode_steps", 10**9)):
             self._running = False

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any, Protocol, runtime_checkable
 
+from kickstarting.envs.dmlab import LabEnv
 from kickstarting.envs.gym import GymnasiumEnv, GymnasiumVectorEnv
 from kickstarting.envs.gym_async import GymnasiumAsyncEnv
-from kickstarting.envs.dmlab import LabEnv
 from kickstarting.envs.pool import EnvPoolEnv
 from kickstarting.envs.preprocessing import Preprocessing
 from kickstarting.envs.protocol import VectorEnv

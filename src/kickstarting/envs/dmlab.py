@@ -172,6 +172,7 @@ class LabEnv:
                 raise self._fault(column, f"the process of level {self._level} died {TRIES} times in a row, at last with {how}")
             say(Console(), f"the process of level {self._level} died with {how}; it is started anew", style="yellow")
             self.restarts += 1
+            self._processes[column].end(0.0)
             self._processes[column] = _Process(self._told)
             self._ask(column, "reset", self._seed(column))
             if (answer := self._answer(column)) is not None:
@@ -191,7 +192,7 @@ class _Process:
 
     def __init__(self, told: dict[str, Any]) -> None:
         self.connection, theirs = Pipe()
-        self._printed = tempfile.TemporaryFile()
+        self._printed = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
         with theirs:
             command = [sys.executable, "-P", str(Path(lab_process.__file__)), json.dumps(told | {"connection": theirs.fileno()})]
             self._popen = subprocess.Popen(

@@ -17,7 +17,6 @@ from kickstarting.population.state import Population
 from kickstarting.runs.checkpoint import Snapshot
 from kickstarting.suites import Suite
 
-
 LEAST = 10
 """Episodes of every task that are compared at least: as many as the paper of PBT compares (Jaderberg et al. 2017, 4.1.1)."""
 

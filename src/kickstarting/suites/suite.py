@@ -72,4 +72,3 @@ def _single(env_id: str, backend: str) -> Task:
     if env_id.rpartition(":")[2].startswith(("MiniGrid", "BabyAI")):
         return Task(env_id, env_id, backend, metric="success", random=0.0, reference=1.0)
     return Task(env_id, env_id, backend)
-
