@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import gymnasium
 import numpy as np
 import pytest
@@ -73,13 +76,13 @@ def test_envpool_is_told_in_its_own_words():
 def test_a_lost_life_ends_an_episode_but_not_the_game():
     """Breakout has five lives. The return of the game is that of all of them, and counts rewards before they are clipped."""
     preprocessing = {"life_loss": True, "reward_clip": True, "noop_max": 1, "size": 16, "frame_stack": 1}
-    env = make_task_env(Task("x", "Breakout-v5", preprocessing=preprocessing), 4, seed=0)
+    env = make_task_env(Task("x", "Breakout-v5", preprocessing=preprocessing), 2, seed=0)
     rng, first = np.random.default_rng(0), env.reset()
     assert first.is_first.all()
-    lives, before = np.zeros(4, int), np.zeros(4, bool)
+    lives, before = np.zeros(2, int), np.zeros(2, bool)
     games = 0
-    for _ in range(1500):
-        env.send(rng.integers(env.action_space.n, size=4))  # pyright: ignore[reportAttributeAccessIssue]
+    for _ in range(400):
+        env.send(rng.integers(4, size=2))
         step = env.recv()
         done = step.terminated | step.truncated
         assert np.array_equal(step.is_first, before)
@@ -87,28 +90,31 @@ def test_a_lost_life_ends_an_episode_but_not_the_game():
         assert not step.rewards[before].any()
         assert (done | ~step.over).all()
         assert np.isin(step.rewards, (-1, 0, 1)).all()
-        assert np.array_equal(np.sign(step.scored), step.rewards)
         lives += done
         assert (lives[step.over] == 5).all()
         lives[step.over] = 0
         games += int(step.over.sum())
         before = done
     env.close()
-    assert games > 4
+    assert games > 1
 
 
-def test_a_higher_row_of_bricks_scores_more_than_its_clipped_reward():
-    scored = {True: set(), False: set()}
-    for clip in scored:
-        env = EnvPoolEnv("Assault-v5", 4, seed=0, options={"reward_clip": clip, "img_height": 8, "img_width": 8})
-        env.reset()
-        rng = np.random.default_rng(0)
-        for _ in range(150):
-            env.send(rng.integers(7, size=4))
-            step = env.recv()
-            scored[clip] |= set(step.scored.tolist())
-        env.close()
-    assert scored[True] == scored[False] > {0.0, 21.0}
+def test_returns_count_the_rewards_before_they_are_clipped():
+    env = EnvPoolEnv("SpaceInvaders-v5", 2, seed=0, options={"reward_clip": True, "img_height": 8, "img_width": 8})
+    env.reset()
+    rng, steps = np.random.default_rng(0), []
+    for _ in range(80):
+        env.send(rng.integers(6, size=2))
+        steps.append(env.recv())
+    env.close()
+    assert {5.0, 10.0} <= {x for step in steps for x in step.scored.tolist()}
+    assert all(np.array_equal(np.sign(step.scored), step.rewards) for step in steps)
+
+
+def toml(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{name} = {toml(x)}" for name, x in value.items()) + " }"
+    return json.dumps(value)
 
 
 @pytest.mark.parametrize(
@@ -142,10 +148,7 @@ def test_who_cannot_do_what(tmp_path, task, said):
     with pytest.raises(ValueError, match=said):
         Task("x", **task)
     path = tmp_path / "s.toml"
-    tables = {name: "{" + ", ".join(f"{k} = {str(v).lower() if v is True else v!r}" for k, v in task.pop(name).items()) + "}"
-              for name in ("preprocessing", "options") if name in task}  # fmt: skip
-    lines = [f'{name} = "{value}"' for name, value in task.items()] + [f"{name} = {value}" for name, value in tables.items()]
-    path.write_text("\n".join(["[[task]]", *lines]).replace("'", '"'))
+    path.write_text("\n".join(["[[task]]", *(f"{name} = {toml(value)}" for name, value in task.items())]))
     with pytest.raises(ValueError, match=said) as error:
         load_suite(str(path))
     assert str(path) in str(error.value)
