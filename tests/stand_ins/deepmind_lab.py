@@ -11,6 +11,7 @@ import os
 import sys
 import tempfile
 import time
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +24,7 @@ def _die(said: str) -> None:
 
 
 class Lab:
-    def __init__(self, level, observations, config=None, renderer="software", level_cache=None):
+    def __init__(self, level, observations, config=None, renderer="software", level_cache: Any = None):
         for name, value in (config or {}).items():
             if not (isinstance(name, str) and isinstance(value, str)):
                 raise TypeError("'config' values must be strings")

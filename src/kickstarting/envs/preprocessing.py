@@ -47,7 +47,8 @@ class Preprocessing:
         size = table.get("size")
         if isinstance(size, list | tuple) and len(size) != 2:
             raise ValueError(f"preprocessing size is {shown(size)}; it must be rows and columns, or one number for a square")
-        return Preprocessing(**{name: tuple(value) if isinstance(value, list) else value for name, value in table.items()})
+        values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in table.items()}
+        return Preprocessing(**values)
 
     @property
     def given(self) -> dict[str, Any]:
