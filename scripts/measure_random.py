@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rich.progress import Progress
 
-from kickstarting.evaluate import evaluate_ref
+from kickstarting.evaluate import TaskResult, evaluate_ref
 from kickstarting.suites import load_suite
 
 
@@ -22,15 +22,17 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=20_261_121)
     arguments = parser.parse_args()
     suite = load_suite(str(arguments.suite))
+    results: list[TaskResult] = []
     with Progress() as bar:
-        task_bar = bar.add_task(suite.name, total=arguments.episodes * len(suite.tasks))
-        results = evaluate_ref(
-            "random",
-            str(arguments.suite),
-            episodes=arguments.episodes,
-            seed=arguments.seed,
-            progress=lambda done, total: bar.update(task_bar, completed=done, total=total),
-        )
+        for task in suite.tasks:  # one by one: they need not fit together
+            task_bar = bar.add_task(task.name, total=arguments.episodes)
+            results += evaluate_ref(
+                "random",
+                f"{arguments.suite}:{task.name}",
+                episodes=arguments.episodes,
+                seed=arguments.seed,
+                progress=lambda done, total, of=task_bar: bar.update(of, completed=done, total=total),
+            )
     text = arguments.suite.read_text()
     head, *entries = re.split(r"(?m)^(?=\[\[task\]\])", text)
     for i, (task, result) in enumerate(zip(suite.tasks, results, strict=True)):

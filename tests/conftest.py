@@ -68,6 +68,16 @@ OPTIONS = {"hidden": 8, "lstm": 8, "channels": (4, 8), "language": 4}
 
 
 @pytest.fixture(scope="session")
+def stand_in_lab() -> Iterator[None]:
+    """The module deepmind_lab is tests/stand_ins/deepmind_lab.py, here and in other processes."""
+    path = str(Path(__file__).parent / "stand_ins")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(path)
+        patch.setenv("PYTHONPATH", path)
+        yield
+
+
+@pytest.fixture(scope="session")
 def suite(tmp_path_factory) -> str:
     """Two tasks with missions and different action counts; 32 frames an update of `tiny`."""
     path = tmp_path_factory.mktemp("suite") / "two.toml"

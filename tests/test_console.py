@@ -25,8 +25,7 @@ from kickstarting.display import Display, Race, panel, plain_line
 from kickstarting.evaluate import TaskResult
 from kickstarting.listing import check_json, evaluation_table, suite_table, write_evaluation
 from kickstarting.runs.files import FileError
-from kickstarting.suites import Suite
-from kickstarting.suites.suite import Task
+from kickstarting.suites import Suite, Task
 
 NAMES = st.sampled_from(NASTY_NAMES) | st.text(max_size=20)
 

@@ -155,8 +155,10 @@ class Actor:
         return episodes
 
     def metrics(self) -> dict[str, float | None]:
-        """Where the last unroll's time went, and how much of it was acted by teachers, if any may act."""
+        """Where the last unroll's time went, how much of it was acted by teachers, if any may act, and what died meanwhile."""
         seconds: dict[str, float | None] = {f"seconds/{phase}": seconds for phase, seconds in self._seconds.items()}
+        if (restarts := self.env.restarts) is not None:
+            seconds["environment_restarts"] = float(restarts)
         return seconds | self._teachers.metrics() if self._teachers else seconds
 
     def load(self, weights: Mapping[str, torch.Tensor]) -> None:
@@ -210,9 +212,11 @@ class Actor:
         return tensor if self._device == "cpu" else tensor.pin_memory().to(self._device, non_blocking=True)
 
     def _count(self, step: TimeStep, columns: slice) -> None:
-        self._returns[columns] += step.rewards
+        self._returns[columns] += step.scored
         self._lengths[columns] += step.valid
-        for i in np.flatnonzero(step.terminated | step.truncated):
+        lost = columns.start + np.flatnonzero(step.truncated & ~step.over)  # with their process
+        self._returns[lost] = self._lengths[lost] = 0
+        for i in np.flatnonzero(step.over):
             reward, column = float(step.rewards[i]), columns.start + int(i)
             task, total = int(self.env.task_of_column[column]), float(self._returns[column])
             by_teacher = self._teachers is not None and self._teachers.acts(column)

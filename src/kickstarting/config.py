@@ -20,6 +20,7 @@ from kickstarting.ranges import COUNT, FRAMES, SEED, Name, Range, check_fields, 
 from kickstarting.runs.files import file_digest
 from kickstarting.runs.histories import arrow
 from kickstarting.settings import changed, flat
+from kickstarting.suites.file import extended
 from kickstarting.suites.suite import env_in, suite_file
 from kickstarting.teachers.build import pinned
 from kickstarting.teachers.config import TeachingConfig
@@ -99,6 +100,8 @@ class RunConfig:
     """Keep every transition of every environment in histories.arrow, for Algorithm Distillation (docs/histories.md)."""
     score_window: Annotated[int, COUNT] = 50
     """Number of episodes of each task over which the training score is averaged."""
+    score_frames: Annotated[Frames, Range(0, 10**15)] = 0
+    """Average over the episodes that ended in the last so many frames of the suite instead, as 30M in the paper; 0 for episodes."""
 
     def check(self, total_frames: int) -> None:
         """Raise ValueError, with the remedy, for what cannot work."""
@@ -122,7 +125,7 @@ class Input:
     """A file that decides what a run does."""
 
     name: str
-    """suite or schedule."""
+    """suite, extended suite or schedule."""
     path: str
     """Absolute."""
     sha256: str
@@ -225,7 +228,8 @@ class Config:
         """With what `auto` means here written out, and all that the run reads pinned: paths absolute, contents by SHA-256. So a
         run resumes as it began, or not at all."""
         suite, schedule = suite_file(self.suite), self.teaching.schedule
-        files = {"suite": suite} | ({"schedule": Path(schedule)} if schedule.endswith(".json") else {})
+        files = {"suite": suite, "extended suite": extended(suite) if suite else None}
+        files |= {"schedule": Path(schedule)} if schedule.endswith(".json") else {}
         inputs = tuple(Input(name, str(path.resolve()), file_digest(path)) for name, path in files.items() if path)
         teachers = pinned(self.teaching.references)
         settings: dict[str, Any] = {"teachers": teachers, "inputs": self.inputs or inputs}

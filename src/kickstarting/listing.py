@@ -135,6 +135,7 @@ def _without_nan(data: Any) -> Any:
 def suite_table(suite: Suite) -> Table:
     title = f"{suite.name}: {suite.description}"
     table = Table("task", "environment", "category", "random", "reference", title=literal(title), title_justify="left")
+    table.caption, table.caption_justify = literal(suite.source) if suite.source else None, "left"
     for task in suite.tasks:
         random, reference = ("-" if x is None else f"{x:g}" for x in (task.random, task.reference))
         table.add_row(*map(literal, (task.name, task.env_id, task.category)), random, reference)

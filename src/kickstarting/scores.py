@@ -11,9 +11,13 @@ import numpy as np
 from kickstarting.actor import Episode
 from kickstarting.suites import Suite
 
+Ended = tuple[float, float, int]
+"""Return of an episode, 1 if it was a success, and the frames of the suite at which it ended."""
+
 
 class ScoreTracker:
-    """The training score: for each task the mean metric of the student's last `window` episodes, as a score.
+    """The training score: for each task the mean metric of the student's last `window` episodes, as a score; or of those that ended
+    in the last `frames` simulator frames of the whole suite, if that is not 0.
 
     What teachers acted is counted among the episodes, but says nothing about the student.
 
@@ -21,24 +25,29 @@ class ScoreTracker:
     before every task has one: the first episodes to end are the short ones, and in a goal task those are the successes.
     """
 
-    def __init__(self, suite: Suite, *, window: int = 100, warm_up: int = 16) -> None:
+    def __init__(self, suite: Suite, *, window: int = 100, frames: int = 0, warm_up: int = 16) -> None:
         self.suite = suite
         self.episodes = 0
-        self._warm_up = min(warm_up, window)
-        self._windows: list[deque[tuple[float, float]]] = [deque(maxlen=window) for _ in suite.tasks]
+        self._frames = frames
+        self._warm_up = warm_up if frames else min(warm_up, window)
+        self._windows: list[deque[Ended]] = [deque(maxlen=None if frames else window) for _ in suite.tasks]
 
-    def add(self, episodes: Sequence[Episode]) -> None:
+    def add(self, episodes: Sequence[Episode], frames: int = 0) -> None:
+        """frames: of the suite, at which they ended."""
         for episode in episodes:
             if not episode.by_teacher:
-                self._windows[episode.task].append((episode.episode_return, float(episode.success)))
+                self._windows[episode.task].append((episode.episode_return, float(episode.success), frames))
         self.episodes += len(episodes)
+        for window in self._windows if self._frames else ():
+            while window and window[0][2] <= frames - self._frames:
+                window.popleft()
 
     def task_scores(self) -> np.ndarray:
         """[tasks], NaN where too few episodes ended."""
         scores = np.full(len(self.suite.tasks), np.nan)
         for i, (task, window) in enumerate(zip(self.suite.tasks, self._windows, strict=True)):
             if len(window) >= self._warm_up:
-                scores[i] = task.score(float(np.mean([task.metric_of(r, s > 0) for r, s in window])))
+                scores[i] = task.score(float(np.mean([task.metric_of(r, s > 0) for r, s, _ in window])))
         return scores
 
     def metrics(self) -> dict[str, float | None]:
@@ -56,7 +65,7 @@ class ScoreTracker:
         successes = []
         for task, window, score in zip(self.suite.tasks, self._windows, scores, strict=True):
             if not np.isnan(score):
-                returns, success = np.mean(window, axis=0)
+                returns, success, _ = np.mean(window, axis=0)
                 result[f"task_score/{task.name}"] = float(score)
                 result[f"task_return/{task.name}"] = float(returns)
                 result[f"task_success/{task.name}"] = float(success)
@@ -78,4 +87,5 @@ class ScoreTracker:
         self.episodes = state["episodes"]
         for task, window in zip(self.suite.tasks, self._windows, strict=True):
             window.clear()
-            window.extend((r, s) for r, s in state["windows"][task.name])
+            for r, s, *frames in state["windows"][task.name]:  # those of version 0.1 have no frames
+                window.append((r, s, frames[0] if frames else 0))

@@ -130,7 +130,7 @@ def join_observations(names: Sequence[str], observed: Sequence[spaces.Dict]) -> 
         if space != observed[0]:
             raise ValueError(
                 f"task {name!r} observes {space}, task {names[0]!r} {observed[0]}; "
-                "the tasks of a suite must share their observations"
+                "the tasks that are trained together must share their observations, so train them apart, as SUITE:TASK"
             )
     return observed[0]
 
@@ -160,7 +160,7 @@ def join_actions(
         if space != acted[0]:
             raise ValueError(
                 f"task {name!r} acts in {space}, task {names[0]!r} in {acted[0]}; "
-                "only discrete action spaces of different size can share a suite"
+                "only discrete action spaces of different size can be trained together, so train them apart, as SUITE:TASK"
             )
     return next((space for space in acted if not getattr(space, "as_is", True)), acted[0]), None
 

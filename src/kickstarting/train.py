@@ -64,7 +64,8 @@ def train(
     learning, timeout = config.learning, config.machine.environment_timeout
     with closing(Replicas(config, said)) as replicas:
         suite, learner, teachers, tasks = replicas.own.suite, replicas.own.learner, replicas.own.teachers, replicas.own.tasks
-        scores = ScoreTracker(suite, window=config.run.score_window, warm_up=learning.envs_per_task)
+        window = {"window": config.run.score_window, "frames": config.run.score_frames}
+        scores = ScoreTracker(suite, **window, warm_up=learning.envs_per_task)
         scheduled = scheduled or Scheduled.of(config)
         if teacher_scores is None and any(alpha.uses_progress for alpha in scheduled.alphas):
             teacher_scores = measure_teachers(teachers, suite, tasks, config.seed, timeout=timeout)
@@ -84,8 +85,8 @@ def train(
                 except Fault as fault:
                     fault.snapshot = take_snapshot(seam, frames, learner, scores, schedules, replicas.own.spec)
                     raise
-                scores.add(turn.episodes)
                 frames += frames_per_update
+                scores.add(turn.episodes, frames)
                 metrics = turn.losses | scores.metrics() | schedules.metrics(hyperparameters, lambdas) | turn.metrics
                 if frames >= config.total_frames or saving(frames - frames_per_update, frames):
                     state = take_snapshot(seam, frames, learner, scores, schedules, replicas.own.spec)

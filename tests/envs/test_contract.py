@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
+from kickstarting.envs.dmlab import LabEnv
 from kickstarting.envs.gym import GymnasiumEnv
 from kickstarting.envs.gym_async import GymnasiumAsyncEnv
 from kickstarting.envs.pool import EnvPoolEnv
@@ -16,7 +17,7 @@ from kickstarting.envs.protocol import TimeStep
 
 
 class Case(NamedTuple):
-    make: type[EnvPoolEnv | GymnasiumEnv]
+    make: type[EnvPoolEnv | GymnasiumEnv | LabEnv]
     env_id: str
     limit: int
     """Agent steps after which an episode is cut."""
@@ -39,6 +40,7 @@ CASES = {
     "sync-grid": Case(GymnasiumEnv, "minigrid:MiniGrid-Empty-5x5-v0", 6, CUT, random=False),
     "sync-continuous": Case(GymnasiumEnv, "Pendulum-v1", 20, CUT),
     "async-cartpole": Case(GymnasiumAsyncEnv, "CartPole-v1", 14, BOTH, num_envs=2),
+    "lab": Case(LabEnv, "contributed/dmlab30/rooms_watermaze", 7, frozenset({"terminated"}), num_envs=2),
 }
 PAYS = {"envpool-cartpole": 1, "envpool-continuous": -1, "sync-cartpole": 1, "sync-continuous": -1, "async-cartpole": 1}
 """The sign of every reward, where it is one."""
@@ -125,21 +127,22 @@ def test_shapes_and_types_are_those_of_the_spaces(name):
             low, high = (0, part.n - 1) if isinstance(part, spaces.Discrete) else (part.low.min(), part.high.max())
             assert x.min() >= low
             assert x.max() <= high
-        assert [x.dtype for x in step[1:]] == [np.float32, bool, bool, bool, bool]
+        assert [x.dtype for x in step[1:]] == [np.float32, bool, bool, bool, bool, np.float32, bool]
         assert all(x.shape == leading for x in step[1:])
 
 
 def test_frames_of_a_step_are_known_beforehand_or_not_at_all(name):
     known = CASES[name].make.frame_skip_of(CASES[name].env_id, {})
     assert play(name).frame_skip == known
-    assert known == (4 if name == "envpool-atari" else None)
+    assert known == (4 if name in ("envpool-atari", "lab") else None)
 
 
 def test_reset_is_a_first_observation_and_no_transition(name):
     reset = play(name).reset
     assert reset.is_first.all()
-    assert not (reset.valid | reset.terminated | reset.truncated).any()
+    assert not (reset.valid | reset.terminated | reset.truncated | reset.over).any()
     assert not reset.rewards.any()
+    assert not reset.scored.any()
 
 
 def test_after_an_end_comes_one_step_that_only_resets(name):
@@ -151,6 +154,8 @@ def test_after_an_end_comes_one_step_that_only_resets(name):
     assert np.array_equal(steps.is_first[1:], done[:-1])
     assert np.array_equal(steps.valid, ~steps.is_first)
     assert not steps.rewards[steps.is_first].any()
+    assert np.array_equal(steps.scored, steps.rewards)
+    assert np.array_equal(steps.over, done)
     assert not done[steps.is_first].any()
 
 
@@ -174,6 +179,8 @@ def test_an_episode_is_truncated_at_its_limit_and_terminated_before(name):
 
 def test_a_truncated_episode_shows_its_true_last_observation(name):
     """With twice the time the same actions lead to the same observation, so it is not that of the next episode."""
+    if "truncated" not in CASES[name].ends:
+        pytest.skip("its episodes are never cut")
     case = CASES[name]
     short, long = play(name).steps, play(name, limit=2 * case.limit).steps
     last = case.limit - 1

@@ -138,7 +138,9 @@ def test_a_line_is_a_mean_or_the_last_as_the_registry_says():
     }
 
 
-def test_every_number_that_a_run_logs_is_registered_and_none_that_no_run_logs(tiny, make_policy, tmp_path, monkeypatch):
+def test_every_number_that_a_run_logs_is_registered_and_none_that_no_run_logs(
+    tiny, make_policy, tmp_path, monkeypatch, stand_in_lab
+):
     (tmp_path / "undecided.py").write_text("def act(observations):\n    return None\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     teachers = (make_policy(),)
@@ -149,6 +151,7 @@ def test_every_number_that_a_run_logs_is_registered_and_none_that_no_run_logs(ti
         "overlap": tiny(
             teachers=(*teachers, "script:undecided:act?actions=7"), schedule="constant:1", overlap=True, value_distillation_cost=0.5
         ),
+        "processes": tiny(suite="deepmind-lab:contributed/dmlab30/rooms_watermaze", total_frames=64),
     }
     logged = set()
     for name, config in kinds.items():

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from kickstarting.envs import make_task_env
+from kickstarting import Config
+from kickstarting.envs import describe, make_task_env
 from kickstarting.suites import Task, builtin_suites, load_suite
 
 TASK = '[[task]]\nenv_id = "CartPole-v1"\n'
@@ -12,18 +13,32 @@ TASK = '[[task]]\nenv_id = "CartPole-v1"\n'
 
 @pytest.mark.parametrize("name", builtin_suites())
 def test_every_shipped_suite_is_whole(name):
-    """Made, not looked up: an option that EnvPool does not know shows too."""
     suite = load_suite(name)
     assert suite.name == name
     assert suite.description
+    assert suite.source or name.startswith("grid")
     for task in suite.tasks:
-        env = make_task_env(task, 1, seed=0)
-        env.close()
         assert task.random is not None
         assert task.reference is not None
         assert task.category
         if task.metric == "success":  # of all episodes, between none and all
             assert 0.0 <= task.random < task.reference <= 1.0
+
+
+@pytest.mark.parametrize("name", ["grid-8", "grid-30", "atari-5", "mujoco-5", "dmc-10"])
+def test_every_task_can_be_made(name):
+    """Made, not looked up: an option that EnvPool does not know shows too."""
+    for task in load_suite(name).tasks:
+        env = make_task_env(task, 1, seed=0)
+        env.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["atari-57", "procgen-16-easy", "procgen-16-hard", "doom-8"])
+def test_every_task_of_a_large_suite_can_be_made(name):
+    for task in load_suite(name).tasks:
+        env = make_task_env(task, 1, seed=0)
+        env.close()
 
 
 def test_a_score_runs_from_random_to_reference_and_is_capped_above_only():
@@ -115,3 +130,55 @@ def test_a_part_of_a_file(tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text(TASK + TASK.replace("env_id", 'name = "other"\nenv_id'))
     assert [task.name for task in load_suite(f"{path}:oth*").tasks] == ["other"]
+
+
+def test_a_file_extends_a_built_in_suite(tmp_path):
+    path = tmp_path / "sticky.toml"
+    head = 'extends = "atari-5"\n[defaults]\npreprocessing = { sticky_actions = 0.25, life_loss = false }\n'
+    path.write_text(head + '[[task]]\nname = "qbert"\nrandom = 0.0\noptions = { full_action_space = true }\n')
+    suite, base = load_suite(str(path)), load_suite("atari-5")
+    assert (suite.name, suite.frames, suite.source) == ("sticky", base.frames, base.source)
+    assert [task.name for task in suite.tasks] == [task.name for task in base.tasks]
+    for task, before in zip(suite.tasks, base.tasks, strict=True):
+        own = {"full_action_space": True} if task.name == "qbert" else {}
+        assert task.options == {**before.options, **own, "repeat_action_probability": 0.25, "episodic_life": False}
+        assert (task.random, task.reference) == (0.0 if task.name == "qbert" else before.random, before.reference)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('extends = "atari-6"\n', "extends 'atari-6'; did you mean atari-5"),
+        ("extends = 5\n", "extends 5"),
+        ('extends = "atari-5"\n[[task]]\nname = "qbertt"\n', "atari-5 has no task 'qbertt'; did you mean qbert"),
+        ('extends = "atari-5"\n[[task]]\nenv_id = "Pong-v5"\n', "atari-5 has no task None"),
+        ('extends = "atari-5"\n[defaults]\npreprocessing = { frame_stak = 2 }\n', "did you mean frame_stack"),
+    ],
+)
+def test_an_extension_that_does_not_fit(tmp_path, text, said):
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=said) as error:
+        load_suite(str(path))
+    assert str(path) in str(error.value)
+
+
+def test_a_run_pins_what_its_suite_extends(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text('extends = "grid-8"\n')
+    inputs = {given.name: given.path for given in Config.of(f"{path}:unlock").on_this_machine().inputs}
+    assert inputs["suite"] == str(path.resolve())
+    assert inputs["extended suite"].endswith("grid-8.toml")
+
+
+def test_train_and_test_levels_of_procgen_differ_in_their_levels_alone():
+    for name, levels in (("easy", 200), ("hard", 500)):
+        train, test = (load_suite(f"procgen-16-{name}{what}").tasks for what in ("", "-test"))
+        assert [(task.env_id, task.random, task.reference) for task in train] == [(t.env_id, t.random, t.reference) for t in test]
+        assert {task.options["num_levels"] for task in train} == {levels}
+        assert {task.options["num_levels"] for task in test} == {0}
+
+
+def test_tasks_that_cannot_be_trained_together_are_told_to_be_trained_apart():
+    with pytest.raises(ValueError, match=r"'hopper' observes .*'half_cheetah'.*train them apart, as SUITE:TASK"):
+        describe(load_suite("mujoco-5").tasks)

@@ -142,7 +142,7 @@ def test_only_the_students_episodes_count_in_its_score(act, make_policy, suite):
     assert {episode.column for episode in episodes if episode.by_teacher} == set(range(2 * EACH)) - {0, EACH}
     scores = ScoreTracker(load_suite(suite), window=100, warm_up=1)
     scores.add(episodes)
-    own = [[(e.episode_return, e.success) for e in episodes if e.column == column] for column in (0, EACH)]
+    own = [[(e.episode_return, e.success, 0) for e in episodes if e.column == column] for column in (0, EACH)]
     assert list(scores.state()["windows"].values()) == own
     assert scores.episodes == len(episodes)
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any, Protocol, runtime_checkable
 
+from kickstarting.envs.dmlab import LabEnv
 from kickstarting.envs.gym import GymnasiumEnv, GymnasiumVectorEnv
 from kickstarting.envs.gym_async import GymnasiumAsyncEnv
 from kickstarting.envs.pool import EnvPoolEnv
+from kickstarting.envs.preprocessing import Preprocessing
 from kickstarting.envs.protocol import VectorEnv
 
 
@@ -34,12 +36,17 @@ class Backend(Protocol):
         """`VectorEnv.frame_skip`, as far as it is known without making an environment."""
         ...
 
+    def arguments(self, env_id: str, preprocessing: Preprocessing) -> dict[str, Any]:
+        """The options that bring a preprocessing about. Raises ValueError if the library cannot do it."""
+        ...
+
 
 BACKENDS: dict[str, Backend] = {
     "envpool": EnvPoolEnv,
     "gymnasium": GymnasiumEnv,
     "gymnasium-async": GymnasiumAsyncEnv,
     "gymnasium-vector": GymnasiumVectorEnv,
+    "deepmind-lab": LabEnv,
 }
 """The first that knows an environment makes it, if nobody says which."""
 

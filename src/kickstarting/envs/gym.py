@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import math
 import os
 import sys
 from collections.abc import Callable, Collection, Mapping
@@ -13,14 +12,15 @@ from typing import Any, cast
 import gymnasium
 import numpy as np
 from gymnasium import spaces
-from gymnasium.envs.registration import EnvSpec
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from kickstarting.algo.parsing import nearest
 from kickstarting.envs.actions import Actions
 from kickstarting.envs.checks import Checked, check_batch, settle
 from kickstarting.envs.experts import Advised, check_expert
+from kickstarting.envs.games import check_preprocessing, frame_skip_in, make_game
 from kickstarting.envs.observations import Observations
+from kickstarting.envs.preprocessing import Preprocessing
 from kickstarting.envs.protocol import EnvironmentFault, TimeStep, first_step, read_ends
 from kickstarting.spaces import Declared, Grid, Text
 
@@ -113,7 +113,7 @@ class GymnasiumEnv:
         done = terminated | truncated
         is_first, valid = (done, ~truncated) if self._same_step else (self._done, ~self._done)
         self._done = done
-        step = TimeStep(self._observe(observations, is_first), rewards, terminated, truncated, is_first, valid)
+        step = TimeStep(self._observe(observations, is_first), rewards, terminated, truncated, is_first, valid, rewards, done)
         check_batch(self.observation_space, step.observations, rewards)
         return step
 
@@ -145,8 +145,15 @@ class GymnasiumEnv:
                 importlib.import_module(module)
             except ImportError:  # said when the environment is made
                 return None
-        spec = gymnasium.registry.get(name)
-        return None if spec is None else _frame_skip(spec, options)
+        preprocessing = options.get("preprocessing")
+        if preprocessing is not None and preprocessing.frame_skip is not None:
+            return preprocessing.frame_skip
+        return frame_skip_in(gymnasium.registry.get(name), options)
+
+    @staticmethod
+    def arguments(env_id: str, preprocessing: Preprocessing) -> dict[str, Any]:
+        check_preprocessing(env_id, preprocessing)
+        return {"preprocessing": preprocessing}
 
     def _look(self, env_id: str, options: dict[str, Any]) -> tuple[dict[str, type[Declared]], int | None]:
         """What a single environment says of its observations and its frames."""
@@ -157,6 +164,11 @@ class GymnasiumVectorEnv(GymnasiumEnv):
     """An environment's own vector version."""
 
     mode = "vector_entry_point"
+
+    @staticmethod
+    def arguments(env_id: str, preprocessing: Preprocessing) -> dict[str, Any]:
+        preprocessing.check_given((), f"{env_id} of gymnasium-vector")
+        return {}
 
     def _make(self, env_id: str, num_envs: int, options: dict[str, Any], timeout: float) -> Any:
         return gymnasium.make_vec(env_id, num_envs, self.mode, **options)
@@ -170,10 +182,11 @@ def make_one(env_id: str, options: Mapping[str, Any], column: int, limit: float 
     apart = parent not in (0, os.getpid())
     if apart:
         settle(parent)
-    ours = ("wrappers", "expert")
+    ours = ("wrappers", "expert", "preprocessing")
     if "expert" in options:
         check_expert(options["expert"])
-    env: gymnasium.Env = gymnasium.make(env_id, **{name: value for name, value in options.items() if name not in ours})
+    own = {name: value for name, value in options.items() if name not in ours}
+    env = make_game(env_id, own, options.get("preprocessing"))
     if "expert" in options:
         env = Advised(env, options["expert"])
     for wrapper in options.get("wrappers") or ():
@@ -184,21 +197,7 @@ def make_one(env_id: str, options: Mapping[str, Any], column: int, limit: float 
 def said_of(env: gymnasium.Env) -> tuple[dict[str, type[Declared]], int | None]:
     """What an environment of `make_one` says of itself: the kinds of its observations, and its frame skip."""
     assert isinstance(env, Checked)
-    return _minigrid(env.env), _frame_skip(env.env.spec, {})
-
-
-_REPEATS = {"AtariPreprocessing": "frame_skip", "MaxAndSkipObservation": "skip"}
-"""Gymnasium's wrappers that repeat actions, and the argument that says how often; 4 by default."""
-
-
-def _frame_skip(spec: EnvSpec | None, options: Mapping[str, Any]) -> int | None:
-    """The product of what wrappers and `frameskip`, the argument of ALE's environments, say; None if none of them does."""
-    if spec is None:
-        return None
-    repeats = [(w.kwargs or {}).get(_REPEATS[w.name], 4) for w in spec.additional_wrappers if w.name in _REPEATS]
-    own = {**spec.kwargs, **options}.get("frameskip")
-    repeats += [own] if isinstance(own, int) else []
-    return math.prod(repeats) if repeats else None
+    return _minigrid(env.env), frame_skip_in(env.env.spec, {})
 
 
 def _minigrid(env: gymnasium.Env) -> dict[str, type[Declared]]:

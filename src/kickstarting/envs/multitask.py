@@ -15,7 +15,7 @@ from gymnasium import spaces
 from kickstarting.algo.distributions import Distribution
 from kickstarting.envs.backends import TaskSpec, make_task_env
 from kickstarting.envs.checks import NO_NUMBER, first_wrong, wrong
-from kickstarting.envs.protocol import EnvironmentFault, Rendered, TimeStep, VectorEnv
+from kickstarting.envs.protocol import EnvironmentFault, Rendered, Restarted, TimeStep, VectorEnv
 from kickstarting.envs.watch import TIMEOUT, Watch
 from kickstarting.spaces import (
     Scaled,
@@ -127,7 +127,7 @@ class MultiTaskEnv:
         self.num_envs = envs_per_task * len(tasks)
         self.groups = [slice(g * each * len(tasks), (g + 1) * each * len(tasks)) for g in range(groups)]
         self._tasks, self._each, self._names = len(tasks), each, [task.name for task in tasks]
-        apart = any(task.backend == "gymnasium-async" for task in tasks)
+        apart = any(task.backend in ("gymnasium-async", "deepmind-lab") for task in tasks)
         self._watch, self._faulty, self._steps = Watch(timeout and timeout + APART * apart), False, 0
         pools = [task for _ in range(groups) for task in tasks]
         seeds = np.random.SeedSequence(seed).generate_state(len(pools)) % 2**30
@@ -172,6 +172,12 @@ class MultiTaskEnv:
         have a `render_mode`."""
         part = self.parts[0]
         return self._ask(0, part.render) if isinstance(part, Rendered) else None
+
+    @property
+    def restarts(self) -> int | None:
+        """How many processes died and were started anew; None if no library does that."""
+        counts = [part.restarts for part in self.parts if isinstance(part, Restarted)]
+        return sum(counts) if counts else None
 
     def check(self, observations: Mapping[str, torch.Tensor], rewards: np.ndarray) -> None:
         """Raise EnvironmentFault if something of the last steps is no number: observations [T+1, B, ...], rewards [T, B]."""

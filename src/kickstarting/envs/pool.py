@@ -13,7 +13,9 @@ from gymnasium import spaces
 
 from kickstarting.algo.parsing import nearest
 from kickstarting.envs.actions import Actions
+from kickstarting.envs.missing import with_remedy
 from kickstarting.envs.observations import Observations, flatten
+from kickstarting.envs.preprocessing import Preprocessing, envpool_arguments
 from kickstarting.envs.protocol import EnvironmentFault, TimeStep, first_step, read_ends
 from kickstarting.spaces import Declared, Grid, Text
 
@@ -39,6 +41,18 @@ def _library(env_id: str) -> str:
     return registry.specs[env_id][0].removeprefix("envpool.")
 
 
+def _defaults(env_id: str) -> dict[str, Any]:
+    """An environment's own arguments, as `make` takes them."""
+    from envpool.registration import registry
+
+    module, name, own = registry.specs[env_id]
+    try:
+        spec = getattr(importlib.import_module(module), name)
+    except ImportError as error:
+        raise ValueError(f"EnvPool cannot load {env_id!r}: {with_remedy(error)}") from error
+    return {**dict(zip(spec._config_keys, spec._default_config_values, strict=True)), **own}
+
+
 class EnvPoolEnv:
     """One pool, stepped in synchrony, with EnvPool's own next-step reset.
 
@@ -61,6 +75,8 @@ class EnvPoolEnv:
 
         if env_id not in envpool_ids():
             raise ValueError(f"EnvPool has no environment {env_id!r}; {nearest(env_id, envpool_ids())}")
+        if (options or {}).get("noop_max", 1) < 1:
+            raise ValueError(f"noop_max of {env_id!r} is {(options or {})['noop_max']}; EnvPool crashes below 1")
         self.num_envs = num_envs
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about float64 bounds cast to float32
@@ -70,7 +86,7 @@ class EnvPoolEnv:
                 )
             except Exception as error:
                 told = f" with options {dict(options)}" if options else ""
-                raise ValueError(f"EnvPool cannot make {env_id!r}{told}: {error}") from error
+                raise ValueError(f"EnvPool cannot make {env_id!r}{told}: {with_remedy(error)}") from error
             self._act = Actions(self._pool.action_space)
             parts = flatten(self._pool.observation_space)
             observed = spaces.Dict({name: part for name, (_, part) in parts.items()})
@@ -78,6 +94,7 @@ class EnvPoolEnv:
         self.action_space, self.observation_space = self._act.space, self._observe.space
         self.frame_skip = int(self._pool.spec.config.frame_skip) if _library(env_id) in GAMES else None
         self._success_ends = success_ends
+        self._done = np.zeros(num_envs, bool)
         self._rows = np.arange(num_envs, dtype=np.int32)
         spelled = {"obs:" + sign.join(path): name for name, (path, _) in parts.items() for sign in ".:"} | {"obs": "observation"}
         self._keys = [spelled.get(key, key) for key in self._pool._state_keys]
@@ -92,12 +109,14 @@ class EnvPoolEnv:
         """From the defaults of the class: EnvPool's own `make_spec` takes half a second for an Atari game."""
         if env_id not in envpool_ids() or _library(env_id) not in GAMES:
             return None
-        from envpool.registration import registry
+        return int({**_defaults(env_id), **options}["frame_skip"])
 
-        module, name, own = registry.specs[env_id]
-        spec = getattr(importlib.import_module(module), name)
-        defaults = dict(zip(spec._config_keys, spec._default_config_values, strict=True))
-        return int({**defaults, **own, **options}["frame_skip"])
+    @staticmethod
+    def arguments(env_id: str, preprocessing: Preprocessing) -> dict[str, Any]:
+        if env_id not in envpool_ids():  # said when it is made
+            return {}
+        known = {name for name in _defaults(env_id) if name != "frame_skip" or _library(env_id) in GAMES}
+        return envpool_arguments(preprocessing, known, f"{env_id} of envpool")
 
     def reset(self) -> TimeStep:
         self._pool._reset(self._rows)
@@ -108,7 +127,7 @@ class EnvPoolEnv:
             )
         if state["reward"].shape != (self.num_envs,):
             raise EnvironmentFault("it has several players, whose rewards nobody here can tell apart", "choose one with one player")
-        every = np.ones(self.num_envs, bool)
+        every, self._done = np.ones(self.num_envs, bool), np.zeros(self.num_envs, bool)
         return first_step(self._observe(state, every), self.num_envs)
 
     # The public send and recv rebuild nested dictionaries at every call, which costs more than stepping 8 MiniGrids.
@@ -117,11 +136,13 @@ class EnvPoolEnv:
         self._pool._send([self._rows, self._rows, self._act(actions).astype(self._action_type)])
 
     def recv(self) -> TimeStep:
-        state = self._state()
-        is_first = state["elapsed_step"] == 0
-        rewards, cut = state["reward"], state["trunc"]
-        terminated, truncated = read_ends(rewards, state["done"] & ~cut, cut, self._success_ends)
-        return TimeStep(self._observe(state, is_first), rewards, terminated, truncated, is_first, ~is_first)
+        state, is_first = self._state(), self._done  # after a lost life, elapsed_step goes on
+        rewards, cut, self._done = state["reward"], state["trunc"], state["done"]
+        terminated, truncated = read_ends(rewards, self._done & ~cut, cut, self._success_ends)
+        scored, over = rewards, self._done
+        if "info:lives" in state:  # Atari counts what the game counts, and a life is no game
+            scored, over = state["info:reward"], over & (cut | (state["info:terminated"] != 0))
+        return TimeStep(self._observe(state, is_first), rewards, terminated, truncated, is_first, ~is_first, scored, over)
 
     def render(self) -> np.ndarray | None:
         try:

@@ -44,6 +44,10 @@ class TimeStep(NamedTuple):
     """Bool [B]: x_{t+1} is the first observation of an episode."""
     valid: np.ndarray
     """Bool [B]: the transition belongs to an episode. False on the step in which an environment resets itself."""
+    scored: np.ndarray
+    """What the episode's return counts of r_t, float32 [B]: the reward before the environment clipped it."""
+    over: np.ndarray
+    """Bool [B]: the episode whose return is counted ended. Where a lost life ends an episode, that is the whole game."""
 
 
 @runtime_checkable
@@ -80,10 +84,19 @@ class Rendered(Protocol):
         ...
 
 
+@runtime_checkable
+class Restarted(Protocol):
+    """Environments whose processes are started anew when they die."""
+
+    restarts: int
+    """How often that was."""
+
+
 def first_step(observations: dict[str, np.ndarray], num_envs: int) -> TimeStep:
     """What `reset` returns: first observations, and no transition that led there."""
     no = np.zeros(num_envs, bool)
-    return TimeStep(observations, np.zeros(num_envs, np.float32), no, no, ~no, no)
+    nothing = np.zeros(num_envs, np.float32)
+    return TimeStep(observations, nothing, no, no, ~no, no, nothing, no)
 
 
 def is_success(last_rewards: Any) -> Any:

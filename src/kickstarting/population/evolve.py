@@ -17,6 +17,9 @@ from kickstarting.population.state import Population
 from kickstarting.runs.checkpoint import Snapshot
 from kickstarting.suites import Suite
 
+LEAST = 10
+"""Episodes of every task that are compared at least: as many as the paper of PBT compares (Jaderberg et al. 2017, 4.1.1)."""
+
 
 def first_round(config: Config, population: PopulationConfig) -> Population:
     ranges, starts = ranges_of(config, population)
@@ -49,7 +52,8 @@ def look_around(state: Population, config: Config, population: PopulationConfig,
     """Exploit and explore, for all members at once, on the state before any of them changed."""
     ranges, _ = ranges_of(config, population)
     burn_in = parse_frames(population.burn_in, config.total_frames)
-    windows = [score_samples(s, suite, config.run.score_window) if s else [] for s in state.snapshots]
+    window = 0 if config.run.score_frames else config.run.score_window
+    windows = [score_samples(s, suite, window) if s else [] for s in state.snapshots]
     values, snapshots, lineage = [], [], list(state.lineage)
     for i, snapshot in enumerate(state.snapshots):
         assert snapshot is not None
@@ -71,13 +75,16 @@ def look_around(state: Population, config: Config, population: PopulationConfig,
 
 
 def score_samples(snapshot: Snapshot, suite: Suite, window: int) -> list[float]:
-    """A member's recent scores, each the mean over tasks of one episode of every task; empty until every window is full.
+    """A member's recent scores, each the mean over tasks of one episode of every task; empty until every window is full, or, where
+    window is 0 since frames decide what is recent, until every task has LEAST episodes.
 
     A mean over all episodes alike would weigh a task by how short its episodes are.
     """
     windows = snapshot.record["scores"]["windows"]
-    rows = [[task.score(task.metric_of(r, s > 0)) for r, s in windows[task.name]] for task in suite.tasks]
-    return np.mean(rows, axis=0).tolist() if all(len(row) == window for row in rows) else []
+    rows = [[task.score(task.metric_of(r, s > 0)) for r, s, *_ in windows[task.name]] for task in suite.tasks]
+    fewest = min(map(len, rows))
+    many = window or fewest
+    return np.mean([row[-many:] for row in rows], axis=0).tolist() if fewest >= (window or LEAST) else []
 
 
 def _with_empty_windows(record: dict[str, Any]) -> dict[str, Any]:

@@ -81,6 +81,7 @@ METRICS = (
     Metric("dropped_unrolls", "last", "unrolls that were older than", "unrolls"),
     Metric("lost_unrolls", "last", "unrolls that were lost with their actors", "unrolls"),
     Metric("frames_per_second/*", "mean", "frames of a batch that came from a node", "frames/s"),
+    Metric("environment_restarts", "last", "processes of environments that died since the last checkpoint", "restarts"),
     Metric("seconds/act", "mean", "the student's network on every step", "seconds"),
     Metric("seconds/environment", "mean", "waiting for the environments", "seconds"),
     Metric("seconds/label", "mean", "the teachers", "seconds"),

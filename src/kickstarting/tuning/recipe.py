@@ -38,6 +38,7 @@ OF_THE_RUN = (
         "checkpoint_every",
         "checkpoint_at",
         "score_window",
+        "score_frames",
         *flat(TrustConfig()),
         "inputs",
         "precision",

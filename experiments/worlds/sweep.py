@@ -1,0 +1,85 @@
+"""Learning from scratch and kickstarted on one task of each suite: a teacher with the small network, then students of both kinds.
+
+    python experiments/worlds/sweep.py doom            # one world, 3 seeds; resumes where it was killed
+    python experiments/worlds/sweep.py pong --seeds 1 --jobs 1
+    python experiments/worlds/sweep.py --table         # what there is, as Markdown; figures beside it
+
+Everything goes to runs/worlds/WORLD; the reports to experiments/worlds/WORLD.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from kickstarting.config import Config
+from kickstarting.launch.sweep import run_all
+from kickstarting.report import compare_runs, to_rich
+from kickstarting.runs.layout import finished
+
+HERE = Path(__file__).parent
+RUNS = Path("runs/worlds")
+
+
+@dataclass(frozen=True)
+class World:
+    """One task, with budgets that two cores can do."""
+
+    suite: str
+    frames: int
+    """Of a student."""
+    teacher_frames: int
+    settings: dict[str, Any] = field(default_factory=dict)
+    """Of all runs, where the defaults are not it."""
+    network: str = "large"
+    """Of the students; the teacher's is small."""
+
+
+ATARI: dict[str, Any] = {"reward_clip": "abs_one", "unroll_length": 20, "envs_per_task": 32}
+WORLDS = {
+    "breakout": World("atari-57:breakout", 2_000_000, 4_000_000, ATARI),
+    "pong": World("atari-57:pong", 4_000_000, 8_000_000, ATARI),
+    "coinrun": World("procgen-16-easy:coinrun", 500_000, 1_000_000, {"envs_per_task": 32}),
+    "doom": World("doom-8:basic", 800_000, 1_600_000),
+}
+
+
+def configs(name: str, seeds: int) -> dict[Path, Config]:
+    world, runs = WORLDS[name], {}
+    teacher = RUNS / name / "teacher"
+    shared = {"envs_per_task": 16, **world.settings}
+    runs[teacher] = Config.of(world.suite, name="teacher", network="small", seed=1000, total_frames=world.teacher_frames, **shared)
+    for seed in range(seeds):
+        for arm, taught in {"scratch": (), "kickstarted": (str(teacher),)}.items():
+            runs[RUNS / name / f"{arm}-{seed}"] = Config.of(
+                world.suite, name=arm, network=world.network, seed=seed, total_frames=world.frames, teachers=taught, **shared
+            )
+    return runs
+
+
+def report(name: str, console: Console) -> None:
+    """Compare what has ended."""
+    ended = [path for path in sorted((RUNS / name).glob("*-[0-9]*")) if finished(path)]
+    if {path.name.partition("-")[0] for path in ended} == {"scratch", "kickstarted"}:
+        console.print(to_rich(compare_runs(ended, out=HERE / name, baseline="scratch")))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("worlds", nargs="*", choices=[*WORLDS, []], default=[])
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--jobs", type=int, default=0)
+    parser.add_argument("--table", action="store_true", help="compare what there is, and train nothing")
+    arguments, console = parser.parse_args(), Console()
+    for name in arguments.worlds or WORLDS:
+        if not arguments.table:
+            run_all(configs(name, arguments.seeds), jobs=arguments.jobs, console=console)
+        report(name, console)
+
+
+if __name__ == "__main__":
+    main()
