@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from kickstarting.ad.collect import CollectConfig, collect
-from kickstarting.ad.evaluation import evaluate_in_context, load_model
+from kickstarting.ad.evaluation import evaluate_in_context
 from kickstarting.ad.model import ModelConfig
 from kickstarting.ad.saved import TrainConfig, read_model_file
 from kickstarting.ad.slices import Slices

@@ -1,5 +1,7 @@
 """The commands `kickstart ad ...`."""
 
+import shlex
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Union
@@ -14,26 +16,38 @@ from kickstarting.ad.sources import SOURCES
 from kickstarting.ad.tasks import PARTS
 from kickstarting.console import say
 from kickstarting.help import Where
-from kickstarting.ranges import COUNT, SEED, Choice, Range, checked
+from kickstarting.ranges import COUNT, SEED, THREADS, Choice, Range, checked
+from kickstarting.runs.layout import HISTORIES
+from kickstarting.runs.signals import resumed_by
+from kickstarting.trust import TrustConfig, trust
 
 console = Console()
+LAYOUT_NAMES = ("ad-eps", "minari")
 
 
-def collect(config: tyro.conf.OmitArgPrefixes[CollectConfig], out: Where | None = None) -> None:
+def collect(
+    config: tyro.conf.OmitArgPrefixes[CollectConfig], out: Where | None = None, resume: Where | None = None
+) -> None:
     """Collect learning histories: a source algorithm learns many tasks, one learner for each history.
 
     Args:
         config: Which histories, and how many.
         out: Directory of the histories; runs/ad/FAMILY/SOURCE-SEED unless given.
+        resume: Go on with the killed collection in this directory instead, with its own configuration.
     """
     from kickstarting.ad import collect as collecting
     from kickstarting.ad.progress import shown
 
+    if resume and (config != CollectConfig() or out):
+        raise ValueError(f"--resume {resume} goes on with the configuration in that directory; leave out everything else")
     config.check()
-    out = out or Path("runs/ad") / config.family / f"{config.source}-{config.seed}"
-    with shown(console, f"{config.source} learns {config.family}", "transitions") as progress:
-        path = collecting.collect(config, out, progress)
-    size = f"{path.stat().st_size / 1e6:.1f} MB"
+    out = resume or out or Path("runs/ad") / config.family / f"{config.source}-{config.seed}"
+    with shown(console, f"collecting {out}", "transitions") as progress:
+        if resume:
+            config = collecting.resume_collection(resume, progress)
+        else:
+            collecting.collect(config, out, progress)
+    size = f"{(out / HISTORIES).stat().st_size / 1e6:.1f} MB"
     say(console, f"{config.histories:,} histories, {size}, are in {out}; learn from them with `kickstart ad train {out}`")
 
 
@@ -143,6 +157,88 @@ def histories(directory: tyro.conf.Positional[Where], out: Where | None = None) 
         say(console, f"open {out.resolve()}")
 
 
+def import_(
+    path: tyro.conf.Positional[Where],
+    out: Where,
+    layout: Annotated[str, Choice(*LAYOUT_NAMES)] = "ad-eps",
+    family: str = "",
+    trusting: tyro.conf.OmitArgPrefixes[TrustConfig] = TrustConfig(),  # noqa: B008
+) -> None:
+    """Read learning histories of others, so that `kickstart ad train` learns from them.
+
+    Args:
+        path: Their directory.
+        out: Directory of the histories here.
+        layout: How they are kept: ad-eps (.npz and .metadata), or minari.
+        family: The family that they are of, where they do not say it: dark-room, dark-room-hard or key-to-door.
+        trusting: What of others may run.
+    """
+    from kickstarting.ad.layouts import import_histories
+    from kickstarting.ad.summary import histories_table
+
+    trust(trusting.names)
+    console.print(histories_table(import_histories(path, layout, out, family)))
+    say(console, f"learn from them with `kickstart ad train {out}`")
+
+
+def export(
+    directory: tyro.conf.Positional[Where], out: Where, layout: Annotated[str, Choice(*LAYOUT_NAMES)] = "ad-eps"
+) -> None:
+    """Write learning histories in a layout of others, so that they train elsewhere.
+
+    Args:
+        directory: A directory of histories: of `kickstart ad collect`, or a run with --record-histories.
+        out: A new directory.
+        layout: ad-eps (.npz and .metadata; dark rooms only), or minari.
+    """
+    from kickstarting.ad.layouts import export_histories
+
+    found = export_histories(directory, layout, out)
+    say(console, f"{len(found):,} histories are in {out}")
+
+
+def join(directories: tyro.conf.Positional[tuple[Where, ...]], out: Where) -> None:
+    """Put histories of several directories into one, so that one model learns from all: of several families, or several runs.
+
+    Args:
+        directories: Directories of histories.
+        out: Directory of all of them.
+    """
+    from kickstarting.ad.joined import join_histories
+
+    found = join_histories(directories, out)
+    say(console, f"{len(found):,} histories are in {out}; learn from them with `kickstart ad train {out}`")
+
+
+def reproduce(
+    name: tyro.conf.Positional[str] = "",
+    scale: str = "cpu",
+    seeds: Annotated[int, COUNT] | None = None,
+    out: Where | None = None,
+    resume: bool = False,
+    threads: Annotated[int, THREADS] = 0,
+) -> None:
+    """Run an experiment to its end: collect, train, evaluate, and write its table, figure and page. Without a name: list them.
+
+    Args:
+        name: Name of the experiment.
+        scale: tiny (a minute or so; tests the machinery), cpu (up to hours on two cores) or gpu.
+        seeds: Of everything: tasks that are held out, histories, models; the scale's number unless given.
+        out: Directory for all steps of this scale; runs/ad/reproduce/SCALE unless given. Experiments share steps there.
+        resume: Continue an experiment that was begun.
+        threads: Of torch; all cores unless given.
+    """
+    from kickstarting.ad.reproduce import experiments
+    from kickstarting.ad.reproduce import reproduce as run_experiment
+    from kickstarting.listing import experiment_table
+
+    if not name:
+        console.print(experiment_table(experiments()))
+        return
+    with resumed_by(shlex.join(["kickstart", *sys.argv[1:], *(["--resume"] if "--resume" not in sys.argv else [])])):
+        run_experiment(name, scale=scale, seeds=seeds, out=out, resume=resume, threads=threads, console=console)
+
+
 def demo(out: Where = Path("runs/ad/demo"), episodes: Annotated[int, COUNT] = 60, seed: Annotated[int, SEED] = 0) -> None:
     """See a shipped model learn in its context: a room that it never saw, episode by episode, with frozen weights.
 
@@ -161,6 +257,10 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "train": train,
     "evaluate": evaluate,
     "histories": histories,
+    "import": import_,
+    "export": export,
+    "join": join,
+    "reproduce": reproduce,
     "demo": demo,
 }
 

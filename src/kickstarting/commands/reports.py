@@ -75,6 +75,7 @@ def reproduce(
     out: Where | None = None,
     resume: bool = False,
     jobs: Annotated[int, JOBS] = 0,
+    record_histories: bool = False,
 ) -> None:
     """Run one of the paper's experiments to its end and write its table, figures and page. Without a name: list them.
 
@@ -85,6 +86,7 @@ def reproduce(
         out: Directory for all runs of this scale; runs/reproduce/SCALE unless given. Experiments share runs there.
         resume: Continue an experiment that was begun.
         jobs: Runs at a time; one per core unless given.
+        record_histories: Keep every transition of every student, for Algorithm Distillation (docs/histories.md).
     """
     from kickstarting.listing import experiment_table
     from kickstarting.reproduce import experiments
@@ -92,7 +94,8 @@ def reproduce(
 
     if name:
         with resumed_by(_again("--resume")):
-            run_experiment(name, scale=scale, seeds=seeds, out=out, resume=resume, jobs=jobs, console=console)
+            how = {"scale": scale, "seeds": seeds, "out": out, "resume": resume, "jobs": jobs}
+            run_experiment(name, **how, record_histories=record_histories, console=console)
         return
     console.print(experiment_table(experiments()))
 

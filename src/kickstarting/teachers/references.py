@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import unquote
 
 PREFIXES = (
+    "ad",
     "run",
     "zoo",
     "hf",
@@ -23,7 +24,7 @@ PREFIXES = (
     "sb3",
     "module",
 )
-"""Of references, each with its module in `origins/`."""
+"""Of references, each with its module in `origins/`. The first that recognises a path has it: models of `ad` have checkpoints as runs do."""
 
 
 @dataclass(frozen=True)
