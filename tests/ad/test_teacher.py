@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from pathlib import Path
+import json
 
 import numpy as np
 import pytest
 import torch
-from gymnasium import spaces
 
 from kickstarting import Config, train
-from kickstarting.ad.evaluation import evaluate_in_context
+from kickstarting.ad.demo import SHIPPED
+from kickstarting.ad.model import ModelConfig
 from kickstarting.ad.player import Player
 from kickstarting.ad.saved import load_model
-from kickstarting.ad.tasks import FAMILIES
-from kickstarting.checking import run_check
 from kickstarting.envs import MultiTaskEnv
 from kickstarting.runs.checkpoint import Snapshot
-from kickstarting.runs.teachers import measure_teachers
 from kickstarting.suites import load_suite
 from kickstarting.teachers import load_teacher
 from kickstarting.teachers.adapters.numbers import scale
@@ -28,10 +24,9 @@ from kickstarting.teachers.protocol import across_episodes
 from kickstarting.types import Inputs
 
 SUITE = "gymnasium-vector:kickstarting.ad.tasks:DarkRoom-v0"
-SETTINGS = {"network": "small", "envs_per_task": 2, "unroll_length": 16, "torch_threads": 1, "accept_weak_teachers": True}
 
 
-def unroll_of(teacher, steps: int) -> tuple[Inputs, np.ndarray]:
+def unroll_of(steps: int) -> tuple[Inputs, np.ndarray]:
     """Of two rooms, by random actions, with the cells that were seen."""
     rng, seen = np.random.default_rng(0), []
     env = MultiTaskEnv(load_suite(SUITE).tasks, 2, seed=0)
@@ -53,7 +48,7 @@ def unroll_of(teacher, steps: int) -> tuple[Inputs, np.ndarray]:
 def test_it_says_of_an_unroll_what_a_player_says_step_by_step(model):
     """Also where several episodes have passed, so that the context was full and was cut."""
     teacher, trained = load_teacher(f"ad:{model}"), load_model(model)
-    inputs, cells = unroll_of(teacher, 100)
+    inputs, cells = unroll_of(100)
     player = Player(trained.network, 2, room=trained.room, terminal=True, seed=0, choice="sample")
     expected = []
     for t in range(100):
@@ -69,7 +64,7 @@ def test_it_says_of_an_unroll_what_a_player_says_step_by_step(model):
 
 def test_its_context_goes_on_where_an_episode_begins_and_the_state_that_went_in_stays(model):
     teacher = load_teacher(str(model))  # recognised by what lies there
-    inputs, _ = unroll_of(teacher, 42)
+    inputs, _ = unroll_of(42)
     assert inputs.is_first[21].all()
     fresh = teacher.initial_state(2)
     before = [x.clone() for x in fresh]
@@ -104,29 +99,37 @@ def test_options_digest_and_what_cannot_be(model, make_model, tmp_path):
 
 
 def test_an_lstm_teaches_as_well(make_model):
-    trained = make_model(model=replace(load_model_config(), core="lstm"))
-    teacher = load_teacher(f"ad:{trained}")
-    inputs, _ = unroll_of(teacher, 30)
+    tiny = ModelConfig(core="lstm", width=16, heads=1, layers=1)
+    teacher = load_teacher(f"ad:{make_model(model=tiny)}")
+    inputs, _ = unroll_of(30)
     whole, _ = teacher.label(inputs, teacher.initial_state(2))
     first, state = teacher.label(inputs[:13], teacher.initial_state(2))
     rest, _ = teacher.label(inputs[13:], state)
     torch.testing.assert_close(torch.cat([first.policy, rest.policy]), whole.policy, atol=1e-5, rtol=1e-4)
 
 
-def load_model_config():
-    from conftest_ad import TINY
-
-    return TINY
-
-
-def test_a_run_with_it_resumes_as_if_it_had_not_stopped(model):
-    """At a checkpoint contexts begin anew, in the resumed and in the uninterrupted run."""
-    config = Config.of(SUITE, **SETTINGS, teachers=(f"ad:{model}",), schedule="constant:1", total_frames=2 * 16 * 6, checkpoint_every="64")
-    updates = list(train(config))
-    middle = next(update.snapshot for update in train(config) if update.snapshot)
-    kept = Snapshot(middle.number, middle.record, {n: x.clone() for n, x in middle.network.items()}, dict(middle.optimiser))
-    resumed = list(train(config, kept))
-    last, again = updates[-1].snapshot, resumed[-1].snapshot
-    assert last is not None
-    assert again is not None
+def test_a_resumed_run_equals_an_uninterrupted_one(model):
+    """At a checkpoint contexts begin anew, in both."""
+    settings = {"network": "small", "envs_per_task": 2, "unroll_length": 16, "torch_threads": 1, "checkpoint_every": "64"}
+    config = Config.of(SUITE, **settings, teachers=(f"ad:{model}",), schedule="constant:1", total_frames=192)
+    (middle, *_), last = stop_at_checkpoints(train(config))
+    _, again = stop_at_checkpoints(train(config, middle))
     assert all(torch.equal(x, again.network[name]) for name, x in last.network.items())
+
+
+def stop_at_checkpoints(updates) -> tuple[list[Snapshot], Snapshot]:
+    """Copies of all snapshots, and the last."""
+    found = []
+    for update in updates:
+        if kept := update.snapshot:
+            own = {name: x.clone() for name, x in kept.network.items()}
+            optimiser = {name: x.clone() for name, x in kept.optimiser.items()}
+            found.append(Snapshot(kept.number, json.loads(json.dumps(kept.record)), own, optimiser))
+    return found, found[-1]
+
+
+def test_the_shipped_model_can_teach(kickstart):
+    """It is measured after the episodes that it takes to learn the room, and is not blamed for what it remembers."""
+    said = kickstart("check", f"ad:{SHIPPED}", SUITE, "--episodes", 16)
+    assert "can teach" in said
+    assert "state_not_reset" not in said

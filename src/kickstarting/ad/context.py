@@ -53,7 +53,8 @@ class Window:
     @torch.no_grad()
     def read(self, inputs: Inputs) -> Tensor:
         """The policies' parameters [B, T, A] at the next steps, inputs [B, T]."""
-        rows, steps, context = torch.arange(len(self.lengths)), inputs.is_first.shape[1], self._model.context
+        rows = torch.arange(len(self.lengths), device=self.lengths.device)
+        steps, context = inputs.is_first.shape[1], self._model.context
         parts, done = [], 0
         while done < steps:
             if (full := self.lengths == context).any():

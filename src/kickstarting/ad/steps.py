@@ -29,7 +29,9 @@ class Step(Protocol):
 
     unit: ClassVar[str]
     """Of its progress; steps of one unit have one pace."""
-    out: Path
+
+    @property
+    def out(self) -> Path: ...
 
     @property
     def size(self) -> float:
@@ -50,7 +52,7 @@ class Step(Protocol):
 class Collect:
     """As `kickstart ad collect`."""
 
-    unit = "transitions"
+    unit: ClassVar = "transitions"
     config: CollectConfig
     out: Path
 
@@ -71,7 +73,7 @@ class Collect:
 class Join:
     """As `kickstart ad join`."""
 
-    unit = "directories"
+    unit: ClassVar = "directories"
     directories: tuple[Path, ...]
     out: Path
 
@@ -94,7 +96,7 @@ class Join:
 class Train:
     """As `kickstart ad train`."""
 
-    unit = "updates"
+    unit: ClassVar = "updates"
     config: TrainConfig
     histories: Path
     out: Path
@@ -118,7 +120,7 @@ class Train:
 class Evaluate:
     """As `kickstart ad evaluate`."""
 
-    unit = "episodes"
+    unit: ClassVar = "episodes"
     model: Path
     how: HowEvaluated
     baselines: bool
