@@ -21,7 +21,6 @@ from kickstarting.runs.recording import Recorder
 from kickstarting.runs.run import resume, run
 from kickstarting.train import train
 
-
 QUIET = Console(quiet=True)
 
 

@@ -19,6 +19,7 @@ from kickstarting.ad.tasks import Drawn, Family
 FAILED = 0.5
 """Share of its optimum below which a task is failed."""
 
+
 @dataclass(frozen=True)
 class Outcome:
     """What happened in context."""

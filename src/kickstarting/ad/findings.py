@@ -42,7 +42,9 @@ def write_findings(found: Sequence[Measured], report: ReportDirectory, name: str
     """table.md, curves.png and .svg, report.html, and comparison.json last."""
     tables = findings_tables(found)
     png, svg = rendered(panels_figure({panel: _curves(arms) for panel, arms in by_panel(found).items()}))
-    caption = f"Return by episode in context as a share of the optimum, with 95% intervals over seeds and tasks ({RESAMPLES} resamples)."
+    caption = (
+        f"Return by episode in context as a share of the optimum, with 95% intervals over seeds and tasks ({RESAMPLES} resamples)."
+    )
     write_bytes(report.path / "curves.png", png)
     write_text(report.path / "curves.svg", svg)
     write_text(report.table, "\n".join(map(table_markdown, tables)))

@@ -55,5 +55,7 @@ def _joint(name: str, abouts: Sequence[About]) -> gymnasium.Space:
     if len(counts) == len(found) and len({len(x) for x in counts}) == 1:
         return spaces.MultiDiscrete(np.max(counts, axis=0))
     if any(space != found[0] for space in found) or found[0] is None:
-        raise ValueError(f"observation {name!r} is {' or '.join(map(str, dict.fromkeys(map(str, found))))}; join what is observed alike")
+        raise ValueError(
+            f"observation {name!r} is {' or '.join(map(str, dict.fromkeys(map(str, found))))}; join what is observed alike"
+        )
     return found[0]

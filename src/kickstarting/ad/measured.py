@@ -69,7 +69,9 @@ def measure(arms: Sequence[Shown]) -> list[Measured]:
     for arm in arms:
         read = [read_shares(path) for path in arm.evaluations]
         rollouts = int(read[0][0]["rollouts"])
-        cost = float(np.mean([sum(map(_seconds, (*histories, model))) for histories, model in zip(arm.histories, arm.models, strict=True)]))
+        cost = float(
+            np.mean([sum(map(_seconds, (*histories, model))) for histories, model in zip(arm.histories, arm.models, strict=True)])
+        )
         for outcome in read[0][1]:
             of_seeds = [shares[outcome].astype(float) for _, shares in read]
             tasks = np.stack([x.reshape(-1, rollouts, x.shape[-1]) for x in of_seeds])

@@ -36,7 +36,7 @@ class Progress:
     def _left(self, now: float, done: int, total: int) -> str:
         assert self._first
         since, before = now - self._first[0], done - self._first[1]
-        return f"  left {clock(since / before * (total - done))}" if 0 < before and done < total else ""
+        return f"  left {clock(since / before * (total - done))}" if before > 0 and done < total else ""
 
 
 def clock(seconds: float) -> str:

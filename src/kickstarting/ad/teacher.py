@@ -29,7 +29,9 @@ class InContextTeacher:
 
     def __init__(self, model: TrainedModel, ref: str, device: str = "cpu") -> None:
         if not model.config.terminal:
-            raise ValueError(f"teacher {ref} was trained with --no-terminal; train it without that, for unrolls hold last observations")
+            raise ValueError(
+                f"teacher {ref} was trained with --no-terminal; train it without that, for unrolls hold last observations"
+            )
         self.ref, self.device = ref, device
         self._network, self._room = model.network.to(device), model.room
         self.observation_space = spaces.Dict({name: _shown(space) for name, space in model.network.space.items()})

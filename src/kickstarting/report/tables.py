@@ -156,6 +156,7 @@ def in_markdown(text: str) -> str:
 
 def table_markdown(table: Table) -> str:
     """With its caption below."""
+
     def line(cells: Sequence[str]) -> str:
         return "| " + " | ".join(cells) + " |\n"
 

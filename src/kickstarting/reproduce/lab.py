@@ -143,7 +143,9 @@ class Lab:
     def populations(self, name: str, *, tasks: Sequence[str] = (), pbt: dict[str, Any] | None = None, **changes: Any) -> None:
         """A population of every seed, compared under this name by its best member."""
         for seed in range(self.seeds):
-            config = self._config(suite=self.suite(tasks), name=name, seed=seed, **{**self._budget(tasks), **self._kept(), **changes})
+            config = self._config(
+                suite=self.suite(tasks), name=name, seed=seed, **{**self._budget(tasks), **self._kept(), **changes}
+            )
             evolving = PopulationConfig(**{"members": self.scale.members, "slice": self.scale.slice, **PBT, **(pbt or {})})
             path = self.out / "students" / f"{_slug(name)}-{seed}"
             self.runs[path] = Evolution(config, evolving)

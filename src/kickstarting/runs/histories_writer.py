@@ -122,5 +122,3 @@ def _to_arrow(x: np.ndarray) -> Any:
     if x.ndim == 1:
         return pa.array(x)
     return pa.FixedSizeListArray.from_arrays(pa.array(np.ascontiguousarray(x).reshape(-1)), math.prod(x.shape[1:]))
-
-

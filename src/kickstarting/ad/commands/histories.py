@@ -18,9 +18,7 @@ LAYOUT_NAMES = ("ad-eps", "minari")
 NOTHING = TrustConfig()
 
 
-def collect(
-    config: tyro.conf.OmitArgPrefixes[CollectConfig], out: Where | None = None, resume: Where | None = None
-) -> None:
+def collect(config: tyro.conf.OmitArgPrefixes[CollectConfig], out: Where | None = None, resume: Where | None = None) -> None:
     """Collect learning histories: a source algorithm learns many tasks, one learner for each history.
 
     Args:
@@ -91,9 +89,7 @@ def import_(
     say(console, f"learn from them with `kickstart ad train {out}`")
 
 
-def export(
-    directory: tyro.conf.Positional[Where], out: Where, layout: Annotated[str, Choice(*LAYOUT_NAMES)] = "ad-eps"
-) -> None:
+def export(directory: tyro.conf.Positional[Where], out: Where, layout: Annotated[str, Choice(*LAYOUT_NAMES)] = "ad-eps") -> None:
     """Write learning histories in a layout of others, so that they train elsewhere.
 
     Args:
@@ -118,5 +114,3 @@ def join(directories: tyro.conf.Positional[tuple[Where, ...]], out: Where) -> No
 
     found = join_histories(directories, out)
     say(console, f"{len(found):,} histories are in {out}; learn from them with `kickstart ad train {out}`")
-
-

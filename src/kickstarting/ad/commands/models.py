@@ -144,5 +144,3 @@ def demo(out: Where = Path("runs/ad/demo"), episodes: Annotated[int, COUNT] = 60
     from kickstarting.ad.demo import run_demo
 
     run_demo(out, episodes=episodes, seed=seed, console=console)
-
-

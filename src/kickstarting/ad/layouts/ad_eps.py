@@ -8,7 +8,6 @@ In a room they follow from the action. Episodes of different lengths are kept as
 from __future__ import annotations
 
 import io
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -121,9 +120,7 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
         return {name: packed[name] for name in wanted}
 
 
-def _episode(
-    rooms: Rooms, states: Sequence[float], actions: Sequence[int], rewards: Sequence[float], ended: bool
-) -> Episode:
+def _episode(rooms: Rooms, states: Sequence[float], actions: Sequence[int], rewards: Sequence[float], ended: bool) -> Episode:
     """With the last observation, where the last action led."""
     places, moves = np.asarray(states, np.int64), OURS[np.asarray(actions, np.int64)]
     if places.min() < 0 or places.max() >= rooms.size**2:
