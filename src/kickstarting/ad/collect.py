@@ -75,8 +75,8 @@ def collect(config: CollectConfig, out: Path, progress: Callable[[int, int], Non
 
 
 def resume_collection(out: Path, progress: Callable[[int, int], None] | None = None) -> CollectConfig:
-    """Go on with a collection that was killed; the file will be that of an uninterrupted one. Raises ValueError if there is none, or
-    it is finished."""
+    """Go on with a collection that was killed; its file will be that of an uninterrupted one. Raises ValueError if there is none,
+    or it is finished."""
     directory, about = RunDirectory(out), read_about(out / HISTORIES)
     if directory.finished:
         raise ValueError(f"{out} is finished; there is nothing to resume")

@@ -65,10 +65,10 @@ def _returns(panel: str, arms: Sequence[Measured]) -> Table:
         cost = NEVER if arm.cpu_seconds is None else f"{arm.cpu_seconds:.0f}"
         cells += [_cell(last), Cell(f"{arm.failed:.1%}"), Cell(cost)]
         rows.append(Row(arm.name, tuple(cells)))
+    pairs, rollouts, _ = arms[0].shares.shape
     caption = (
-        f"{panel}: return as a share of the optimum, {arms[0].shares.shape[0]} pairs of seed and task x {arms[0].shares.shape[1]} "
-        f"rollouts, with 95% intervals. Failed: share of the rows below half of it over the last {LATEST} episodes. CPU s: to collect "
-        "and to train, per seed."
+        f"{panel}: return as a share of the optimum, {pairs} pairs of seed and task x {rollouts} rollouts, with 95% intervals. "
+        f"Failed: share of the rows below half of it over the last {LATEST} episodes. CPU s: to collect and to train, per seed."
     )
     return Table(caption.removeprefix(": "), tuple(columns), tuple(rows))
 
@@ -78,11 +78,13 @@ def _speedups(panel: str, arms: Sequence[Measured]) -> Table | None:
     students = [arm for arm in arms if arm.cpu_seconds is not None]
     if source is None:
         return None
-    columns = [Column(what, f"{share:.0%}") for share in LEVELS for what in ("Episodes to", "Fewer by")]
-    columns.sort(key=lambda column: column.heading)
-    rows = [Row(arm.name, tuple([*_reached(arm, source), *_faster(arm, source)])) for arm in students]
-    rows.append(Row(SOURCE, tuple([*_reached(source, source), *[Cell(NEVER)] * len(LEVELS)])))
-    caption = f"{panel}: episodes until the mean of {SMOOTH} is at a share of the source's last return, and how many times fewer than its own."
+    columns = [Column(what, f"{share:.0%}") for what in ("Episodes to", "Times fewer to") for share in LEVELS]
+    rows = [Row(arm.name, (*_reached(arm, source), *_faster(arm, source))) for arm in students]
+    rows.append(Row(SOURCE, (*_reached(source, source), *[Cell(NEVER)] * len(LEVELS))))
+    caption = (
+        f"{panel}: episodes until the mean of {SMOOTH} is at a share of the source's last return, and how many times fewer than "
+        "the source's own."
+    )
     return Table(caption.removeprefix(": "), tuple(columns), tuple(rows))
 
 
@@ -91,8 +93,11 @@ def _reached(arm: Measured, source: Measured) -> list[Cell]:
 
 
 def _faster(arm: Measured, source: Measured) -> list[Cell]:
-    found = [estimate(arm.speedup(source, share)) for share in LEVELS]
-    return [Cell(value_text(x, speedup_text), interval_text(x, speedup_text)) for x in found]
+    found = [arm.speedup(source, share) for share in LEVELS]
+    return [
+        Cell(NEVER) if x[0] == 0 else Cell(value_text(estimate(x), speedup_text), interval_text(estimate(x), speedup_text))
+        for x in found
+    ]
 
 
 def _cell(x: Estimate, form: str = "{:.3f}") -> Cell:

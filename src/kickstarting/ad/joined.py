@@ -34,9 +34,10 @@ def joined_histories(parts: Sequence[Histories]) -> Histories:
     observed = {name: _joint(name, [part.about for part in parts]) for name in first.observation_space}
     for part in parts[1:]:
         if set(part.about.observation_space) != set(observed) or part.about.action_space != first.action_space:
+            theirs = f"{part.about.observation_space} and {part.about.action_space}"
             raise ValueError(
-                f"some histories have {first.observation_space} and {first.action_space}, others {part.about.observation_space} and "
-                f"{part.about.action_space}; join what is observed and done alike"
+                f"some histories have {first.observation_space} and {first.action_space}, others {theirs}; join what is "
+                "observed and done alike"
             )
     facts = [part.about.facts for part in parts]
     same = {name: x for name, x in facts[0].items() if all(fact.get(name) == x for fact in facts)}

@@ -24,7 +24,8 @@ PREFIXES = (
     "sb3",
     "module",
 )
-"""Of references, each with its module in `origins/`. The first that recognises a path has it: models of `ad` have checkpoints as runs do."""
+"""Of references, each with its module in `origins/`. The first that recognises a path has it: a model of `ad` has checkpoints as a
+run does."""
 
 
 @dataclass(frozen=True)

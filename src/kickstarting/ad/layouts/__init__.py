@@ -1,7 +1,7 @@
-"""Layouts in which others keep learning histories: read from and written to, so that theirs train here and ours train elsewhere.
+"""Layouts in which others keep learning histories: read and written, so that theirs train here and ours train elsewhere.
 
-Each module has `read(path, family) -> Histories` and `write(histories, out)`; family: the name of one of ours that they are of, where
-they do not say it.
+Each module has `read(path, family) -> Histories` and `write(histories, out)`; family: the name of one of ours that they are of,
+where they do not say it.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""The layout of AD-epsilon (github.com/corl-team/ad-eps, Zisman et al. 2024): an .npz for each history, `states`, `actions`, `rewards`
-and `dones` [episodes, steps], and a *.metadata of JSON with their names in order and the goals.
+"""The layout of AD-epsilon (github.com/corl-team/ad-eps, Zisman et al. 2024): an .npz for each history, with `states`, `actions`,
+`rewards` and `dones` [episodes, steps], and a *.metadata of JSON with their names in order and the goals.
 
 A place is one number there, row * size + column, an action one of noop, up, right, down, left, and last observations are left out.
 In a room they follow from the action. Episodes of different lengths are kept as pickled objects, which need trust.

@@ -1,4 +1,4 @@
-"""The experiments of the paper on Algorithm Distillation as commands: `kickstart ad reproduce NAME`. One file each: question, arms."""
+"""The experiments on Algorithm Distillation as commands: `kickstart ad reproduce NAME`. One file each: question and arms."""
 
 from __future__ import annotations
 

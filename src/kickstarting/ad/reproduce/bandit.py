@@ -1,5 +1,5 @@
-"""Does a model of UCB's histories still learn where the distribution of the tasks has changed? In training odd arms pay best in 95 %
-of the bandits, in the test even arms do. (Laskin et al. 2022, figure 3.)"""
+"""Does a model of UCB's histories still learn where the distribution of the tasks has changed? In training odd arms pay best in
+95 % of the bandits, in the test even arms do. (Laskin et al. 2022, figure 3.)"""
 
 from dataclasses import replace
 

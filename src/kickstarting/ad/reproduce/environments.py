@@ -1,5 +1,5 @@
-"""Does a model of learning histories learn new tasks in its context, in four families, and does the same model of experts' episodes?
-(Laskin et al. 2022, figure 4; the arena stands for the water maze.)"""
+"""Does a model of learning histories learn new tasks in its context, in four families, and does the same model of experts'
+episodes? (Laskin et al. 2022, figure 4; the arena stands for the water maze.)"""
 
 from dataclasses import replace
 

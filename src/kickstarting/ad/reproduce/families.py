@@ -1,5 +1,5 @@
-"""Does one model learn several families in its context, which it must tell apart itself, and families that it never saw: another size,
-another start? (Beyond Laskin et al. 2022.)"""
+"""Does one model learn several families in its context, which it must tell apart itself, and families that it never saw: another
+size, another start? (Beyond Laskin et al. 2022.)"""
 
 from dataclasses import replace
 

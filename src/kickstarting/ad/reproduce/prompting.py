@@ -1,5 +1,5 @@
-"""What does a model make of a demonstration in its context, of no use, of a half-trained policy, and of an expert? And what does the
-same model make of it that was trained on experts' episodes? (Laskin et al. 2022, figure 5.)"""
+"""What does a model make of a demonstration in its context, of no use, of a half-trained policy, and of an expert? And what does
+the same model make of it that was trained on experts' episodes? (Laskin et al. 2022, figure 5.)"""
 
 from dataclasses import replace
 

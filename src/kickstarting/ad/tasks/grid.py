@@ -6,8 +6,8 @@
 | dark-room-hard | 17x17 | 20 | 1 the first time | centre |
 | key-to-door | 9x9 | 50 | 1 for the key, then 1 for the door | anywhere |
 
-dark-room-7, -10 and -11 are dark rooms of these sizes, and dark-room-anywhere is one whose episodes begin anywhere: to learn several
-families at once, and to meet one that was never seen.
+dark-room-7, -10 and -11 are dark rooms of these sizes, and dark-room-anywhere is one whose episodes begin anywhere: to learn
+several families at once, and to meet one that was never seen.
 """
 
 from __future__ import annotations
