@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from gymnasium.spaces import MultiDiscrete
 
 from kickstarting.ad.collect import CollectConfig, collect
 from kickstarting.ad.joined import join_histories
@@ -27,7 +28,7 @@ def joined(tmp_path_factory):
 def test_all_of_both_is_there(joined):
     both = read_histories(joined / "all" / HISTORIES)
     parts = [read_histories(joined / family / HISTORIES) for family in ("dark-room-7", "key-to-door")]
-    assert both.about.observation_space["observation"].nvec.tolist() == [9, 9]
+    assert both.about.observation_space["observation"] == MultiDiscrete([9, 9])
     assert both.about.facts["families"] == ["dark-room-7", "key-to-door"]
     assert "family" not in both.about.facts
     assert both.about.facts["source"] == "noise"

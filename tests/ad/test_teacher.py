@@ -79,7 +79,7 @@ def test_its_context_goes_on_where_an_episode_begins_and_the_state_that_went_in_
 def test_it_remembers_across_episodes_behind_adapters_too(model):
     teacher = load_teacher(f"ad:{model}")
     assert across_episodes(teacher)
-    assert across_episodes(behind(teacher, [scale("1")], teacher.observation_space))
+    assert across_episodes(behind(teacher, [scale(1)], teacher.observation_space))
     assert across_episodes(load_teacher(f"ensemble:ad:{model},ad:{model}"))
 
 
@@ -128,8 +128,9 @@ def stop_at_checkpoints(updates) -> tuple[list[Snapshot], Snapshot]:
     return found, found[-1]
 
 
-def test_the_shipped_model_can_teach(kickstart):
+def test_the_shipped_model_can_teach(kickstart, monkeypatch):
     """It is measured after the episodes that it takes to learn the room, and is not blamed for what it remembers."""
+    monkeypatch.setattr("kickstarting.teachers.check.SETTLING", 15)
     said = kickstart("check", f"ad:{SHIPPED}", SUITE, "--episodes", 16)
     assert "can teach" in said
     assert "state_not_reset" not in said

@@ -116,7 +116,7 @@ def write_results(results: Results, out: Path, cpu_seconds: float | None = None)
     }
     shares = {name: x.returns / x.optimum[:, None] for name, x in results.outcomes.items()}
     packed = io.BytesIO()
-    np.savez_compressed(packed, **{name: x.astype(np.float32) for name, x in shares.items()})
+    np.savez_compressed(packed, allow_pickle=False, **{name: x.astype(np.float32) for name, x in shares.items()})
     write_bytes(out / SHARES, packed.getvalue())
     write_figure(curves_figure(shares, f"{results.what['family']}, held-out tasks"), out / "curve.png")
     spent = {} if cpu_seconds is None else {"cpu_seconds": cpu_seconds}

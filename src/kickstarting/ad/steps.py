@@ -145,19 +145,20 @@ def carry_out(steps: Sequence[Step], console: Console) -> None:
     for number, step in enumerate(steps, start=1):
         if step.seconds is None:
             left = _left(steps)
-            about = f", about {clock(left)} for all" if left else ""
+            about = f", about {clock(left)} of CPU time for all" if left else ""
             with shown(console, f"{number} of {len(steps)}{about}: {step.out.name}", step.unit) as progress:
                 step.work(progress)
 
 
 def _left(steps: Sequence[Step]) -> float:
-    """Seconds, as far as steps of the same unit are done."""
+    """Seconds; 0 as long as nothing is known of the pace of some."""
     done = [(step.unit, step.size, step.seconds) for step in steps if step.seconds is not None]
     pace = {
         unit: sum(seconds for other, _, seconds in done if other == unit) / sum(size for other, size, _ in done if other == unit)
         for unit in {unit for unit, _, _ in done}
     }
-    return sum(step.size * pace.get(step.unit, 0.0) for step in steps if step.seconds is None)
+    missing = [step for step in steps if step.seconds is None]
+    return sum(step.size * pace[step.unit] for step in missing) if {step.unit for step in missing} <= pace.keys() else 0.0
 
 
 def _cpu_seconds(path: Path) -> float | None:

@@ -11,6 +11,7 @@ import json
 from pathlib import Path
 
 import gymnasium
+import numpy as np
 import torch
 from gymnasium import spaces
 from torch import Tensor
@@ -72,7 +73,7 @@ def digest_of_model(path: Path, context: int) -> str:
 
 def _shown(space: gymnasium.Space) -> gymnasium.Space:
     """As the package's environments show it: small numbers one-hot, one behind the other."""
-    return Vector(0, 1, (int(space.nvec.sum()),), "float32") if isinstance(space, spaces.MultiDiscrete) else space
+    return Vector(0, 1, (int(space.nvec.sum()),), np.float32) if isinstance(space, spaces.MultiDiscrete) else space
 
 
 def _numbers(x: Tensor, space: gymnasium.Space) -> Tensor:

@@ -117,7 +117,8 @@ def check_teacher(
     if teacher.initial_state(1):
         doing("its actions without memory")
         checked = replace(checked, forgetful=tuple(play(around(teacher, Forgetful), suite)))
-    if checked.weak and checked.listened.finite and len(probes) == 1:
+    alone = len(probes) == 1 and not across_episodes(teacher)  # a layout would be judged before anything was learned in it
+    if checked.weak and checked.listened.finite and alone:
         checked = replace(checked, fit=_best_fit(teacher, probes[0], checked, suite, play, options, doing))
     return checked
 

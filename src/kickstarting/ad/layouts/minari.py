@@ -74,8 +74,7 @@ def write(histories: Histories, out: Path) -> None:
     facts = about.facts
     name = re.sub(r"[^\w.]+", "_", f"{facts.get('family') or facts.get('suite', 'suite')}")
     source = re.sub(r"[^\w.]+", "_", str(facts.get("source", "unknown")))
-    version = f"~={'.'.join(minari.__version__.split('.')[:2])}"
-    what = {"dataset_id": f"{OURS}/{name}-{source}-v0", "minari_version": version, "algorithm_name": source}
+    what = {"dataset_id": f"{OURS}/{name}-{source}-v0", "minari_version": minari.__version__, "algorithm_name": source}
     storage.update_metadata({**what, OURS: json.dumps(about.to_json())})
 
 
