@@ -1,7 +1,7 @@
-"""Make the model of `kickstart ad demo` from one that experiments/ad-dark-room/sweep.py trained: its weights and what it is.
+"""Make the model of `kickstart ad demo` from one that was trained: its weights and what it is.
 
-python experiments/ad-dark-room/sweep.py --arms policy-gradient --seeds 1
-python scripts/make_ad_zoo.py runs/experiments/ad-dark-room/policy-gradient-1/model
+kickstart ad reproduce sources --seeds 1
+python scripts/make_ad_zoo.py runs/ad/reproduce/cpu/models/dark-room-policy-gradient-...-1
 """
 
 from __future__ import annotations

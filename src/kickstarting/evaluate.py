@@ -57,18 +57,20 @@ def evaluate(
     timeout: float = TIMEOUT,
     progress: Callable[[int, int], None] | None = None,
     seen: Callable[[Trajectory], None] | None = None,
+    settling: int = 0,
 ) -> list[TaskResult]:
     """Run `episodes` episodes of each task (rounded up to a multiple of the environments) and average.
 
     Every environment contributes the same number of episodes, its first ones, so that short episodes do not count more.
     num_actions: of the network, where the suite is a part of a larger one. distribution: as for `Actor`. progress: called with
-    episodes done and wanted. seen: called with every unroll.
+    episodes done and wanted. seen: called with every unroll. settling: episodes of each environment that come before and do not
+    count.
 
     episode_limit: agent steps at which an episode is cut; it counts with what it has, and is the last of its environment, which
     cannot be told to start anew. timeout: seconds for an answer of an environment. Raises EnvironmentFault.
     """
     envs_per_task = min(envs_per_task, episodes)
-    each = -(-episodes // envs_per_task)
+    each = settling - (-episodes // envs_per_task)
     env = MultiTaskEnv(suite.tasks, envs_per_task, seed=seed, num_actions=num_actions, timeout=timeout)
     kept: list[list[Episode]] = [[] for _ in range(env.num_envs)]
     cut: set[int] = set()
@@ -91,7 +93,7 @@ def evaluate(
     results = []
     for i, task in enumerate(suite.tasks):
         columns = np.flatnonzero(env.task_of_column == i).tolist()
-        ended = [episode for column in columns for episode in kept[column]]
+        ended = [episode for column in columns for episode in kept[column][min(settling, len(kept[column]) - 1) :]]
         mean_return, success, length = np.mean([(e.episode_return, e.success, e.length) for e in ended], axis=0)
         metrics = [task.metric_of(e.episode_return, e.success) for e in ended]
         score, error = task.score(float(np.mean(metrics))), task.score_error(metrics)

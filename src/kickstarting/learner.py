@@ -15,7 +15,7 @@ from kickstarting.algo.scale import Scales
 from kickstarting.algo.vtrace import VTraceReturns
 from kickstarting.machine import run_network
 from kickstarting.networks.normaliser import Normaliser
-from kickstarting.optimisers import make_optimiser
+from kickstarting.optimisers import load_optimiser, make_optimiser, optimiser_tensors
 from kickstarting.ranges import COUNT, Choice, Range
 from kickstarting.ranks import ALONE, Ranks, weighted_mean
 from kickstarting.types import Output, Trajectory
@@ -163,15 +163,9 @@ class Learner:
 
     def optimiser_tensors(self) -> dict[str, torch.Tensor]:
         """The optimiser's state as named tensors, the learner's own."""
-        state = self.optimiser.state_dict()["state"]
-        own = {f"{index}.{name}": value for index, entry in state.items() for name, value in entry.items()}
+        own = optimiser_tensors(self.optimiser)
         return own | {f"scales.{name}": value for name, value in self.scales.tensors().items()}
 
     def load_optimiser_tensors(self, tensors: dict[str, torch.Tensor]) -> None:
-        state: dict[int, dict[str, torch.Tensor]] = {}
-        for key, value in tensors.items():
-            index, _, name = key.partition(".")
-            if index != "scales":
-                state.setdefault(int(index), {})[name] = value.clone()
         self.scales.load({key.removeprefix("scales."): value for key, value in tensors.items() if key.startswith("scales.")})
-        self.optimiser.load_state_dict({**self.optimiser.state_dict(), "state": state})
+        load_optimiser(self.optimiser, {key: value for key, value in tensors.items() if not key.startswith("scales.")})

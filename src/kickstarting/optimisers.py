@@ -4,7 +4,7 @@
 # pyright: reportPrivateImportUsage=false
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor
@@ -56,3 +56,18 @@ def make_optimiser(name: str, params: Iterable[Tensor], epsilon: float | None = 
     if name == "rmsprop":
         return RMSpropTF(params, lr=0.0, epsilon=0.1 if epsilon is None else epsilon)
     raise ValueError(f"unknown optimiser {name!r}; {nearest(name, ['adam', 'rmsprop'])}")
+
+
+def optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """An optimiser's state as named tensors, its own."""
+    state = optimiser.state_dict()["state"]
+    return {f"{index}.{name}": value for index, entry in state.items() for name, value in entry.items()}
+
+
+def load_optimiser(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    """The inverse of `optimiser_tensors`."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        index, _, name = key.partition(".")
+        state.setdefault(int(index), {})[name] = value.clone()
+    optimiser.load_state_dict({**optimiser.state_dict(), "state": state})

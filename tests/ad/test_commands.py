@@ -10,8 +10,8 @@ import pytest
 from kickstarting.ad.collect import CollectConfig
 from kickstarting.ad.commands import COMMANDS
 from kickstarting.ad.demo import SHIPPED
-from kickstarting.ad.evaluation import evaluate_in_context, load_model
-from kickstarting.ad.saved import TrainConfig
+from kickstarting.ad.evaluation import evaluate_in_context
+from kickstarting.ad.saved import TrainConfig, load_model
 from kickstarting.ad.tasks import FAMILIES
 from kickstarting.ranges import Range, bare, declarations, hints_of
 from kickstarting.runs.layout import HISTORIES

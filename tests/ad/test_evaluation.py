@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from kickstarting.ad.evaluation import evaluate_in_context, load_model, run_source
+from kickstarting.ad.evaluation import evaluate_in_context, run_source
 from kickstarting.ad.model import ModelConfig
 from kickstarting.ad.results import HowEvaluated, compared, results_table, write_results
-from kickstarting.ad.saved import TrainConfig
+from kickstarting.ad.saved import TrainConfig, load_model
 from kickstarting.ad.sources import SOURCES, run_episodes
 from kickstarting.ad.tasks import FAMILIES
 from kickstarting.ad.training import train_model

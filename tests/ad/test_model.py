@@ -9,7 +9,7 @@ import pytest
 import torch
 from gymnasium import spaces
 
-from kickstarting.ad.context import Window, context_of
+from kickstarting.ad.context import Window, context_of, empty_context
 from kickstarting.ad.model import PAPER, ModelConfig, SequenceModel
 from kickstarting.algo.distributions import Categorical, DiagonalGaussian, Distribution
 from kickstarting.spaces import Pixels, Vector
@@ -44,17 +44,17 @@ def inputs_of(batch: int, steps: int, episode: int, seed: int = 0) -> Inputs:
 @pytest.mark.parametrize("name", CONFIGS)
 def test_step_by_step_gives_what_one_pass_gives(name):
     model, inputs = model_of(CONFIGS[name], 8), inputs_of(3, 8, 4)
-    memory = context_of(model, 3, room=4)
-    steps = torch.stack([memory.step(inputs[:, t : t + 1]) for t in range(8)], 1)
+    memory = context_of(model, 4, empty_context(model, 3))
+    steps = torch.stack([memory.read(inputs[:, t : t + 1])[:, 0] for t in range(8)], 1)
     torch.testing.assert_close(steps, model(inputs), atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize("name", [name for name in CONFIGS if name != "lstm"])
 def test_a_full_context_drops_its_oldest_episode(name):
     model, inputs = model_of(CONFIGS[name], 8), inputs_of(3, 14, 4)
-    memory = context_of(model, 3, room=4)
+    memory = context_of(model, 4, empty_context(model, 3))
     for t in range(14):
-        logits = memory.step(inputs[:, t : t + 1])
+        logits = memory.read(inputs[:, t : t + 1])[:, 0]
         begin = max(0, (t // 4 - 1) * 4)
         torch.testing.assert_close(logits, model(inputs[:, begin : t + 1])[:, -1], atol=1e-5, rtol=1e-4)
 
@@ -62,8 +62,8 @@ def test_a_full_context_drops_its_oldest_episode(name):
 def test_rows_may_have_episodes_of_different_lengths():
     model, inputs = model_of(SMALL, 6), inputs_of(2, 12, 3)
     inputs.is_first[1] = torch.arange(12) % 5 == 0
-    memory = Window(model, 2, room=2)
-    both = torch.stack([memory.step(inputs[:, t : t + 1]) for t in range(12)])[-1]
+    memory = Window(model, 2, Window.empty(model, 2))
+    both = torch.stack([memory.read(inputs[:, t : t + 1])[:, 0] for t in range(12)])[-1]
     for row, begin in ((0, 6), (1, 10)):  # what is left begins with an episode
         alone = model(inputs[row : row + 1, begin:])[:, -1]
         kept = int(memory.lengths[row])
@@ -71,11 +71,24 @@ def test_rows_may_have_episodes_of_different_lengths():
         torch.testing.assert_close(both[row : row + 1], alone, atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.parametrize("name", CONFIGS)
+def test_steps_that_are_read_together_give_what_they_give_one_by_one(name):
+    """Over several full contexts, and in rows whose episodes have different lengths."""
+    model, inputs = model_of(CONFIGS[name], 8), inputs_of(3, 40, 3)
+    inputs.is_first[1] = torch.arange(40) % 5 == 0
+    inputs.is_first[2] = False
+    one, many = (context_of(model, 4, empty_context(model, 3)) for _ in range(2))
+    steps = torch.cat([one.read(inputs[:, t : t + 1]) for t in range(40)], 1)
+    together = torch.cat([many.read(inputs[:, :17]), many.read(inputs[:, 17:])], 1)
+    torch.testing.assert_close(together, steps, atol=1e-5, rtol=1e-4)
+    assert all(len(x) == 3 for x in many.state)
+
+
 def test_where_no_episode_begins_the_oldest_steps_go():
     model, inputs = model_of(SMALL, 6), inputs_of(1, 9, 100)
-    memory = Window(model, 1, room=2)
+    memory = Window(model, 2, Window.empty(model, 1))
     for t in range(9):
-        memory.step(inputs[:, t : t + 1])
+        memory.read(inputs[:, t : t + 1])
     assert memory.lengths.tolist() == [5]
 
 
@@ -104,8 +117,8 @@ def test_pictures_vectors_and_continuous_actions():
     seen = {"image": torch.randint(255, (2, 4, 64, 64, 3), dtype=torch.uint8), "speed": torch.randn(2, 4, 3)}
     first = torch.zeros(2, 4, dtype=torch.bool)
     inputs = Inputs(seen, torch.randn(2, 4, 2), torch.zeros(2, 4), first)
-    memory = context_of(model, 2, room=2)
-    steps = torch.stack([memory.step(inputs[:, t : t + 1]) for t in range(4)], 1)
+    memory = context_of(model, 2, empty_context(model, 2))
+    steps = torch.stack([memory.read(inputs[:, t : t + 1])[:, 0] for t in range(4)], 1)
     torch.testing.assert_close(steps, model(inputs), atol=1e-4, rtol=1e-3)
 
 

@@ -122,7 +122,7 @@ def test_the_expert_reaches_the_optimum_and_nobody_more(name):
         returns = np.mean([e.rewards.sum(1) for e in run_episodes(batch, learner, family.horizon, 40)], 0)
         share = returns.mean() / family.optimum(tasks).mean()
         assert share == pytest.approx(1.0, abs=0.02) if reaches else share < 0.75
-        if name != "bandit":
+        if name not in ("bandit", "dark-room-anywhere"):  # whose optimum is a mean over what is drawn by lot
             assert (returns <= family.optimum(tasks)).all()
 
 

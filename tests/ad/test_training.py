@@ -13,9 +13,9 @@ import pytest
 import torch
 
 from kickstarting.ad.collect import CollectConfig, collect
-from kickstarting.ad.evaluation import evaluate_in_context, load_model
+from kickstarting.ad.evaluation import evaluate_in_context
 from kickstarting.ad.model import ModelConfig
-from kickstarting.ad.saved import TrainConfig, read_model_file
+from kickstarting.ad.saved import TrainConfig, load_model, read_model_file
 from kickstarting.ad.slices import Slices
 from kickstarting.ad.tasks import FAMILIES
 from kickstarting.ad.training import build, loss_of, prepare, rate_at, resume_model, train_model, updates

@@ -15,7 +15,8 @@ from gymnasium import spaces
 
 from kickstarting.runs import histories
 from kickstarting.runs.files import FileError
-from kickstarting.runs.histories import FLAGS, About, Columns, HistoriesWriter, read_about, read_histories
+from kickstarting.runs.histories import FLAGS, About, Columns, read_about, read_histories
+from kickstarting.runs.histories_writer import HistoriesWriter
 from kickstarting.spaces import Grid, Scaled, Vector, tokens
 
 SPACE = spaces.Dict(
@@ -140,7 +141,7 @@ import sys
 sys.path.insert(0, {tests!r})
 from pathlib import Path
 from test_histories import ABOUT, block
-from kickstarting.runs.histories import HistoriesWriter
+from kickstarting.runs.histories_writer import HistoriesWriter
 writer = HistoriesWriter(Path({path!r}), ABOUT)
 for seed in range(10**6):
     writer.append(block(ABOUT, 50, seed))

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import json
+from itertools import pairwise
+
 import numpy as np
 import pytest
+from rich.console import Console
 
+from kickstarting.population.ancestry import ancestry
 from kickstarting.population.config import PopulationConfig
+from kickstarting.population.run import resume_population, run_population
+from kickstarting.population.state import save_population
 from kickstarting.runs import run as runs
 from kickstarting.runs.histories import Histories, read_about, read_histories
-from kickstarting.runs.layout import RunDirectory
+from kickstarting.runs.histories_writer import HistoriesWriter
+from kickstarting.runs.layout import PopulationDirectory, RunDirectory
 from kickstarting.runs.recording import Recorder
 from kickstarting.runs.run import resume, run
 from kickstarting.train import train
+
+QUIET = Console(quiet=True)
 
 
 def assert_equal(one: Histories, other: Histories) -> None:
@@ -82,6 +92,35 @@ def run_and_die(config, out) -> None:
             run(config, out)
 
 
-def test_a_population_says_that_it_records_none(tiny):
-    with pytest.raises(ValueError, match="record_histories"):
-        PopulationConfig().check(tiny(record_histories=True))
+def test_members_record_theirs_and_the_best_has_its_ancestrys(config, tmp_path):
+    population, out = PopulationConfig(members=2, slice="96", burn_in="96"), PopulationDirectory(tmp_path / "out")
+    run_population(config, population, out.path, console=QUIET)
+    members = [read_histories(out.member(i).histories) for i in range(2)]
+    assert [np.diff(member.starts).tolist() for member in members] == [[64] * 4] * 2
+    best = read_histories(out.best.histories)
+    last = json.loads(out.best.end.read_text())["member"]
+    path = ancestry(json.loads(out.lineage.read_text()), last)
+    for entry, (a, b) in zip(path, pairwise([0, *(entry["frames"] // 4 for entry in path)]), strict=True):
+        expected = members[entry["member"]].columns["observation/image"].reshape(4, 64, -1)[:, a:b]
+        np.testing.assert_array_equal(best.columns["observation/image"].reshape(4, 64, -1)[:, a:b], expected)
+
+
+def test_a_killed_population_records_as_an_uninterrupted_one(config, tmp_path, monkeypatch):
+    population = PopulationConfig(members=2, slice="96", burn_in="96")
+    whole, killed = (PopulationDirectory(tmp_path / name) for name in ("whole", "killed"))
+    run_population(config, population, whole.path, console=QUIET)
+
+    def save_and_die(out, state):
+        save_population(out, state)
+        raise RuntimeError("killed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("kickstarting.population.run.save_population", save_and_die)
+        with pytest.raises(RuntimeError, match="killed"):
+            run_population(config, population, killed.path, console=QUIET)
+    writer = HistoriesWriter(killed.member(0).histories, read_about(killed.member(0).histories), steps=24)
+    writer.append({name: x[:4, None] for name, x in read_histories(whole.member(0).histories).columns.items()})
+    writer.close()  # of a slice that the kill cut short
+    resume_population(killed.path, console=QUIET)
+    for i in range(2):
+        assert_equal(read_histories(whole.member(i).histories), read_histories(killed.member(i).histories))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
+import shutil
+import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,12 +14,18 @@ import numpy as np
 import tyro
 from gymnasium import spaces
 
-from kickstarting.ad.sources import SOURCES, Episode, run_episodes
+from kickstarting.ad.sources import SOURCES, Episode, run_episode
+from kickstarting.ad.sources.state import restore, state_of
 from kickstarting.ad.tasks import Family, check_disjoint, find_family
 from kickstarting.ranges import COUNT, SEED, Choice, Range, check_fields
-from kickstarting.runs.histories import About, Columns, HistoriesWriter
-from kickstarting.runs.layout import HISTORIES
+from kickstarting.runs.checkpoint import Snapshot, load_checkpoint, save_checkpoint
+from kickstarting.runs.files import digest_of, write_json
+from kickstarting.runs.histories import About, Columns, read_about
+from kickstarting.runs.histories_writer import HistoriesWriter
+from kickstarting.runs.layout import HISTORIES, RunDirectory
 from kickstarting.runs.ownership import check_free, written_by_us
+from kickstarting.runs.saving import MINUTES
+from kickstarting.runs.signals import Stop, Stopped, listening
 
 
 @dataclass(frozen=True)
@@ -51,27 +60,88 @@ class CollectConfig:
 def collect(config: CollectConfig, out: Path, progress: Callable[[int, int], None] | None = None) -> Path:
     """Write the histories into a new directory; returns their file. progress: called with transitions done and wanted.
 
-    Raises ValueError before any work if the source does not fit the family, or the directory is in use.
+    Raises ValueError before any work if the source does not fit the family, or the directory is in use; Stopped, when all is saved,
+    if a signal asks for it.
     """
     config.check()
-    family = find_family(config.family)
-    episodes = config.episodes or family.episodes
-    tasks = training_tasks(family, config)
-    batch = family.batch(tasks, config.seed)
-    learner = SOURCES[config.source](batch, family.actions, episodes, config.seed + 1)
-    about = about_of(family, tasks, {**asdict(config), "episodes": episodes})
+    config = replace(config, episodes=config.episodes or find_family(config.family).episodes)
+    collection = _Collection(config)
+    if (out / HISTORIES).exists() and not RunDirectory(out).finished:
+        raise ValueError(f"{out} holds a collection that was begun; choose another --out, or go on with `{resume_command(out)}`")
     check_free(out, "collection", "")
-    with written_by_us(out):
-        writer = HistoriesWriter(out / HISTORIES, about)
+    with listening() as stop, written_by_us(out):
+        collection.run(out, None, stop, progress)
+    return out / HISTORIES
+
+
+def resume_collection(out: Path, progress: Callable[[int, int], None] | None = None) -> CollectConfig:
+    """Go on with a collection that was killed; its file will be that of an uninterrupted one. Raises ValueError if there is none,
+    or it is finished."""
+    directory, about = RunDirectory(out), read_about(out / HISTORIES)
+    if directory.finished:
+        raise ValueError(f"{out} is finished; there is nothing to resume")
+    names = {field.name for field in fields(CollectConfig)}
+    if names - about.facts.keys():
+        raise ValueError(f"{out} holds histories of {about.facts.get('suite', 'something else')}, which were not collected here")
+    config = CollectConfig(**{name: about.facts[name] for name in names})
+    config.check()
+    with listening() as stop, written_by_us(out):
+        collection, newest = _Collection(config), directory.newest_checkpoint
+        collection.run(out, load_checkpoint(newest, run=collection.run_id) if newest else None, stop, progress)
+    return config
+
+
+def resume_command(out: Path) -> str:
+    """What goes on with a collection that was stopped."""
+    return f"kickstart ad collect --resume {shlex.quote(str(out))}"
+
+
+class _Collection:
+    """Learners and their tasks, all at the same episode."""
+
+    def __init__(self, config: CollectConfig) -> None:
+        self.config, self.family = config, find_family(config.family)
+        tasks = training_tasks(self.family, config)
+        self.batch = self.family.batch(tasks, config.seed)
+        self.learner = SOURCES[config.source](self.batch, self.family.actions, config.episodes, config.seed + 1)
+        self.about = about_of(self.family, tasks, asdict(config))
+        self.run_id = digest_of(self.about.to_json())[:16]
+
+    def run(self, out: Path, snapshot: Snapshot | None, stop: Stop, progress: Callable[[int, int], None] | None) -> None:
+        config, horizon, directory = self.config, self.family.horizon, RunDirectory(out)
+        start, spent = self._restored(snapshot) if snapshot else (0, 0.0)
+        writer = HistoriesWriter(directory.histories, self.about, steps=start // config.every * (horizon + 1))
+        saved_at, began, each = time.monotonic(), time.process_time() - spent, len(self.batch.tasks) * horizon
         try:
-            for number, episode in enumerate(run_episodes(batch, learner, family.horizon, episodes), start=1):
-                if number % config.every == 0 or config.every == 1:
-                    writer.append(rows_of(episode))
-                if progress:
-                    progress(number * len(tasks) * family.horizon, episodes * len(tasks) * family.horizon)
+            with stop.at_a_good_moment():
+                for number in range(start + 1, config.episodes + 1):
+                    episode = run_episode(self.batch, self.learner, horizon)
+                    if number % config.every == 0:
+                        writer.append(rows_of(episode))
+                    self.learner.learn(episode)
+                    if progress:
+                        progress(number * each, config.episodes * each)
+                    if number < config.episodes and (stop.number is not None or time.monotonic() - saved_at > 60 * MINUTES):
+                        writer.flush()
+                        self._save(directory, number, time.process_time() - began)
+                        saved_at = time.monotonic()
+                        if stop.number is not None:
+                            raise Stopped(stop.number, f"saved after {number} episodes", resume_command(out))
         finally:
             writer.close()
-    return out / HISTORIES
+        write_json(directory.end, {"episodes": config.episodes, "cpu_seconds": time.process_time() - began})
+        shutil.rmtree(directory.checkpoints, ignore_errors=True)
+
+    def _save(self, directory: RunDirectory, number: int, seconds: float) -> None:
+        (learner, tables), (batch, places) = state_of(self.learner, "learner."), state_of(self.batch, "batch.")
+        record = {"episodes": number, "cpu_seconds": seconds, "state": {**learner, **batch}}
+        save_checkpoint(directory.checkpoints, Snapshot(number, record, {**tables, **places}, {}), keep=1, run=self.run_id)
+
+    def _restored(self, snapshot: Snapshot) -> tuple[int, float]:
+        """Put back what was saved; returns the episodes and the seconds until then."""
+        for thing, prefix in ((self.learner, "learner."), (self.batch, "batch.")):
+            restore(thing, prefix, snapshot.record["state"], snapshot.network)
+        return int(snapshot.record["episodes"]), float(snapshot.record["cpu_seconds"])
 
 
 def training_tasks(family: Family, config: CollectConfig) -> np.ndarray:

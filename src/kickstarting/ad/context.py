@@ -2,55 +2,92 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
 import torch
 from torch import Tensor
 
 from kickstarting.ad.model import Cache, SequenceModel
-from kickstarting.types import Inputs
+from kickstarting.types import Inputs, State
 
 
 class Window:
     """The context of a transformer in B environments: at most `model.context` steps, from the beginning of an episode if one began.
 
     A step computes its own keys and values only. When a context is full, its oldest episodes are dropped, a share of it at
-    least, and what is left is computed anew, since positions have changed.
+    least, and what is left is computed anew, since positions have changed. Steps that are read together give what they give one
+    by one.
     """
 
-    def __init__(self, model: SequenceModel, batch: int, room: int) -> None:
-        """room: steps that are free after a context was full, as many as an episode has."""
+    def __init__(self, model: SequenceModel, room: int, state: State) -> None:
+        """room: steps that are free after a context was full, as many as an episode has. state: as `empty` gives it, which is
+        changed in place."""
         self._model, self._room = model, min(room, model.context)
-        self._cache = Cache.empty(model, batch)
-        self._kept: Inputs | None = None
-        self.lengths = torch.zeros(batch, dtype=torch.int64)
-        """Steps in each context, [B]."""
+        self.lengths, is_first, last_actions, last_rewards, *rest = state
+        names = list(model.space)
+        self._kept = Inputs(dict(zip(names, rest, strict=False)), last_actions, last_rewards, is_first)
+        caches = rest[len(names) :]
+        self._cache = Cache(list(zip(caches[::2], caches[1::2], strict=True)))
+
+    @staticmethod
+    def empty(model: SequenceModel, batch: int) -> State:
+        """The state of B contexts without a step: the steps in each context [B], what is kept of them, [B, C, ...] each, and keys
+        and values of each layer."""
+        like, shape = model.policy.weight, (batch, model.context)
+        blank = (np.zeros(shape + (space.shape or ()), space.dtype) for space in model.space.values())
+        observations = [torch.from_numpy(x).to(like.device) for x in blank]
+        distribution = model.distribution
+        actions = torch.zeros(*shape, *distribution.action_shape, dtype=distribution.action_dtype, device=like.device)
+        lengths = torch.zeros(batch, dtype=torch.int64, device=like.device)
+        is_first = torch.zeros(shape, dtype=torch.bool, device=like.device)
+        cache = [x for layer in Cache.empty(model, batch).layers for x in layer]
+        return lengths, is_first, actions, like.new_zeros(shape), *observations, *cache
+
+    @property
+    def state(self) -> State:
+        """With which another window goes on."""
+        kept, cache = self._kept, [x for layer in self._cache.layers for x in layer]
+        return self.lengths, kept.is_first, kept.last_actions, kept.last_rewards, *kept.observations.values(), *cache
 
     @torch.no_grad()
-    def step(self, inputs: Inputs) -> Tensor:
-        """The policies' parameters [B, A] at the next step, inputs [B, 1]."""
-        if self._kept is None:
-            self._kept = inputs.map(lambda x: x.new_zeros(len(x), self._model.context, *x.shape[2:]))
-        if (full := self.lengths == self._model.context).any():
-            self._drop(self._kept, full)
-        rows = torch.arange(len(self.lengths))
-        self._kept.assign((rows, self.lengths), inputs[:, 0])
-        logits = self._model.extend(inputs, self.lengths.to(self._model.policy.weight.device), self._cache)
-        self.lengths += 1
-        return logits[:, 0]
+    def read(self, inputs: Inputs) -> Tensor:
+        """The policies' parameters [B, T, A] at the next steps, inputs [B, T]."""
+        rows = torch.arange(len(self.lengths), device=self.lengths.device)
+        steps, context = inputs.is_first.shape[1], self._model.context
+        parts, done = [], 0
+        while done < steps:
+            if (full := self.lengths == context).any():
+                self._drop(full)
+            n = min(steps - done, context - int(self.lengths.max()))
+            part = self._like_kept(inputs[:, done : done + n])
+            places = self.lengths[:, None] + torch.arange(n, device=self.lengths.device)
+            self._kept.assign((rows[:, None], places), part)
+            parts.append(self._model.extend(part, self.lengths, self._cache))
+            self.lengths, done = self.lengths + n, done + n
+        return torch.cat(parts, 1)
 
-    def _drop(self, kept: Inputs, full: Tensor) -> None:
+    def _like_kept(self, inputs: Inputs) -> Inputs:
+        kept = self._kept
+        observations = {name: inputs.observations[name].to(x) for name, x in kept.observations.items()}
+        return Inputs(
+            observations, inputs.last_actions.to(kept.last_actions), inputs.last_rewards.to(kept.last_rewards), inputs.is_first
+        )
+
+    def _drop(self, full: Tensor) -> None:
         """Make room in the contexts that are full."""
-        context, places = self._model.context, torch.arange(self._model.context)
-        begins = kept.is_first[full].cpu() & (places >= self._room)
+        context, kept = self._model.context, self._kept
+        places = torch.arange(context, device=full.device)
+        begins = kept.is_first[full] & (places >= self._room)
         from_ = torch.where(begins.any(1), begins.int().argmax(1), self._room)
         rows = torch.nonzero(full)[:, 0]
         source = (from_[:, None] + places).clamp(max=context - 1)
         kept.assign(rows, kept.map(lambda x: x[rows[:, None], source]))
-        self.lengths[rows] = context - from_
+        self.lengths = self.lengths.index_copy(0, rows, context - from_)
         longest = int((context - from_).max())
         if longest:
             part = Cache.empty(self._model, len(rows))
-            zero = torch.zeros(len(rows), dtype=torch.int64, device=self._model.policy.weight.device)
-            self._model.extend(kept[rows, :longest], zero, part)
+            self._model.extend(kept[rows, :longest], torch.zeros_like(rows), part)
             for whole, new in zip(self._cache.layers, part.layers, strict=True):
                 whole[0][rows], whole[1][rows] = new
 
@@ -58,17 +95,28 @@ class Window:
 class Recurrence:
     """The context of an LSTM: its state, which is never cut."""
 
-    def __init__(self, model: SequenceModel, batch: int) -> None:
-        self._model = model
-        self._state = model.initial_state(batch)
+    def __init__(self, model: SequenceModel, state: State) -> None:
+        self._model, self.state = model, state
+
+    @staticmethod
+    def empty(model: SequenceModel, batch: int) -> State:
+        """As `Window.empty`: what each layer remembers."""
+        return tuple(x for layer in model.initial_state(batch) for x in layer)
 
     @torch.no_grad()
-    def step(self, inputs: Inputs) -> Tensor:
-        """As `Window.step`."""
-        logits, self._state = self._model.recur(inputs, self._state)
-        return logits[:, 0]
+    def read(self, inputs: Inputs) -> Tensor:
+        """As `Window.read`."""
+        layers: Sequence[tuple[Tensor, ...]] = list(zip(self.state[::2], self.state[1::2], strict=True))
+        logits, after = self._model.recur(inputs, list(layers))
+        self.state = tuple(x for layer in after for x in layer)
+        return logits
 
 
-def context_of(model: SequenceModel, batch: int, room: int) -> Window | Recurrence:
-    """An empty context for B environments."""
-    return Recurrence(model, batch) if model.config.core == "lstm" else Window(model, batch, room)
+def empty_context(model: SequenceModel, batch: int) -> State:
+    """The state of B contexts without a step, each tensor [B, ...]."""
+    return (Recurrence if model.config.core == "lstm" else Window).empty(model, batch)
+
+
+def context_of(model: SequenceModel, room: int, state: State) -> Window | Recurrence:
+    """The contexts that a state describes; it is changed in place. room: as `Window` has it."""
+    return Recurrence(model, state) if model.config.core == "lstm" else Window(model, room, state)

@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from kickstarting.ad.evaluation import Outcome, evaluate_in_context, load_model
+from kickstarting.ad.evaluation import Outcome, evaluate_in_context
 from kickstarting.ad.figures import curves_figure, path_animation, paths_figure, write_figure
 from kickstarting.ad.progress import shown
 from kickstarting.ad.results import LATEST
+from kickstarting.ad.saved import load_model
 from kickstarting.ad.tasks import find_family
 from kickstarting.ad.tasks.grid import Rooms
 from kickstarting.console import say

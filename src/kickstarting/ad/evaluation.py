@@ -7,33 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from gymnasium import spaces
 
-from kickstarting.ad.model import SequenceModel
 from kickstarting.ad.player import Player
-from kickstarting.ad.saved import TrainConfig, config_from_json, read_model_file, shown_space
+from kickstarting.ad.saved import TrainedModel, shown_space
 from kickstarting.ad.sources import SOURCES, Episode, run_episodes
 from kickstarting.ad.tasks import Drawn, Family
-from kickstarting.runs.checkpoint import latest_checkpoint, load_checkpoint, load_weights
-from kickstarting.runs.layout import STATE
-from kickstarting.spaces import make_distribution, read_observations, read_space
 
 FAILED = 0.5
 """Share of its optimum below which a task is failed."""
-
-
-@dataclass(frozen=True)
-class TrainedModel:
-    """A frozen model, and what it was trained on."""
-
-    network: SequenceModel
-    config: TrainConfig
-    family: str
-    """Empty for histories of a suite."""
-    facts: dict
 
 
 @dataclass(frozen=True)
@@ -59,32 +43,6 @@ class Outcome:
     def failed(self, last: int = 10) -> float:
         """Share of the rows whose last episodes are below half of their optimum."""
         return float((self.latest(last) < FAILED).mean())
-
-
-def load_model(out: Path, context: int = 0) -> TrainedModel:
-    """The model in a directory of `kickstart ad train`, or in a checkpoint with the config.json beside its files.
-
-    context: steps that it looks back on, if fewer than it was trained with. Raises ValueError if there is none, it is damaged,
-    or was trained with a shorter context.
-    """
-    data = read_model_file(out)
-    config = config_from_json(data["config"])
-    described = data["observation_space"]
-    observed = {
-        name: read_space(part) if "multi_discrete" in part else read_observations({name: part})[name]
-        for name, part in described.items()
-    }
-    network = SequenceModel(
-        spaces.Dict(observed), make_distribution(read_space(data["action_space"])), config.model, config.context
-    )
-    checkpoint = out if (out / STATE).is_file() else latest_checkpoint(out)
-    load_weights(network, load_checkpoint(checkpoint, with_optimiser=False, run=data["id"]), str(out))
-    network.requires_grad_(False).eval()
-    if context > config.context:
-        raise ValueError(f"context is {context}; {out} was trained with {config.context} steps, so give at most these")
-    network.context = context or config.context
-    facts = data["histories"]["facts"]
-    return TrainedModel(network, config, facts.get("family", ""), facts)
 
 
 def evaluate_in_context(

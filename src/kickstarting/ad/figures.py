@@ -39,6 +39,33 @@ def curves_figure(shares: Mapping[str, np.ndarray], title: str = "", what: str =
         return figure
 
 
+def panels_figure(panels: Mapping[str, Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray]]]) -> Figure:
+    """A panel of curves for each title: by name the mean by episode, and both ends of its interval."""
+    names = list(dict.fromkeys(name for curves in panels.values() for name in curves))
+    columns = min(2, len(panels))
+    rows = -(-len(panels) // columns)
+    with look():
+        figure = Figure(figsize=(WIDTH, (2.4 if columns > 1 else 3.0) * rows + 0.5), layout="constrained")
+        grid = figure.subplots(rows, columns, squeeze=False)
+        for axes in grid.flat[len(panels) :]:
+            axes.set_axis_off()
+        for axes, (title, curves) in zip(grid.flat, panels.items(), strict=False):
+            for name, (mean, low, high) in curves.items():
+                i, episodes = names.index(name), np.arange(1, len(mean) + 1)
+                colour, dash = (COLOURS[i % len(COLOURS)], DASHES[i // len(COLOURS) % len(DASHES)])
+                axes.fill_between(episodes, low, high, color=colour, alpha=0.15, linewidth=0)
+                axes.plot(episodes, mean, color=colour, linestyle=dash, linewidth=1.4, label=label(name))
+            axes.set_ylim(0, 1.05)
+            axes.set_xlim(1, max(2, *(len(mean) for mean, _, _ in curves.values())))
+            axes.grid(axis="y")
+            axes.set_title(label(title), fontsize=9)
+        figure.supxlabel("episode in context", fontsize=9)
+        figure.supylabel("share of the optimum", fontsize=9)
+        handles = {name: line for axes in grid.flat for line, name in zip(*axes.get_legend_handles_labels(), strict=True)}
+        figure.legend(handles.values(), handles, loc="outside lower center", ncols=2, fontsize=8)
+        return figure
+
+
 def paths_figure(paths: np.ndarray, goals: np.ndarray, returns: np.ndarray, size: int, episodes: Sequence[int]) -> Figure:
     """The way of one agent through a room in some episodes. paths: [episodes, H+1, 2]; goals: [goals, 2]."""
     with look():

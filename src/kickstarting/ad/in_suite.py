@@ -7,8 +7,9 @@ from contextlib import closing
 
 import numpy as np
 
-from kickstarting.ad.evaluation import Outcome, TrainedModel
+from kickstarting.ad.evaluation import Outcome
 from kickstarting.ad.player import Player
+from kickstarting.ad.saved import TrainedModel
 from kickstarting.envs import MultiTaskEnv
 from kickstarting.spaces import describe_space
 from kickstarting.suites import load_suite
@@ -35,7 +36,7 @@ def evaluate_in_suite(
     returns: list[list[float]] = []
     with closing(MultiTaskEnv(suite.tasks, envs_per_task, seed=seed)) as env:
         check_same(model, env)
-        player = Player(model.network, env.num_envs, room=model.network.context // 4, terminal=True, seed=seed, choice=choice)
+        player = Player(model.network, env.num_envs, room=model.room, terminal=True, seed=seed, choice=choice)
         returns, so_far = [[] for _ in range(env.num_envs)], np.zeros(env.num_envs)
         step = env.reset()
         while min(map(len, returns)) < episodes:

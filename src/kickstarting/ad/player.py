@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kickstarting.ad.context import context_of
+from kickstarting.ad.context import context_of, empty_context
 from kickstarting.ad.model import SequenceModel
 from kickstarting.ad.slices import forget_last
 from kickstarting.types import Inputs
@@ -27,7 +27,7 @@ class Player:
             raise ValueError(f"choice is {choice!r}; known: {', '.join(CHOICES)}")
         self._model, self._terminal, self._choice = model, terminal, choice
         self._distribution = model.distribution
-        self._context = context_of(model, n, room)
+        self._context = context_of(model, room, empty_context(model, n))
         self._generator = torch.Generator().manual_seed(seed)
         shape = (n, *self._distribution.action_shape)
         self._last_actions = torch.full(shape, self._distribution.no_action, dtype=self._distribution.action_dtype)
@@ -58,4 +58,4 @@ class Player:
         seen = {name: torch.from_numpy(x) for name, x in observations.items()}
         device = self._model.policy.weight.device
         inputs = Inputs(seen, last_actions, last_rewards, first).map(lambda x: x[:, None].to(device))
-        return self._context.step(inputs).cpu().float()
+        return self._context.read(inputs)[:, 0].cpu().float()

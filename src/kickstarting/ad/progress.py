@@ -36,10 +36,13 @@ class Progress:
     def _left(self, now: float, done: int, total: int) -> str:
         assert self._first
         since, before = now - self._first[0], done - self._first[1]
-        if before <= 0 or done >= total:
-            return ""
-        seconds = int(since / before * (total - done))
-        return f"  left {seconds // 3600}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
+        return f"  left {clock(since / before * (total - done))}" if before > 0 and done < total else ""
+
+
+def clock(seconds: float) -> str:
+    """H:MM:SS."""
+    whole = int(seconds)
+    return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,14 +11,17 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from kickstarting.ad.evaluation import Outcome, TrainedModel, check_fits, evaluate_in_context, load_model, run_source
+from kickstarting.ad.evaluation import Outcome, check_fits, evaluate_in_context, run_source
 from kickstarting.ad.figures import curves_figure, write_figure
 from kickstarting.ad.in_suite import evaluate_in_suite
+from kickstarting.ad.saved import TrainedModel, load_model
 from kickstarting.ad.sources import SOURCES, run_episodes
 from kickstarting.ad.tasks import find_family
 from kickstarting.console import literal
-from kickstarting.runs.files import check_writable, make_directory, write_json
+from kickstarting.runs.files import blaming, check_writable, make_directory, read_bytes, read_json, write_bytes, write_json
 
+SHARES = "returns.npz"
+"""Each row of every outcome, as a share of its optimum."""
 LATEST = 10
 """Episodes at the end that count as the latest return."""
 
@@ -52,6 +56,8 @@ def compared(model: Path, how: HowEvaluated, baselines: bool, progress: Callable
     What learned from a suite's histories is evaluated in a suite. Raises ValueError if it does not fit.
     """
     trained = load_model(model, how.context)
+    if (several := trained.facts.get("families")) and not how.family:
+        raise ValueError(f"{model} learned from {', '.join(several)}; give one of them, or another, by --family")
     if not (name := how.family or trained.family):
         return _in_suite(trained, model, how, progress)
     family = find_family(name)
@@ -94,8 +100,8 @@ def results_table(results: Results) -> Table:
     return table
 
 
-def write_results(results: Results, out: Path) -> None:
-    """evaluation.json and curve.png."""
+def write_results(results: Results, out: Path, cpu_seconds: float | None = None) -> None:
+    """returns.npz, curve.png, and evaluation.json last. cpu_seconds: that it took, where they were counted."""
     make_directory(out)
     check_writable(out)
     numbers = {
@@ -108,6 +114,24 @@ def write_results(results: Results, out: Path) -> None:
         }
         for name, x in results.outcomes.items()
     }
-    write_json(out / "evaluation.json", {**results.what, "results": numbers})
     shares = {name: x.returns / x.optimum[:, None] for name, x in results.outcomes.items()}
+    packed = io.BytesIO()
+    np.savez_compressed(packed, allow_pickle=False, **{name: x.astype(np.float32) for name, x in shares.items()})
+    write_bytes(out / SHARES, packed.getvalue())
     write_figure(curves_figure(shares, f"{results.what['family']}, held-out tasks"), out / "curve.png")
+    spent = {} if cpu_seconds is None else {"cpu_seconds": cpu_seconds}
+    write_json(evaluation_file(out), {**results.what, **spent, "results": numbers})
+
+
+def evaluation_file(out: Path) -> Path:
+    """Where `write_results` says what was evaluated, and the numbers."""
+    return out / "evaluation.json"
+
+
+def read_shares(out: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """What was evaluated, and of each outcome the share of the optimum, [rows, episodes]; rows of one task lie side by side."""
+    remedy = "evaluate the model again"
+    what = read_json(evaluation_file(out), remedy=remedy)
+    path = out / SHARES
+    with blaming(path, remedy=remedy), np.load(io.BytesIO(read_bytes(path, remedy=remedy)), allow_pickle=False) as packed:
+        return what, dict(packed)

@@ -1,4 +1,4 @@
-"""What a trained model is, as a file: its configuration, and the spaces and facts of the histories that it learned from."""
+"""What a trained model is, as files: its configuration, the spaces and facts of the histories that it learned from, its weights."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ import tyro
 from gymnasium import spaces
 from torch import Tensor
 
-from kickstarting.ad.model import PAPER, ModelConfig
+from kickstarting.ad import KIND
+from kickstarting.ad.model import PAPER, ModelConfig, SequenceModel
 from kickstarting.ad.tasks import Drawn, Family, find_family
 from kickstarting.ranges import COUNT, SEED, THREADS, Choice, Range, check_fields
+from kickstarting.runs.checkpoint import latest_checkpoint, load_checkpoint, load_weights
 from kickstarting.runs.files import FileError, digest_of, file_digest, read_json, typed, write_signed
 from kickstarting.runs.histories import About
-from kickstarting.runs.layout import RunDirectory
-from kickstarting.spaces import Pixels, describe_space
+from kickstarting.runs.layout import STATE, RunDirectory
+from kickstarting.spaces import Pixels, describe_space, make_distribution, read_observations, read_space
 
 FORMAT = 1
-KIND = "algorithm distillation"
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,27 @@ def as_in_the_paper(config: TrainConfig) -> TrainConfig:
     if config.model != ModelConfig():
         raise ValueError("--paper chooses the model; leave out --paper, or the options of the model")
     return replace(config, model=PAPER, batch=128, learning_rate=3e-4)
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A frozen model, and what it was trained on."""
+
+    network: SequenceModel
+    config: TrainConfig
+    action_space: gymnasium.Space
+    facts: dict[str, Any]
+    """Of the histories."""
+
+    @property
+    def family(self) -> str:
+        """Empty for histories of a suite, or of several families."""
+        return self.facts.get("family", "")
+
+    @property
+    def room(self) -> int:
+        """Steps that a full context is freed of: an episode's, where all have one length."""
+        return find_family(self.family).horizon + self.config.terminal if self.family else self.network.context // 4
 
 
 def shown_space(family: Family) -> gymnasium.Space:
@@ -123,3 +145,25 @@ def config_from_json(data: Mapping[str, Any]) -> TrainConfig:
         raise ValueError(f"no configuration of a model that this version reads: {error}") from error
     config.check()
     return config
+
+
+def load_model(out: Path, context: int = 0) -> TrainedModel:
+    """The model in a directory of `kickstart ad train`, or in a checkpoint with the config.json beside its files.
+
+    context: steps that it looks back on, if fewer than it was trained with. Raises ValueError if there is none, it is damaged,
+    or was trained with a shorter context.
+    """
+    data = read_model_file(out)
+    config, action_space = config_from_json(data["config"]), read_space(data["action_space"])
+    if context > config.context:
+        raise ValueError(f"context is {context}; {out} was trained with {config.context} steps, so give at most these")
+    observed = {
+        name: read_space(part) if "multi_discrete" in part else read_observations({name: part})[name]
+        for name, part in data["observation_space"].items()
+    }
+    network = SequenceModel(spaces.Dict(observed), make_distribution(action_space), config.model, config.context)
+    checkpoint = out if (out / STATE).is_file() else latest_checkpoint(out)
+    load_weights(network, load_checkpoint(checkpoint, with_optimiser=False, run=data["id"]), str(out))
+    network.requires_grad_(False).eval()
+    network.context = context or config.context
+    return TrainedModel(network, config, action_space, data["histories"]["facts"])

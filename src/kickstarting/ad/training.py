@@ -17,6 +17,7 @@ from kickstarting.ad.model import SequenceModel
 from kickstarting.ad.saved import TrainConfig, begin_model, config_from_json, drawn, model_space, read_model_file
 from kickstarting.ad.slices import Slice, Slices
 from kickstarting.machine import resolve_device, resolve_precision, use_machine
+from kickstarting.optimisers import load_optimiser, optimiser_tensors
 from kickstarting.runs.checkpoint import Snapshot, load_checkpoint, load_weights, save_checkpoint
 from kickstarting.runs.files import file_digest, write_json
 from kickstarting.runs.histories import About, read_histories
@@ -146,18 +147,20 @@ def _consume(
 ) -> None:
     directory, run = RunDirectory(out), read_model_file(out)["id"]
     model, optimiser = build(config, about)
-    start = 0
+    start, spent, spent_cpu = 0, 0.0, 0.0
     if snapshot:
         load_weights(model, snapshot, f"checkpoint {snapshot.number}")
-        start = int(snapshot.record["updates"])
-        _load_optimiser(optimiser, snapshot.optimiser)
+        start, spent = int(snapshot.record["updates"]), float(snapshot.record["seconds"])
+        spent_cpu = float(snapshot.record.get("cpu_seconds", 0.0))
+        load_optimiser(optimiser, snapshot.optimiser)
     writer = MetricsWriter(out, frames=start)
-    saved_at, seconds, began = time.monotonic(), 0.0 if not snapshot else float(snapshot.record["seconds"]), time.perf_counter()
+    saved_at, began, began_cpu = time.monotonic(), time.perf_counter() - spent, time.process_time() - spent_cpu
     kept: list[dict[str, float | None]] = []
 
     def save(step: int) -> None:
-        record = {"updates": step, "frames": step, "seconds": seconds + time.perf_counter() - began}
-        save_checkpoint(directory.checkpoints, Snapshot(step, record, dict(model.state_dict()), _tensors(optimiser)), run=run)
+        taken = {"seconds": time.perf_counter() - began, "cpu_seconds": time.process_time() - began_cpu}
+        state = Snapshot(step, {"updates": step, "frames": step, **taken}, dict(model.state_dict()), optimiser_tensors(optimiser))
+        save_checkpoint(directory.checkpoints, state, run=run)
 
     try:
         with stop.at_a_good_moment():
@@ -165,7 +168,7 @@ def _consume(
                 kept.append(metrics)
                 if step % LOG_EVERY == 0 or step == config.updates:
                     line = {name: float(np.mean([m[name] for m in kept])) for name in metrics}  # type: ignore[arg-type]
-                    line["seconds"] = seconds + time.perf_counter() - began
+                    line["seconds"] = time.perf_counter() - began
                     writer.write(step, dict(line))
                     kept = []
                     if progress:
@@ -175,19 +178,7 @@ def _consume(
                     saved_at = time.monotonic()
                     if stop.number is not None and step < config.updates:
                         raise Stopped(stop.number, f"saved after {step} updates", resume_command(out))
-        write_json(directory.end, {"updates": config.updates, "seconds": seconds + time.perf_counter() - began})
+        taken = {"seconds": time.perf_counter() - began, "cpu_seconds": time.process_time() - began_cpu}
+        write_json(directory.end, {"updates": config.updates, **taken})
     finally:
         writer.close()
-
-
-def _tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
-    state = optimiser.state_dict()["state"]
-    return {f"{i}.{name}": x for i, entry in state.items() for name, x in entry.items()}
-
-
-def _load_optimiser(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
-    state: dict[int, dict[str, Tensor]] = {}
-    for name, x in tensors.items():
-        number, _, key = name.partition(".")
-        state.setdefault(int(number), {})[key] = x
-    optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})

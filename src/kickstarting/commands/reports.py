@@ -94,6 +94,7 @@ def reproduce(
     resume: bool = False,
     jobs: Annotated[int, JOBS] = 0,
     cluster: Annotated[str, Address()] = "",
+    record_histories: bool = False,
 ) -> None:
     """Run one of the paper's experiments to its end and write its table, figures and page. Without a name: list them.
 
@@ -105,6 +106,7 @@ def reproduce(
         resume: Continue an experiment that was begun.
         jobs: Runs at a time; one per core unless given.
         cluster: Ray cluster to run on instead: HOST:PORT, auto or local (docs/cluster.md); all its nodes must see OUT.
+        record_histories: Keep every transition of every student, for Algorithm Distillation (docs/histories.md).
     """
     from kickstarting.listing import experiment_table
     from kickstarting.reproduce import experiments
@@ -112,7 +114,8 @@ def reproduce(
 
     if name:
         with resumed_by(_again("--resume")):
-            run_experiment(name, scale=scale, seeds=seeds, out=out, resume=resume, jobs=jobs, console=console, cluster=cluster)
+            how = {"scale": scale, "seeds": seeds, "out": out, "resume": resume, "jobs": jobs, "cluster": cluster}
+            run_experiment(name, **how, record_histories=record_histories, console=console)
         return
     console.print(experiment_table(experiments()))
 

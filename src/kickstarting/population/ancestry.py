@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from kickstarting.population.state import Population
 from kickstarting.runs.checkpoint import save_checkpoint
 from kickstarting.runs.configuration import begin_run, read_run_file, run_id
 from kickstarting.runs.files import write_json, write_text
+from kickstarting.runs.histories import Histories, read_histories
+from kickstarting.runs.histories_writer import write_histories
 from kickstarting.runs.layout import PopulationDirectory
 from kickstarting.runs.metrics import read_metrics
 
@@ -36,8 +39,8 @@ def write_best(out: Path, state: Population, config: Config, teacher_scores: dic
     population = PopulationDirectory(out)
     run = population.best
     run.path.mkdir(exist_ok=True)
-    began = read_run_file(population.population)  # the checkout may have moved on since
-    begin_run(run, config, teacher_scores, began["versions"], began.get("id"))
+    file = read_run_file(population.population)  # the checkout may have moved on since
+    begin_run(run, config, teacher_scores, file["versions"], file.get("id"))
     began = [0, *(entry["frames"] for entry in path)]
     lines = [
         line
@@ -60,4 +63,22 @@ def write_best(out: Path, state: Population, config: Config, teacher_scores: dic
             },
         },
     )
+    if config.run.record_histories:
+        write_histories(run.histories, ancestral_histories(population, path, began))
     write_json(run.end, {"frames": path[-1]["frames"], "member": best})
+
+
+def ancestral_histories(population: PopulationDirectory, path: list[dict[str, Any]], began: Sequence[int]) -> Histories:
+    """The learning histories of a member's ancestry: of each slice, those of whoever trained it. path: as `ancestry` gives it;
+    began: frames at which each slice began, and the last ended."""
+    of_member = {i: read_histories(population.member(i).histories) for i in {entry["member"] for entry in path}}
+    last = of_member[path[-1]["member"]]
+    steps = int(last.starts[1])
+    cuts = [frames * steps // began[-1] for frames in began]
+    parts = [
+        (of_member[entry["member"]], history * steps + a, history * steps + b)
+        for history in range(len(last))
+        for entry, a, b in zip(path, cuts[:-1], cuts[1:], strict=True)
+    ]
+    columns = {name: np.concatenate([part.columns[name][a:b] for part, a, b in parts]) for name in last.columns}
+    return Histories(last.about, columns, last.starts)

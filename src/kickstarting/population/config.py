@@ -63,8 +63,6 @@ class PopulationConfig:
         check_fields(self, max(1, config.total_frames))
         if config.seed > (most := int(SEED.high) // 1000 - self.members):
             raise ValueError(f"seed is {config.seed}; those of members are a thousand times it and more, so give at most {most}")
-        if config.run.record_histories:
-            raise ValueError("record_histories is set, but the members of a population take turns; record those of a run alone")
         if config.teaching.schedule.endswith(".json"):
             raise ValueError(
                 f"schedule is {config.teaching.schedule}, but a population evolves a schedule of its own; leave it out, or name "

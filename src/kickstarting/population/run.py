@@ -148,7 +148,7 @@ def _evolve(out: Path, state: Population, console: Console, backend: Backend, st
         stack.enter_context(stop.at_a_good_moment())
         race = stack.enter_context(Race(members, console, turns=-(-len(members) // backend.slots)))
         while _frames(state) < config.total_frames:
-            jobs = slices(state, config, population, teacher_scores, reached)
+            jobs = slices(state, config, population, teacher_scores, reached, directory)
             with closing(carried_out(backend, jobs, stop=stop)) as turns:
                 for turn in turns:
                     for i, lines, job in turn:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,10 +16,12 @@ from kickstarting.population.config import PopulationConfig
 from kickstarting.population.evolve import member_schedules
 from kickstarting.population.state import Population
 from kickstarting.runs.checkpoint import Snapshot
+from kickstarting.runs.layout import PopulationDirectory, RunDirectory
+from kickstarting.runs.recording import Recorder, recorded
 from kickstarting.runs.run import logged
 from kickstarting.runs.saving import Saving
 from kickstarting.runs.signals import Stopped, listening
-from kickstarting.train import train
+from kickstarting.train import Update, train
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,8 @@ class Slice:
     teacher_scores: dict[str, Any]
     until: int
     """Frames at which it ends."""
+    directory: RunDirectory
+    """Of the member, where its histories go on, if they are recorded."""
     log: None = None
 
     def work(self) -> Generator[Line, None, Snapshot]:
@@ -43,23 +48,31 @@ class Slice:
         with listening() as stop, stop.at_a_good_moment():
             at = (self.until, *self.config.run.frames_at(self.config.total_frames))
             saving = Saving(self.config.checkpoint_frames, at, stop=stop, decided=decided.append)
-            updates = train(self.config, self.snapshot, self.teacher_scores, self.scheduled, saving=saving)
-            try:
-                for update, metrics in logged(updates, self.config.total_frames, start):
-                    yield {"frames": update.frames, **metrics}
-                    if decided:
-                        yield {"checkpoint_every": decided.pop()}
-                    if update.snapshot and update.frames >= self.until:
-                        return update.snapshot
-                    if update.snapshot:
-                        yield {"snapshot": update.snapshot}
-                    if update.snapshot and stop.number is not None:
-                        raise Stopped(stop.number, f"{self.name} saved at {update.frames} frames")
-            except Fault as fault:
-                if fault.snapshot and fault.snapshot.record["frames"] > start:
-                    yield {"snapshot": fault.snapshot}
-                raise
+            with closing(self._updates(start, saving)) as updates:
+                try:
+                    for update, metrics in logged(updates, self.config.total_frames, start):
+                        yield {"frames": update.frames, **metrics}
+                        if decided:
+                            yield {"checkpoint_every": decided.pop()}
+                        if update.snapshot and update.frames >= self.until:
+                            return update.snapshot
+                        if update.snapshot:
+                            yield {"snapshot": update.snapshot}
+                        if update.snapshot and stop.number is not None:
+                            raise Stopped(stop.number, f"{self.name} saved at {update.frames} frames")
+                except Fault as fault:
+                    if fault.snapshot and fault.snapshot.record["frames"] > start:
+                        yield {"snapshot": fault.snapshot}
+                    raise
         raise AssertionError("training ended without a checkpoint")
+
+    def _updates(self, start: int, saving: Saving) -> Generator[Update]:
+        recorder = Recorder(self.directory, self.config, start) if self.config.run.record_histories else None
+        with_trajectories = recorder is not None
+        updates = train(
+            self.config, self.snapshot, self.teacher_scores, self.scheduled, saving=saving, with_trajectories=with_trajectories
+        )
+        return recorded(updates, recorder) if recorder else updates
 
 
 def slices(
@@ -68,8 +81,10 @@ def slices(
     population: PopulationConfig,
     teacher_scores: dict[str, Any],
     under_way: Mapping[int, Snapshot],
+    out: PopulationDirectory,
 ) -> dict[int, Slice]:
-    """Of all members that have not yet ended this round; under_way: where those stand that were interrupted in it."""
+    """Of all members that have not yet ended this round; under_way: where those stand that were interrupted in it.
+    out: the population's directory."""
     frames = max(1, int(parse_frames(population.slice, config.total_frames)))
     began = max(snapshot.record["frames"] if snapshot else 0 for snapshot in state.snapshots)
     until = min(config.total_frames, max((state.round + 1) * frames, began + 1))  # a slice is one update at least
@@ -81,6 +96,7 @@ def slices(
             scheduled=member_schedules(config, state.values[i]),
             teacher_scores=teacher_scores,
             until=until,
+            directory=out.member(i),
         )
         for i, snapshot in enumerate(state.snapshots)
         if i not in under_way or under_way[i].record["frames"] < until

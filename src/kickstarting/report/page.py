@@ -74,7 +74,7 @@ def to_page(comparison: Comparison, figures: Mapping[str, str], clip: tuple[byte
         f"<h1>{escape(title)}</h1>",
         sentences,
         f'<ul class="notes">{notes}</ul>' if notes else "",
-        _figure(figures["curves"], _curves_caption(comparison), "curves"),
+        svg_figure(figures["curves"], _curves_caption(comparison), "curves"),
         "<h2>How fast, and how far</h2>",
         to_html(comparison),
         *_section("Who was listened to, when", figures.get("teachers"), _teachers_caption(), "teachers"),
@@ -116,7 +116,7 @@ def _style_sheet() -> str:
 
 
 def _section(title: str, svg: str | None, caption: str, name: str) -> tuple[str, ...]:
-    return (f"<h2>{escape(title)}</h2>", _figure(svg, caption, name)) if svg else ()
+    return (f"<h2>{escape(title)}</h2>", svg_figure(svg, caption, name)) if svg else ()
 
 
 def _lineage_section(comparison: Comparison, lineage: Lineage, figures: Mapping[str, str]) -> tuple[str, ...]:
@@ -140,7 +140,8 @@ def _health_section(runs: tuple[RunResult, ...]) -> tuple[str, ...]:
     return ("<h2>What they said while they ran</h2>", table) if table else ()
 
 
-def _figure(svg: str, caption: str, name: str) -> str:
+def svg_figure(svg: str, caption: str, name: str) -> str:
+    """An SVG file's text inside the page, in its colours. name: what its ids begin with."""
     return f"<figure>{_inline_svg(svg, caption, name)}\n<figcaption>{escape(caption)}</figcaption></figure>"
 
 

@@ -144,7 +144,7 @@ def _level_text(level: Level, baseline: str) -> str:
 
 
 def to_markdown(comparison: Comparison) -> str:
-    parts = [_markdown(table) for table in (*tables(comparison), experts_table(comparison)) if table]
+    parts = [table_markdown(table) for table in (*tables(comparison), experts_table(comparison)) if table]
     return "\n".join([*parts, "".join(f"- {in_markdown(note)}\n" for note in comparison.notes)])
 
 
@@ -154,7 +154,9 @@ def in_markdown(text: str) -> str:
     return re.sub(r"[\\`*\[\]|~$]|(?<!\w)_|_(?!\w)", r"\\\g<0>", text)
 
 
-def _markdown(table: Table) -> str:
+def table_markdown(table: Table) -> str:
+    """With its caption below."""
+
     def line(cells: Sequence[str]) -> str:
         return "| " + " | ".join(cells) + " |\n"
 

@@ -43,9 +43,18 @@ def experiments() -> dict[str, Experiment]:
 
 
 def reproduce(
-    name: str, *, scale: str, seeds: int | None, out: Path | None, resume: bool, jobs: int, console: Console, cluster: str = ""
+    name: str,
+    *,
+    scale: str,
+    seeds: int | None,
+    out: Path | None,
+    resume: bool,
+    jobs: int,
+    console: Console,
+    cluster: str = "",
+    record_histories: bool = False,
 ) -> Comparison:
-    """Bring an experiment to its end and write its report to OUT/NAME.
+    """Bring an experiment to its end and write its report to OUT/NAME. record_histories: of all students.
 
     cluster: where its runs run, instead of processes of this machine; OUT must be seen by all nodes.
 
@@ -65,7 +74,7 @@ def reproduce(
     check_out(report)
     if directory.experiment.exists() and not resume:
         raise ValueError(f"{report} was begun already; add --resume to go on with it, or choose another --out")
-    lab = Lab(SCALES[scale], out, wanted["seeds"])
+    lab = Lab(SCALES[scale], out, wanted["seeds"], record_histories=record_histories)
     experiment.sweep(lab)
     make_directory(report)
     write_json(directory.experiment, {**wanted, "versions": versions()})

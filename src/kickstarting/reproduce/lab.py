@@ -97,6 +97,8 @@ class Lab:
     runs: dict[Path, Config | Evolution] = field(default_factory=dict)
     compared: list[Path] = field(default_factory=list)
     """The students that the report is about."""
+    record_histories: bool = False
+    """Of the students."""
 
     def suite(self, tasks: Sequence[str] = ()) -> str:
         return f"{SUITE}:{','.join(tasks or self.scale.tasks)}"
@@ -130,7 +132,7 @@ class Lab:
 
     def student(self, name: str, seed: int, *, tasks: Sequence[str] = (), **changes: Any) -> None:
         """A run that is compared under this name."""
-        config = self._config(suite=self.suite(tasks), name=name, seed=seed, **{**self._budget(tasks), **changes})
+        config = self._config(suite=self.suite(tasks), name=name, seed=seed, **{**self._budget(tasks), **self._kept(), **changes})
         self.compared.append(Path(self._register("students", config)))
 
     def students(self, name: str, **changes: Any) -> None:
@@ -141,7 +143,9 @@ class Lab:
     def populations(self, name: str, *, tasks: Sequence[str] = (), pbt: dict[str, Any] | None = None, **changes: Any) -> None:
         """A population of every seed, compared under this name by its best member."""
         for seed in range(self.seeds):
-            config = self._config(suite=self.suite(tasks), name=name, seed=seed, **{**self._budget(tasks), **changes})
+            config = self._config(
+                suite=self.suite(tasks), name=name, seed=seed, **{**self._budget(tasks), **self._kept(), **changes}
+            )
             evolving = PopulationConfig(**{"members": self.scale.members, "slice": self.scale.slice, **PBT, **(pbt or {})})
             path = self.out / "students" / f"{_slug(name)}-{seed}"
             self.runs[path] = Evolution(config, evolving)
@@ -151,6 +155,9 @@ class Lab:
         """As many frames for each task as the students of all tasks have."""
         share = len(tasks) / len(self.scale.tasks) if tasks else 1
         return {"total_frames": round(self.scale.frames * share)}
+
+    def _kept(self) -> dict[str, bool]:
+        return {"record_histories": True} if self.record_histories else {}
 
     def _config(self, **changes: Any) -> Config:
         scale = self.scale

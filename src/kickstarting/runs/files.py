@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar, cast
+from zipfile import BadZipFile
 
 SIGNATURE = "self_sha256"
 LARGEST = 1e100
@@ -148,7 +149,7 @@ def blaming(path: Path, *, remedy: str) -> Iterator[None]:
         yield
     except FileError:
         raise
-    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError, OSError) as error:
+    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError, OSError, BadZipFile) as error:
         what = f"it has no {error}" if isinstance(error, KeyError) else str(error) or type(error).__name__
         raise FileError(f"{path} is damaged: {what}; {remedy}") from error
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,14 +18,12 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from kickstarting.runs.files import FileError, blaming, check_replaceable
+from kickstarting.runs.files import FileError, blaming
 from kickstarting.spaces import describe_space, read_observations, read_space
 
 FORMAT = 1
 OBSERVATION = "observation/"
 FLAGS = ("is_first", "terminated", "truncated", "valid")
-FLUSH = 32_000_000
-"""Bytes that wait in memory at most, uncompressed."""
 REMEDY = "collect the histories again, or remove the file"
 
 Columns = dict[str, np.ndarray]
@@ -85,82 +82,15 @@ class Histories:
         return len(self.starts) - 1
 
 
-class HistoriesWriter:
-    """Appends to a file of histories, which is made if there is none.
-
-    steps: rows of each history that stand in the file and stay; what was written after them, by a process that died before its
-    next checkpoint, is dropped. Raises FileError if the file has less, is of something else, or cannot be written.
-    """
-
-    def __init__(self, path: Path, about: About, *, steps: int = 0) -> None:
-        pa = arrow()
-        self.path, self.about, self.steps = path, about, steps
-        self._schema, self._waiting, self._bytes = _schema(about), [], 0
-        self._options = pa.ipc.IpcWriteOptions(compression="zstd")
-        check_replaceable(path)
-        try:
-            if steps == 0:
-                self._file = path.open("wb")
-                self._write(self._schema.serialize().to_pybytes())
-            else:
-                self._file = path.open("r+b")
-                self._file.truncate(_end_of(path, about, steps))
-                self._file.seek(0, os.SEEK_END)
-        except OSError as error:
-            raise FileError(f"{path} cannot be written: {error.strerror or error}; free space or fix permissions") from error
-
-    def append(self, columns: Columns) -> None:
-        """columns: the next steps of all histories, [histories, T, ...]. They wait in memory until there are many."""
-        self._waiting.append({name: np.asarray(columns[name], dtype) for name, (dtype, _) in self.about.kinds.items()})
-        self._bytes += sum(x.nbytes for x in self._waiting[-1].values())
-        if self._bytes >= FLUSH:
-            self.flush()
-
-    def flush(self) -> None:
-        """Bring what waits to the disk, as one block."""
-        if not self._waiting:
-            return
-        pa = arrow()
-        columns = {name: np.concatenate([block[name] for block in self._waiting], 1) for name in self.about.kinds}
-        histories, steps = columns["reward"].shape
-        arrays = {
-            "history": np.repeat(np.arange(histories, dtype=np.int32), steps),
-            "step": np.tile(np.arange(self.steps, self.steps + steps), histories),
-            **{name: x.reshape(histories * steps, *x.shape[2:]) for name, x in columns.items()},
-        }
-        batch = pa.record_batch([_to_arrow(arrays[name]) for name in self._schema.names], schema=self._schema)
-        sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(sink, self._schema, options=self._options) as stream:
-            stream.write_batch(batch)
-        begins, end_mark = self._schema.serialize().size, 8
-        try:
-            self._write(sink.getvalue().to_pybytes()[begins:-end_mark])
-        except OSError as error:
-            raise FileError(f"{self.path} cannot be written: {error.strerror or error}; free space, then resume") from error
-        self._waiting, self._bytes, self.steps = [], 0, self.steps + steps
-
-    def close(self) -> None:
-        """Flush, and let go of the file."""
-        try:
-            self.flush()
-        finally:
-            self._file.close()
-
-    def _write(self, data: bytes) -> None:
-        self._file.write(data)
-        self._file.flush()
-        os.fsync(self._file.fileno())
-
-
 def read_about(path: Path) -> About:
     """What a file's histories are of. Raises FileError if it is missing or no file of histories."""
-    with _reading(path) as reader:
+    with reading(path) as reader:
         return reader.about
 
 
 def read_histories(path: Path) -> Histories:
     """All whole blocks of a file, in memory. Raises FileError if it is missing, damaged, or of another version."""
-    with _reading(path) as reader, blaming(path, remedy=REMEDY):
+    with reading(path) as reader, blaming(path, remedy=REMEDY):
         blocks = list(reader.blocks())
         return Histories(reader.about, *_assembled(reader.about, blocks, path), torn=reader.size - reader.end)
 
@@ -175,7 +105,7 @@ def arrow() -> Any:
     return pyarrow
 
 
-class _reading:
+class reading:
     """A file of histories, mapped into memory."""
 
     def __init__(self, path: Path) -> None:
@@ -189,14 +119,14 @@ class _reading:
                 self._messages = pa.ipc.MessageReader.open_stream(self._file)
                 self._schema = pa.ipc.read_schema(self._messages.read_next_message())
                 self.about = about_from_json(json.loads(self._schema.metadata[b"kickstarting"]))
-                if not self._schema.equals(_schema(self.about)):
+                if not self._schema.equals(schema_of(self.about)):
                     raise ValueError("its columns are not those that it says")
         except (FileError, StopIteration, TypeError) as error:
             self._file.close()
             raise error if isinstance(error, FileError) else FileError(f"{path} holds no histories; {REMEDY}") from error
         self.end = self._file.tell()
 
-    def __enter__(self) -> _reading:
+    def __enter__(self) -> reading:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -214,22 +144,6 @@ class _reading:
             yield batch
 
 
-def _end_of(path: Path, about: About, steps: int) -> int:
-    """Bytes of the file up to the last block before `steps`."""
-    with _reading(path) as reader:
-        if reader.about.to_json() != about.to_json():
-            raise FileError(f"{path} is of other histories than this run's; move it away, and begin the run anew")
-        end, known = reader.end, 0
-        for batch in reader.blocks():
-            last = int(batch.column("step")[-1].as_py()) + 1
-            if last > steps:
-                break
-            end, known = reader.end, last
-    if known != steps:
-        raise FileError(f"{path} has {known} steps of each history, the run's checkpoint is at {steps}; begin the run anew")
-    return end
-
-
 def _assembled(about: About, blocks: list[Any], path: Path) -> tuple[Columns, np.ndarray]:
     """Columns [rows, ...] with each history's steps in order, and where each history begins."""
     owners = [block.column("history").to_numpy() for block in blocks]
@@ -245,7 +159,7 @@ def _assembled(about: About, blocks: list[Any], path: Path) -> tuple[Columns, np
     return columns, starts
 
 
-def _schema(about: About) -> Any:
+def schema_of(about: About) -> Any:
     pa = arrow()
     fields = [pa.field("history", pa.int32()), pa.field("step", pa.int64())]
     for name, (dtype, shape) in about.kinds.items():
@@ -260,13 +174,6 @@ def _kind(space: gymnasium.Space) -> tuple[np.dtype, tuple[int, ...]]:
         most = int(space.n if isinstance(space, spaces.Discrete) else space.nvec.max())
         return np.min_scalar_type(most - 1), space.shape or ()
     return np.dtype(space.dtype), tuple(space.shape or ())
-
-
-def _to_arrow(x: np.ndarray) -> Any:
-    pa = arrow()
-    if x.ndim == 1:
-        return pa.array(x)
-    return pa.FixedSizeListArray.from_arrays(pa.array(np.ascontiguousarray(x).reshape(-1)), math.prod(x.shape[1:]))
 
 
 def _to_numpy(x: Any, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:

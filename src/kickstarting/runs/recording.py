@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 
 from torch import Tensor
 
 from kickstarting.config import Config
 from kickstarting.envs import describe
-from kickstarting.runs.histories import OBSERVATION, About, HistoriesWriter
+from kickstarting.runs.histories import OBSERVATION, About
+from kickstarting.runs.histories_writer import HistoriesWriter
 from kickstarting.runs.layout import RunDirectory
 from kickstarting.suites import load_suite
 from kickstarting.train import Update
@@ -51,7 +52,7 @@ class Recorder:
         self._writer.close()
 
 
-def recorded(updates: Iterable[Update], recorder: Recorder) -> Iterator[Update]:
+def recorded(updates: Iterable[Update], recorder: Recorder) -> Generator[Update]:
     """The updates, each recorded before it is passed on, and the histories flushed before a checkpoint is written: so a resumed
     run finds all steps before its checkpoint in the file."""
     try:

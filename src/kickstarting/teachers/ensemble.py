@@ -12,7 +12,7 @@ from kickstarting.algo.distributions import LOG_STD, Categorical, DiagonalGaussi
 from kickstarting.algo.moments import mixture, parameters
 from kickstarting.spaces import describe_space, make_distribution
 from kickstarting.teachers.label import parameters_of
-from kickstarting.teachers.protocol import Label, Teacher
+from kickstarting.teachers.protocol import Label, Teacher, across_episodes
 from kickstarting.types import Inputs, State
 
 
@@ -27,6 +27,7 @@ class Ensemble:
     def __init__(self, members: Sequence[Teacher], ref: str) -> None:
         self.members, self.ref, self.device = list(members), ref, members[0].device
         self.action_space = members[0].action_space
+        self.across_episodes = any(map(across_episodes, members))
         self.observation_space = spaces.Dict({name: part for member in members for name, part in member.observation_space.items()})
         self._widths = [len(member.initial_state(0)) for member in members]
 

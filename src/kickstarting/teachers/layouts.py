@@ -16,7 +16,7 @@ from gymnasium import spaces
 from torch import Tensor
 
 from kickstarting.spaces import Grid, Text
-from kickstarting.teachers.protocol import Kind, Label, Teacher
+from kickstarting.teachers.protocol import Kind, Label, Teacher, across_episodes
 from kickstarting.types import Inputs, State
 
 Read = Callable[[Tensor], Tensor]
@@ -46,6 +46,7 @@ class Rearranged:
     def __init__(self, teacher: Teacher, layout: Layout) -> None:
         self._inner, self._layout = teacher, layout
         self.ref, self.device = teacher.ref, teacher.device
+        self.across_episodes = across_episodes(teacher)
         self.observation_space, self.action_space = teacher.observation_space, teacher.action_space
 
     def initial_state(self, batch: int) -> State:

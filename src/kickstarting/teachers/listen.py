@@ -17,7 +17,7 @@ from kickstarting.algo.distributions import Categorical, Distribution, MultiCate
 from kickstarting.algo.losses import mask_logits
 from kickstarting.machine import product_dtype
 from kickstarting.teachers.label import parameters_of
-from kickstarting.teachers.protocol import Teacher
+from kickstarting.teachers.protocol import Teacher, across_episodes
 from kickstarting.types import Inputs, State, Trajectory
 
 CERTAIN = 0.01
@@ -62,7 +62,7 @@ class Listened:
     carries: bool
     """Asked step by step, it says what it says of the whole unroll."""
     resets: bool
-    """It forgets where an episode begins."""
+    """It forgets where an episode begins, or is made to remember beyond it."""
     remembers: bool | None
     """Its state changes what it says; None if it has no state."""
     microseconds: float
@@ -182,7 +182,7 @@ def _memory(teacher: Teacher, unroll: Trajectory) -> dict[str, Any]:
     return {
         "repeats": True,
         "carries": _same(_stepwise(teacher, inputs, lambda state: state, state), whole.policy),
-        "resets": _same(cut.policy[half:], anew.policy),
+        "resets": across_episodes(teacher) or _same(cut.policy[half:], anew.policy),
     }
 
 

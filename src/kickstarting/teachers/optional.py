@@ -9,7 +9,7 @@ from rich.console import Console
 
 from kickstarting.console import say
 from kickstarting.spaces import make_distribution
-from kickstarting.teachers.protocol import Label, Teacher, TeacherFault
+from kickstarting.teachers.protocol import Label, Teacher, TeacherFault, across_episodes
 from kickstarting.types import Inputs, State
 
 RARELY = 10.0
@@ -24,6 +24,7 @@ class OptionalTeacher:
     def __init__(self, teacher: Teacher) -> None:
         self._inner = teacher
         self.ref, self.device = teacher.ref, teacher.device
+        self.across_episodes = across_episodes(teacher)
         self.observation_space, self.action_space = teacher.observation_space, teacher.action_space
         self._absent, self._again = False, 0.0
 

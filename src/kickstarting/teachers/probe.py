@@ -10,7 +10,7 @@ from gymnasium import spaces
 
 from kickstarting.teachers.checked import Range
 from kickstarting.teachers.ensemble import Ensemble
-from kickstarting.teachers.protocol import Label, Teacher
+from kickstarting.teachers.protocol import Label, Teacher, across_episodes
 from kickstarting.types import Inputs, State
 
 
@@ -40,6 +40,7 @@ class Probe:
     def __init__(self, teacher: Teacher) -> None:
         self._inner = teacher
         self.ref, self.device = teacher.ref, teacher.device
+        self.across_episodes = across_episodes(teacher)
         self.observation_space, self.action_space = teacher.observation_space, teacher.action_space
         self._count = 0
         self._sums: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}

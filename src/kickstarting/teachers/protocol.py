@@ -56,8 +56,15 @@ class Teacher(Protocol):
         ...
 
     def label(self, inputs: Inputs, state: State) -> tuple[Label, State]:
-        """Of [T, B] inputs, and the state behind them. It resets its state before every input that has `is_first`."""
+        """Of [T, B] inputs, and the state behind them. It resets its state before every input that has `is_first`, unless it
+        remembers `across_episodes`."""
         ...
+
+
+def across_episodes(teacher: Teacher) -> bool:
+    """Whether a teacher's state goes on where an episode begins, as that of a model which learns in its context. It says so by an
+    attribute of this name; all others reset their state there."""
+    return getattr(teacher, "across_episodes", False)
 
 
 class TeacherFault(Fault):

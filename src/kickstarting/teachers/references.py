@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import unquote
 
 PREFIXES = (
+    "ad",
     "run",
     "zoo",
     "hf",
@@ -24,7 +25,8 @@ PREFIXES = (
     "module",
     "mirror",
 )
-"""Of references, each with its module in `origins/`."""
+"""Of references, each with its module in `origins/`. The first that recognises a path has it: a model of `ad` has checkpoints as a
+run does."""
 
 
 @dataclass(frozen=True)

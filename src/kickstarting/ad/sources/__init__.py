@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from kickstarting.ad.sources.actor_critic import ActorCritic
-from kickstarting.ad.sources.episodes import Episode, Learner, run_episodes
+from kickstarting.ad.sources.episodes import Episode, Learner, run_episode, run_episodes
 from kickstarting.ad.sources.noise import Expert, NoiseCurriculum, Random
 from kickstarting.ad.sources.policy_gradient import PolicyGradient
 from kickstarting.ad.sources.posterior import PosteriorSampling
@@ -13,7 +13,7 @@ from kickstarting.ad.sources.q_learning import QLearning
 from kickstarting.ad.sources.ucb import UCB
 from kickstarting.ad.tasks import Batch
 
-__all__ = ["SOURCES", "Episode", "Learner", "run_episodes"]
+__all__ = ["SOURCES", "Episode", "Learner", "run_episode", "run_episodes"]
 
 SOURCES: dict[str, Callable[[Batch, int, int, int], Learner]] = {
     "policy-gradient": PolicyGradient,

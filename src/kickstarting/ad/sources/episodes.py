@@ -50,19 +50,23 @@ class Learner(Protocol):
 
 def run_episodes(batch: Batch, learner: Learner, horizon: int, episodes: int) -> Iterator[Episode]:
     """Let the learners learn, and give every episode before they learn from it."""
-    n = len(batch.tasks)
     for _ in range(episodes):
-        first = batch.reset()
-        learner.begin()
-        observations = np.empty((n, horizon + 1, first.shape[1]), np.uint8)
-        states = np.empty((n, horizon + 1), np.int64)
-        actions, rewards = np.empty((n, horizon), np.int64), np.empty((n, horizon), np.float32)
-        observations[:, 0], states[:, 0] = first, batch.state()
-        for t in range(horizon):
-            actions[:, t] = learner.act()
-            observations[:, t + 1], rewards[:, t] = batch.step(actions[:, t])
-            states[:, t + 1] = batch.state()
-            learner.see(rewards[:, t])
-        episode = Episode(observations, states, actions, rewards)
+        episode = run_episode(batch, learner, horizon)
         yield episode
         learner.learn(episode)
+
+
+def run_episode(batch: Batch, learner: Learner, horizon: int) -> Episode:
+    """One of each learner; what they conclude from it is theirs to `learn`."""
+    n, first = len(batch.tasks), batch.reset()
+    learner.begin()
+    observations = np.empty((n, horizon + 1, first.shape[1]), np.uint8)
+    states = np.empty((n, horizon + 1), np.int64)
+    actions, rewards = np.empty((n, horizon), np.int64), np.empty((n, horizon), np.float32)
+    observations[:, 0], states[:, 0] = first, batch.state()
+    for t in range(horizon):
+        actions[:, t] = learner.act()
+        observations[:, t + 1], rewards[:, t] = batch.step(actions[:, t])
+        states[:, t + 1] = batch.state()
+        learner.see(rewards[:, t])
+    return Episode(observations, states, actions, rewards)

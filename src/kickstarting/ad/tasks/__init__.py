@@ -19,6 +19,8 @@ FAMILIES: dict[str, Family] = {
     family.name: family
     for family in (
         Rooms("dark-room", size=9, horizon=20, episodes=400, every_step=True),
+        *(Rooms(f"dark-room-{size}", size=size, horizon=20, episodes=400, every_step=True) for size in (7, 10, 11)),
+        Rooms("dark-room-anywhere", size=9, horizon=20, episodes=400, every_step=True, anywhere=True),
         Rooms("dark-room-hard", size=17, horizon=20, episodes=1000),
         Rooms("key-to-door", size=9, horizon=50, episodes=1000, goals=2, anywhere=True),
         Bandit(),

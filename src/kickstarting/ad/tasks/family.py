@@ -15,7 +15,7 @@ import numpy as np
 PARTS = ("train", "validation", "test")
 TEST, VALIDATION = 0.2, 0.05
 """Shares of the tasks that no model is trained on: those that are looked at once, and those for every choice on the way."""
-MOST_TEST, MOST_VALIDATION = 128, 32
+MOST_TEST, MOST_VALIDATION, LEAST_VALIDATION = 128, 32, 4
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ def split_of(tasks: np.ndarray, seed: int) -> Split:
     """Shuffle tasks, all different, and deal them out."""
     order = np.random.default_rng([seed, 15]).permutation(len(tasks))
     test = min(MOST_TEST, round(TEST * len(tasks)))
-    validation = min(MOST_VALIDATION, round(VALIDATION * len(tasks)))
+    validation = max(LEAST_VALIDATION, min(MOST_VALIDATION, round(VALIDATION * len(tasks))))
     cut = np.split(tasks[order], [test, test + validation])
     return Split(train=cut[2], validation=cut[1], test=cut[0])
 

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from kickstarting.algo.distributions import IMPOSSIBLE
 from kickstarting.ranges import shown
-from kickstarting.teachers.protocol import Kind, Label, Teacher
+from kickstarting.teachers.protocol import Kind, Label, Teacher, across_episodes
 from kickstarting.types import Inputs, State
 
 ActionAdapter = Callable[[Teacher, gymnasium.Space], Teacher]
@@ -58,6 +58,7 @@ class Mapped:
         """meant: for each of the student's actions, the teacher's."""
         self._inner, theirs = teacher, int(teacher.action_space.n)  # type: ignore[attr-defined]
         self.ref, self.device = teacher.ref, teacher.device
+        self.across_episodes = across_episodes(teacher)
         self.observation_space = teacher.observation_space
         self.action_space: gymnasium.Space = spaces.Discrete(len(meant))
         shares = torch.zeros(theirs, len(meant))  # of each of the teacher's actions, how much each of the student's has

@@ -15,7 +15,7 @@ from kickstarting.algo.distributions import IMPOSSIBLE, LOG_STD
 from kickstarting.algo.moments import parameters
 from kickstarting.ranges import Range
 from kickstarting.teachers.adapters.actions import ActionAdapter
-from kickstarting.teachers.protocol import Kind, Label, Teacher
+from kickstarting.teachers.protocol import Kind, Label, Teacher, across_episodes
 from kickstarting.types import Inputs, State
 
 
@@ -43,6 +43,7 @@ class _Bins:
     def __init__(self, teacher: Teacher, number: int, action_space: gymnasium.Space) -> None:
         self._inner, self._number = teacher, number
         self.ref, self.device = teacher.ref, teacher.device
+        self.across_episodes = across_episodes(teacher)
         self.observation_space, self.action_space = teacher.observation_space, action_space
         self._values = torch.linspace(-1.0, 1.0, number)
 

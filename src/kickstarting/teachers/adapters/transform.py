@@ -11,7 +11,7 @@ from gymnasium import spaces
 from torch import Tensor
 
 from kickstarting.ranges import Range
-from kickstarting.teachers.protocol import Label, Teacher
+from kickstarting.teachers.protocol import Label, Teacher, across_episodes
 from kickstarting.types import Inputs, State
 
 Observations = dict[str, Tensor]
@@ -43,6 +43,7 @@ class Observed:
         """space: of what goes in."""
         self._inner, self._transform = teacher, transform
         self.ref, self.device, self.action_space = teacher.ref, teacher.device, teacher.action_space
+        self.across_episodes = across_episodes(teacher)
         names = {source for name in teacher.observation_space.spaces for source in transform.sources.get(name, ())}
         self.observation_space = spaces.Dict({name: part for name, part in space.items() if name in names})
         self._own = len(transform.initial_state(0))

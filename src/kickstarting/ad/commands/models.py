@@ -1,40 +1,24 @@
-"""The commands `kickstart ad ...`."""
+"""`kickstart ad train | evaluate | reproduce | demo`: models that learn from histories, and then in their context."""
 
-from collections.abc import Callable, Mapping
+import shlex
+import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Union
+from typing import Annotated
 
 import tyro
 from rich.console import Console
 
-from kickstarting.ad.collect import CollectConfig
 from kickstarting.ad.player import CHOICES
 from kickstarting.ad.saved import TrainConfig
 from kickstarting.ad.sources import SOURCES
 from kickstarting.ad.tasks import PARTS
 from kickstarting.console import say
 from kickstarting.help import Where
-from kickstarting.ranges import COUNT, SEED, Choice, Range, checked
+from kickstarting.ranges import COUNT, SEED, THREADS, Choice, Range
+from kickstarting.runs.signals import resumed_by
 
 console = Console()
-
-
-def collect(config: tyro.conf.OmitArgPrefixes[CollectConfig], out: Where | None = None) -> None:
-    """Collect learning histories: a source algorithm learns many tasks, one learner for each history.
-
-    Args:
-        config: Which histories, and how many.
-        out: Directory of the histories; runs/ad/FAMILY/SOURCE-SEED unless given.
-    """
-    from kickstarting.ad import collect as collecting
-    from kickstarting.ad.progress import shown
-
-    config.check()
-    out = out or Path("runs/ad") / config.family / f"{config.source}-{config.seed}"
-    with shown(console, f"{config.source} learns {config.family}", "transitions") as progress:
-        path = collecting.collect(config, out, progress)
-    size = f"{path.stat().st_size / 1e6:.1f} MB"
-    say(console, f"{config.histories:,} histories, {size}, are in {out}; learn from them with `kickstart ad train {out}`")
 
 
 def train(
@@ -120,27 +104,33 @@ def evaluate(
         say(console, f"open {(out / 'curve.png').resolve()}")
 
 
-def histories(directory: tyro.conf.Positional[Where], out: Where | None = None) -> None:
-    """Print what is in learning histories: tasks, episodes, transitions, and the return over time.
+def reproduce(
+    name: tyro.conf.Positional[str] = "",
+    scale: str = "cpu",
+    seeds: Annotated[int, COUNT] | None = None,
+    out: Where | None = None,
+    resume: bool = False,
+    threads: Annotated[int, THREADS] = 0,
+) -> None:
+    """Run an experiment to its end: collect, train, evaluate, and write its table, figure and page. Without a name: list them.
 
     Args:
-        directory: A directory of histories: of `kickstart ad collect`, or a run with --record-histories.
-        out: A PNG file for the return over time.
+        name: Name of the experiment.
+        scale: tiny (a minute or so; tests the machinery), cpu (up to hours on two cores) or gpu.
+        seeds: Of everything: tasks that are held out, histories, models; the scale's number unless given.
+        out: Directory for all steps of this scale; runs/ad/reproduce/SCALE unless given. Experiments share steps there.
+        resume: Continue an experiment that was begun.
+        threads: Of torch; all cores unless given.
     """
-    from kickstarting.ad.figures import curves_figure, write_figure
-    from kickstarting.ad.summary import curve_of, histories_table, read
+    from kickstarting.ad.reproduce import experiments
+    from kickstarting.ad.reproduce import reproduce as run_experiment
+    from kickstarting.listing import experiment_table
 
-    found = read(directory)
-    if found.torn:
-        say(
-            console,
-            f"the last {found.torn:,} bytes are torn, as a killed writer leaves them; read up to the block before",
-            "yellow",
-        )
-    console.print(histories_table(found))
-    if out:
-        write_figure(curves_figure({"mean of all histories": curve_of(found)}, what="return"), out)
-        say(console, f"open {out.resolve()}")
+    if not name:
+        console.print(experiment_table(experiments()))
+        return
+    with resumed_by(shlex.join(["kickstart", *sys.argv[1:], *(["--resume"] if "--resume" not in sys.argv else [])])):
+        run_experiment(name, scale=scale, seeds=seeds, out=out, resume=resume, threads=threads, console=console)
 
 
 def demo(out: Where = Path("runs/ad/demo"), episodes: Annotated[int, COUNT] = 60, seed: Annotated[int, SEED] = 0) -> None:
@@ -154,25 +144,3 @@ def demo(out: Where = Path("runs/ad/demo"), episodes: Annotated[int, COUNT] = 60
     from kickstarting.ad.demo import run_demo
 
     run_demo(out, episodes=episodes, seed=seed, console=console)
-
-
-COMMANDS: dict[str, Callable[..., Any]] = {
-    "collect": collect,
-    "train": train,
-    "evaluate": evaluate,
-    "histories": histories,
-    "demo": demo,
-}
-
-Command: Any = Union[  # noqa: UP007
-    tuple(
-        Annotated[Any, tyro.conf.subcommand(name, constructor=checked(command), prefix_name=False)]
-        for name, command in COMMANDS.items()
-    )
-]
-
-Chosen: Any = Annotated[Command, tyro.conf.OmitSubcommandPrefixes, tyro.conf.OmitArgPrefixes]
-
-
-def ad(command: Chosen) -> None:  # pyright: ignore[reportInvalidTypeForm]
-    """Algorithm Distillation: collect learning histories, train a sequence model on them, and watch it learn in its context."""
