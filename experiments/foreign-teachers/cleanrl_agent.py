@@ -1,6 +1,6 @@
 """The class behind the weights that CleanRL's ppo.py trains: two networks of 64 tanh units, side by side.
 
-    kickstart check 'module:cleanrl_agent:Agent?env=CartPole-v1&weights=FILE' CartPole-v1
+kickstart check 'module:cleanrl_agent:Agent?env=CartPole-v1&weights=FILE' CartPole-v1
 """
 
 from __future__ import annotations

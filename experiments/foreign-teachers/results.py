@@ -77,9 +77,7 @@ def table(compared: Mapping[str, Comparison], scores: Mapping[str, Mapping[str, 
                 _with(value_text(base.final, score_text), interval_text(base.final, score_text)),
                 _with(value_text(group.final, score_text), interval_text(group.final, score_text)),
                 f"{_frames(base)} alone, {_frames(group)} taught",
-                _with(
-                    value_text(group.versus.speedups[-1], speedup_text), interval_text(group.versus.speedups[-1], speedup_text)
-                ),
+                _with(value_text(group.versus.speedups[-1], speedup_text), interval_text(group.versus.speedups[-1], speedup_text)),
             ]
             lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
