@@ -28,17 +28,17 @@ ALL = "grid-10-small"
 TINY = ("hidden=64", "lstm=64")
 """About 100,000 parameters."""
 FRAMES = {
-    "crossing_easy": 300_000,
-    "two_rooms": 600_000,
-    "lava_gap": 300_000,
-    "memory_7": 1_000_000,
-    "go_to_object": 600_000,
-    "go_to_local": 600_000,
-    "pick_up": 600_000,
-    "door_key": 300_000,
-    "unlock": 300_000,
-    "key_corridor": 1_000_000,
-    ALL: 1_500_000,
+    "crossing_easy": 100_000,
+    "two_rooms": 400_000,
+    "lava_gap": 100_000,
+    "memory_7": 800_000,
+    "go_to_object": 400_000,
+    "go_to_local": 400_000,
+    "pick_up": 400_000,
+    "door_key": 100_000,
+    "unlock": 100_000,
+    "key_corridor": 600_000,
+    ALL: 1_000_000,
 }
 UNTAUGHT = ("memory_7", "go_to_object")
 """No task of grid-8 is like these."""

@@ -1,11 +1,11 @@
 """How many frames does a teacher of another library save? The same student on each teacher's own task, alone and with it; README.md.
 
     python experiments/foreign-teachers/sweep.py run                     # all arms, seeds 0 to 2
-    python experiments/foreign-teachers/sweep.py run --only acrobot --seeds 5
+    python experiments/foreign-teachers/sweep.py run --only cartpole --seeds 5
     python experiments/foreign-teachers/sweep.py report                  # of what has finished: results.csv, table and figure
 
 Everything resumes where it was killed. Runs go to runs/experiments/foreign-teachers, what `report` finds to report/ beside this
-file. The teachers are made by make_teachers.py.
+file. The teachers are those that scripts/make_foreign_teachers.py made for the tests.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from kickstarting.launch.sweep import run_all
 from kickstarting.runs.layout import finished
 
 HERE = Path("experiments/foreign-teachers")
-TEACHERS = HERE / "teachers"
+TEACHERS = Path("tests/teachers/foreign")
 RUNS = Path("runs/experiments/foreign-teachers")
-MODULES = (HERE, Path("examples"))
-"""Where the T-maze, and the class of the teacher in CleanRL's style, are imported from."""
+EXAMPLES = Path("examples")
+"""Where the T-maze is imported from."""
 BASELINE = "scratch"
 
 
@@ -43,6 +43,8 @@ class World:
     """The reference of each, by the name of its arm."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Of all arms, where the defaults cannot do the task."""
+    adapters: str = ""
+    """Between the task and its teachers."""
 
     @property
     def arms(self) -> dict[str, str]:
@@ -53,26 +55,23 @@ class World:
 WORLDS = {
     "cartpole": World(
         f"{HERE}/tasks.toml:cartpole",
-        150_000,
-        {
-            "SB3 PPO": f"sb3:{TEACHERS}/ppo-cartpole.zip",
-            "CleanRL PPO": f"module:cleanrl_agent:Agent?env=CartPole-v1&weights={TEACHERS}/ppo-cartpole.cleanrl_model",
-        },
+        100_000,
+        {"SB3 PPO": f"sb3:{TEACHERS}/ppo-cartpole.zip", "SB3 DQN": f"sb3:{TEACHERS}/dqn-cartpole.zip"},
     ),
-    "acrobot": World(
-        f"{HERE}/tasks.toml:acrobot",
-        150_000,
-        {"SB3 DQN": f"sb3:{TEACHERS}/dqn-acrobot.zip", "ONNX": f"onnx:{TEACHERS}/ppo-acrobot.onnx"},
+    "empty-room": World(
+        f"{HERE}/tasks.toml:empty_room",
+        40_000,
+        {"SB3 PPO": f"sb3:{TEACHERS}/ppo-minigrid.zip"},
+        adapters="rename(observation=image)",
     ),
-    "pendulum": World(f"{HERE}/tasks.toml:pendulum", 400_000, {"SB3 SAC": f"sb3:{TEACHERS}/sac-pendulum.zip"}),
-    "door-key": World(f"{HERE}/tasks.toml:door_key", 150_000, {"SB3 PPO": f"sb3:{TEACHERS}/ppo-door-key.zip"}),
     "t-maze": World(
         f"{HERE}/t_maze.toml",
-        200_000,
-        {"SB3 RecurrentPPO": f"sb3:{TEACHERS}/recurrent-ppo-t-maze.zip"},
+        60_000,
+        {"SB3 RecurrentPPO": f"sb3:{TEACHERS}/recurrent-ppo-maze.zip"},
         {"network_options": ("lstm=64",), "trust_modules": ("t_maze",)},
     ),
-    "babyai": World("examples/babyai_bot.toml:go_to_red_ball", 60_000, {"BabyAI's bot": "observation:expert?actions=7"}),
+    "babyai": World("examples/babyai_bot.toml:go_to_red_ball", 40_000, {"BabyAI's bot": "observation:expert?actions=7"}),
+    "pendulum": World(f"{HERE}/tasks.toml:pendulum", 300_000, {"SB3 SAC": f"sb3:{TEACHERS}/sac-pendulum.zip"}),
 }
 
 
@@ -86,8 +85,9 @@ def plan(worlds: Iterable[str], seeds: int) -> dict[Path, Config]:
     for seed in range(seeds):
         for name in worlds:
             world = WORLDS[name]
+            adapters = {"teacher_adapters": (world.adapters,)} if world.adapters else {}
             for arm, ref in world.arms.items():
-                taught = {"teachers": (ref,)} if ref else {}
+                taught = {"teachers": (ref,), **adapters} if ref else {}
                 settings = {"name": arm, "seed": seed, "total_frames": world.frames, "torch_threads": 1, **world.settings, **taught}
                 runs[directory(name, arm, seed)] = Config.of(world.suite, **settings)
     return runs
@@ -95,9 +95,8 @@ def plan(worlds: Iterable[str], seeds: int) -> dict[Path, Config]:
 
 def importable() -> None:
     """For this process, and those that it starts."""
-    folders = [str(folder.resolve()) for folder in MODULES]
-    sys.path[:0] = folders
-    os.environ["PYTHONPATH"] = os.pathsep.join([*folders, *filter(None, [os.environ.get("PYTHONPATH")])])
+    sys.path.insert(0, str(EXAMPLES.resolve()))
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(EXAMPLES.resolve()), *filter(None, [os.environ.get("PYTHONPATH")])])
 
 
 def main() -> None:
