@@ -1,4 +1,4 @@
-"""Train the teachers that the package ships, and write each into the zoo, in half precision and with its card.
+"""Train the teachers that the package ships, and write each into the zoo in half precision, with its card and a row of the docs.
 
     python scripts/make_zoo.py                     # all that are not there yet; resumes where it was killed
     python scripts/make_zoo.py door_key memory_7   # these, anew if they are there
@@ -11,6 +11,8 @@ expert that is not better than random, by its interval, is not written.
 from __future__ import annotations
 
 import argparse
+import json
+import re
 import shutil
 from pathlib import Path
 
@@ -21,6 +23,7 @@ from kickstarting.demo import ZOO_TEACHER, teacher_config
 from kickstarting.export import SURE, export
 from kickstarting.launch.sweep import run_all
 from kickstarting.reproduce.lab import SCALES, SUITE
+from kickstarting.runs.layout import ExportDirectory
 from kickstarting.teachers.origins.zoo import ZOO, names
 
 TASKS = SCALES["cpu"].tasks
@@ -43,6 +46,7 @@ FRAMES = {
 UNTAUGHT = ("memory_7", "go_to_object")
 """No task of grid-8 is like these."""
 EPISODES = 512
+PAGE = Path(__file__).parent.parent / "docs" / "zoo.md"
 
 
 def expert(task: str) -> Config:
@@ -81,6 +85,22 @@ def make(name: str, out: Path, console: Console) -> None:
     shutil.copytree(written, ZOO / name, dirs_exist_ok=True)
 
 
+def write_table() -> None:
+    """What the zoo has, into the table of its page."""
+    rows = "".join(f"{row(name)}\n" for name in names())
+    page = re.sub(r"(?m)(^\|---.*\n)(?:^\| `zoo:.*\n)*", lambda head: head[1] + rows, PAGE.read_text(), count=1)
+    PAGE.write_text(page)
+
+
+def row(name: str) -> str:
+    folder = ExportDirectory(ZOO / name)
+    config, results = (json.loads(file.read_text()) for file in (folder.config, folder.results))
+    low, high = results["score_interval"]
+    teachers = config["training"]["teachers"]
+    taught = "from scratch" if not teachers else f"`{teachers[0]}`" if len(teachers) == 1 else f"{len(teachers)} experts"
+    return f"| `zoo:{name}` | {config['frames']:,} | {results['score']:.1f} ({low:.1f} to {high:.1f}) | {taught} |"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", help="of teachers; all that the zoo lacks unless given")
@@ -92,6 +112,7 @@ def main() -> None:
             parser.error(f"the zoo is to have no {name!r}; known: {', '.join(known)}")
     for name in arguments.names or [name for name in known if name not in names()]:
         make(name, arguments.out, Console())
+    write_table()
 
 
 if __name__ == "__main__":

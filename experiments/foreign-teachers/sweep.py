@@ -1,4 +1,4 @@
-"""How many frames does a teacher of another library save? The same student on each teacher's own task, alone and with it; README.md.
+"""How many frames does a teacher of another library save? The same student on its task, alone and with it; see README.md.
 
     python experiments/foreign-teachers/sweep.py run                     # all arms, seeds 0 to 2
     python experiments/foreign-teachers/sweep.py run --only cartpole --seeds 5
