@@ -181,6 +181,7 @@ def test_half_precision_is_scored_and_says_nearly_the_same(make_policy, suite, t
     weights = safetensors.torch.load_file(tmp_path / "out" / "model.safetensors")
     assert {x.dtype for x in weights.values()} == {torch.float16}
     halved, whole = load_teacher(str(tmp_path / "out")), load_teacher(ref)
+    assert isinstance(whole, NetworkTeacher)
     inputs = unroll(whole)
     label, same = (teacher.label(inputs, teacher.initial_state(B))[0].policy for teacher in (halved, whole))
     torch.testing.assert_close(label, same, rtol=1e-2, atol=1e-2 * same.abs().max().item())
