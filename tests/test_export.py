@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import io
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
 import jaxtyping
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
+import tyro
 from huggingface_hub import ModelCard
 
+from kickstarting.config import Config
 from kickstarting.export import export
 from kickstarting.runs.checkpoint import CheckpointError
+from kickstarting.runs.run import run as train_run
 from kickstarting.spaces import make_distribution
 from kickstarting.teachers import NetworkTeacher, load_teacher
 from kickstarting.teachers.origins import digest, find_origin, run
@@ -168,3 +173,36 @@ def test_a_damaged_export_is_refused(make_policy, suite, tmp_path):
     (tmp_path / "out" / "config.json").write_text("{}")
     with pytest.raises(CheckpointError, match="no policy that this package exported"):
         load_teacher(str(tmp_path / "out"))
+
+
+def test_half_precision_is_scored_and_says_nearly_the_same(make_policy, suite, tmp_path):
+    ref = make_policy()
+    export(ref, tmp_path / "out", suite_name=suite, episodes=1, half=True)
+    weights = safetensors.torch.load_file(tmp_path / "out" / "model.safetensors")
+    assert {x.dtype for x in weights.values()} == {torch.float16}
+    halved, whole = load_teacher(str(tmp_path / "out")), load_teacher(ref)
+    assert isinstance(whole, NetworkTeacher)
+    inputs = unroll(whole)
+    label, same = (teacher.label(inputs, teacher.initial_state(B))[0].policy for teacher in (halved, whole))
+    torch.testing.assert_close(label, same, rtol=1e-2, atol=1e-2 * same.abs().max().item())
+    assert not torch.equal(label, same)
+
+
+def test_a_run_says_how_it_was_trained_and_so_does_what_is_exported_again(tiny, make_policy, tmp_path):
+    teacher = make_policy()
+    config = tiny(teachers=(f"obstacles={teacher}",), seed=3, torch_threads=1)
+    train_run(config, tmp_path / "run")
+    export(str(tmp_path / "run"), tmp_path / "out", episodes=1, suite_name=config.suite)
+    told = json.loads((tmp_path / "out" / "config.json").read_text())["training"]
+    assert (told["seed"], told["teachers"]) == (3, [f"obstacles={Path(teacher).name}"])
+    words = shlex.split(told["command"])
+    assert words[:3] == ["kickstart", "train", Path(config.suite).name]
+    again = tyro.cli(tyro.conf.OmitArgPrefixes[Config], args=words[2:])
+    assert again.changed(suite=config.suite, teachers=config.teaching.teachers, machine=config.machine) == config
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert f"Seed 3, taught by {told['teachers'][0]} (commit" in card
+    assert told["command"] in card
+    assert str(tmp_path) not in card
+    export(str(tmp_path / "out"), tmp_path / "again", episodes=1, suite_name=config.suite)
+    repeated = json.loads((tmp_path / "again" / "config.json").read_text())
+    assert (repeated["training"], repeated["frames"]) == (told, 256)

@@ -51,7 +51,10 @@ def card(
         f"A policy for the suite {in_markdown(str(config['suite']))}, trained with kickstarting",
     ]
     lines[-1] += f" for {config['frames']:,} frames." if config.get("frames") else "."
-    lines += ["", "## Scores", "", *_scores(results, seed), "", "## What it reads, and does", "", *_spaces(config)]
+    lines += ["", "## Scores", "", *_scores(results, seed)]
+    if training := config.get("training"):
+        lines += ["", "## How it was trained", "", *_training(training)]
+    lines += ["", "## What it reads, and does", "", *_spaces(config)]
     lines += ["", "## How to load it", "", *_loading(format), "", "## License", ""]
     lines += [in_markdown(license) if license else "Not stated. Ask whoever published this policy before you use it."]
     return "\n".join(lines) + "\n"
@@ -74,6 +77,18 @@ def _scores(results: Sequence[TaskResult], seed: int) -> list[str]:
     ]
     said = f"Sampled actions, {results[0].episodes} episodes of each task, seed {seed}; scores with 95% intervals."
     return [said, "", "| task | return | deviation | success | score |", "|---|---:|---:|---:|---:|", *rows]
+
+
+def _training(training: Mapping[str, Any]) -> list[str]:
+    """training: as `provenance.training` gives it."""
+    teachers = f"taught by {_listed(training['teachers'])}" if training["teachers"] else "from scratch"
+    versions = ", ".join(f"{name} {version}" for name, version in training["versions"].items())
+    said = f"Seed {training['seed']}, {teachers}" + (f" ({versions})." if versions else ".")
+    return [in_markdown(said), "", f"    {training['command']}"]
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def _spaces(config: Mapping[str, Any]) -> list[str]:

@@ -7,7 +7,7 @@ import importlib.metadata
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,11 @@ from kickstarting.card import card
 from kickstarting.envs import describe
 from kickstarting.evaluate import TaskResult, evaluate
 from kickstarting.networks.spec import NetworkSpec
+from kickstarting.provenance import known_of
 from kickstarting.runs.checkpoint import Snapshot, load_weights
-from kickstarting.runs.configuration import read_run_file
 from kickstarting.runs.exported import to_files
 from kickstarting.runs.files import FileError, check_replaceable, check_writable, make_directory, read_json, write_bytes
-from kickstarting.runs.layout import ExportDirectory, RunDirectory
+from kickstarting.runs.layout import ExportDirectory
 from kickstarting.spaces import describe_space, make_distribution
 from kickstarting.suites import Suite, load_suite
 from kickstarting.teachers.adapters import check_spaces
@@ -45,20 +45,23 @@ def export(
     license: str = "",
     episodes: int = 100,
     seed: int = 1_000_003,
+    half: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[TaskResult]:
     """Write a policy of this package to a folder, and return what it scores.
 
     format: safetensors is always written; onnx and torch-export add the policy as a program. suite_name: that of the run, unless
-    given. license: an identifier, as the hub has it. progress: as for `evaluate`.
+    given. license: an identifier, as the hub has it. half: weights in half precision, which changes logits by less than sampling
+    does; these are what is scored. progress: as for `evaluate`.
 
     Raises ValueError, before any work, if there is no such policy, its suite is not known or has other spaces, or the folder
     holds files of others.
     """
     check_export_out(out)
     path = _path_of(ref)
-    suite = load_suite(suite_name or _suite_of(path, ref))
-    snapshot = run.read_snapshot(path)
+    trained = known_of(path)
+    suite = load_suite(suite_name or _suite_of(trained, ref))
+    snapshot = _halved(run.read_snapshot(path)) if half else run.read_snapshot(path)
     spec = NetworkSpec.from_json(snapshot.record["spec"], path)
     known = describe(suite.tasks).as_of(spec.action_space)
     network = spec.build(make_distribution(spec.action_space))
@@ -69,7 +72,8 @@ def export(
     )
     acts: dict[str, Any] = {"num_actions": known.distribution.size, "distribution": known.distribution}
     results = evaluate(network, suite, episodes=episodes, seed=seed, progress=progress, **acts)
-    weights, config = to_files(snapshot.network, _configuration(snapshot, spec, known.observation_space, known.action_space, suite))
+    made_for = _configuration(snapshot, spec, known.observation_space, known.action_space, suite, trained)
+    weights, config = to_files(snapshot.network, made_for)
     name = name or path.resolve().name
     files = {
         "config": _json(config),
@@ -113,18 +117,26 @@ def _path_of(ref: str) -> Path:
     return zoo.find(name) if origin is zoo else Path(name)
 
 
-def _suite_of(path: Path, ref: str) -> str:
-    """What the run was trained on, whose directory or checkpoint this is."""
-    for directory in (RunDirectory(path), RunDirectory(path.parent.parent)):
-        if directory.begun and isinstance(suite := read_run_file(directory.config).get("suite"), str) and suite:
-            return suite
-    raise ValueError(f"{ref} does not say on which suite it was trained; give --suite")
+def _suite_of(trained: Mapping[str, Any], ref: str) -> str:
+    """What it was trained on, as `known_of` says it."""
+    if "suite" not in trained:
+        raise ValueError(f"{ref} does not say on which suite it was trained; give --suite")
+    return trained["suite"]
+
+
+def _halved(snapshot: Snapshot) -> Snapshot:
+    return replace(snapshot, network={name: x.half() if x.is_floating_point() else x for name, x in snapshot.network.items()})
 
 
 def _configuration(
-    snapshot: Snapshot, spec: NetworkSpec, observed: spaces.Dict, acted: gymnasium.Space, suite: Suite
+    snapshot: Snapshot,
+    spec: NetworkSpec,
+    observed: spaces.Dict,
+    acted: gymnasium.Space,
+    suite: Suite,
+    trained: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """What the weights are for. observed, acted: the spaces of the suite, which have bounds."""
+    """What the weights are for. observed, acted: the spaces of the suite, which have bounds. trained: as `known_of` says it."""
     tasks = [{"name": t.name, "env_id": t.env_id, "backend": t.backend, "action_repeat": t.action_repeat} for t in suite.tasks]
     return {
         "version": importlib.metadata.version("kickstarting"),
@@ -133,7 +145,8 @@ def _configuration(
         "action_space": _bounded(acted),
         "suite": Path(suite.name).name,
         "tasks": tasks,
-        "frames": snapshot.record.get("frames"),
+        "frames": snapshot.record.get("frames", trained.get("frames")),
+        **({"training": trained["training"]} if "training" in trained else {}),
     }
 
 
@@ -151,17 +164,19 @@ def _bound(values: np.ndarray) -> Any:
 
 
 def _results(results: Sequence[TaskResult], suite: Suite, seed: int) -> dict[str, Any]:
-    tasks = []
+    score, tasks = float(np.mean([r.score for r in results])), []
     for task, result in zip(suite.tasks, results, strict=True):
-        margin = SURE * result.score_error
-        interval = [result.score - margin, result.score + margin]
+        of_task = SURE * result.score_error
+        interval = [result.score - of_task, result.score + of_task]
         tasks.append({"env_id": task.env_id, **asdict(result), "score_interval": interval})
+    margin = SURE * float(np.sqrt(np.sum(np.square([r.score_error for r in results])))) / len(results)
     return {
         "is_deterministic": False,
         "seed": seed,
         "n_eval_episodes": results[0].episodes,
         "mean_reward": float(np.mean([r.mean_return for r in results])),
-        "score": float(np.mean([r.score for r in results])),
+        "score": score,
+        "score_interval": [score - margin, score + margin],
         "tasks": tasks,
     }
 

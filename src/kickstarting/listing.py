@@ -16,11 +16,14 @@ from kickstarting.evaluate import TaskResult
 from kickstarting.report.tables import Cell, Column, Row
 from kickstarting.report.tables import Table as Grid
 from kickstarting.report.wording import NEVER
+from kickstarting.runs.exported import REMEDY
 from kickstarting.runs.files import check_replaceable, check_writable, read_json, write_json
+from kickstarting.runs.layout import ExportDirectory
 from kickstarting.suites import Suite
 from kickstarting.teachers.checked import Checked, mean_score
 from kickstarting.teachers.diagnoses import can_teach, findings
 from kickstarting.teachers.listen import Said
+from kickstarting.teachers.origins import zoo
 
 
 def evaluation_table(results: Sequence[TaskResult]) -> Table:
@@ -139,6 +142,19 @@ def suite_table(suite: Suite) -> Table:
     for task in suite.tasks:
         random, reference = ("-" if x is None else f"{x:g}" for x in (task.random, task.reference))
         table.add_row(*map(literal, (task.name, task.env_id, task.category)), random, reference)
+    return table
+
+
+def zoo_table() -> Table:
+    """The teachers that the package ships, with what their cards say."""
+    title = "zoo: teachers that come with the package"
+    table = Table("teacher", "suite", "frames", "score, 95% interval", title=title, title_justify="left")
+    for name in zoo.names():
+        folder = ExportDirectory(zoo.find(name))
+        config, results = (read_json(path, remedy=REMEDY) for path in (folder.config, folder.results))
+        low, high = results["score_interval"]
+        score = f"{results['score']:.1f} ({low:.1f} to {high:.1f})"
+        table.add_row(*map(literal, (f"zoo:{name}", config["suite"])), f"{config['frames']:,}", score)
     return table
 
 

@@ -63,13 +63,14 @@ def metrics(
 
 
 def suites() -> None:
-    """List the suites and their tasks."""
-    from kickstarting.listing import suite_table
+    """List the suites and their tasks, and the teachers that come with the package."""
+    from kickstarting.listing import suite_table, zoo_table
     from kickstarting.suites import builtin_suites, load_suite
 
     for name in builtin_suites():
         console.print(suite_table(load_suite(name)))
     console.print("Any EnvPool or Gymnasium environment id is a suite, too, and so is a .toml file like these.")
+    console.print(zoo_table())
 
 
 def demo(full: bool = False, out: Where = Path("runs/demo"), frames: Annotated[Frames, FRAMES] | None = None) -> None:

@@ -1,4 +1,4 @@
-"""`zoo:NAME`: the teachers that the package ships."""
+"""`zoo:NAME`: the teachers that the package ships, each a folder as `kickstart export` writes it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from kickstarting.algo.parsing import nearest
-from kickstarting.runs.layout import STATE
+from kickstarting.runs.exported import is_exported
 from kickstarting.teachers.network import NetworkTeacher
 from kickstarting.teachers.origins import run
 
@@ -16,7 +16,7 @@ ZOO = Path(__file__).parents[2] / "zoo"
 
 def names() -> list[str]:
     """What the zoo has."""
-    return sorted(path.name for path in ZOO.iterdir() if (path / STATE).is_file()) if ZOO.is_dir() else []
+    return sorted(path.name for path in ZOO.iterdir() if is_exported(path)) if ZOO.is_dir() else []
 
 
 def load(name: str, ref: str, device: str = "cpu", options: Mapping[str, str] | None = None) -> NetworkTeacher:
@@ -32,7 +32,7 @@ def recognises(path: Path) -> bool:
 
 
 def find(name: str) -> Path:
-    """The checkpoint of a name. Raises ValueError, with the nearest names, if the zoo has none."""
+    """The folder of a name. Raises ValueError, with the nearest names, if the zoo has none."""
     if name not in names():
         raise ValueError(f"the zoo has no {name!r}; {nearest(name, names())}")
     return ZOO / name
