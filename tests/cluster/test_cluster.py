@@ -38,10 +38,14 @@ def cluster() -> Iterator[Any]:
     """One node with four CPUs, on paper; runs without an address find it."""
     ray = engine()
     with tempfile.TemporaryDirectory(prefix="kick-", dir="/tmp") as directory:
-        ray.init(
-            address="local", num_cpus=4, include_dashboard=False, object_store_memory=100 * 2**20, _temp_dir=directory,
-            log_to_driver=False, logging_level="ERROR",
-        )  # fmt: skip
+        small = {"num_cpus": 4, "object_store_memory": 100 * 2**20, "include_dashboard": False, "_temp_dir": directory}
+        try:
+            ray.init(address="local", log_to_driver=False, logging_level="ERROR", **small)
+        except Exception as error:
+            ray.shutdown()
+            if "timed out during startup" not in str(error):
+                raise
+            pytest.skip("Ray gives itself 30 s to start, and this machine is too busy for that")
         yield ray
         ray.shutdown()
 
