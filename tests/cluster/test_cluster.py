@@ -38,10 +38,14 @@ def cluster() -> Iterator[Any]:
     """One node with four CPUs, on paper; runs without an address find it."""
     ray = engine()
     with tempfile.TemporaryDirectory(prefix="kick-", dir="/tmp") as directory:
-        ray.init(
-            address="local", num_cpus=4, include_dashboard=False, object_store_memory=100 * 2**20, _temp_dir=directory,
-            log_to_driver=False, logging_level="ERROR",
-        )  # fmt: skip
+        small = {"num_cpus": 4, "object_store_memory": 100 * 2**20, "include_dashboard": False, "_temp_dir": directory}
+        try:
+            ray.init(address="local", log_to_driver=False, logging_level="ERROR", **small)
+        except Exception as error:
+            ray.shutdown()
+            if "timed out during startup" not in str(error):
+                raise
+            pytest.skip("Ray gives itself 30 s to start, and this machine is too busy for that")
         yield ray
         ray.shutdown()
 
@@ -67,10 +71,11 @@ def test_in_lockstep_one_actor_is_a_run_without_a_cluster(cluster, kickstarted: 
     assert not same(last(kickstarted.changed(seed=1)), alone)
 
 
-def test_a_run_goes_on_without_the_actors_that_it_loses(cluster, tiny) -> None:
-    """Numbers of every update are registered; of two actors one is killed, and one is stopped for longer than it may be."""
+@pytest.mark.parametrize("how", ["lost", pytest.param("stuck", marks=pytest.mark.slow)])
+def test_a_run_goes_on_without_an_actor(cluster, tiny, how: str) -> None:
+    """One of two is killed, or stopped for longer than it may be. Numbers of every update are registered."""
     events: list[Event] = []
-    config = tiny(actors=2, actor_timeout=5.0, total_frames=10**9, actor_cpus=0.5)
+    config = tiny(actors=2, actor_timeout=5.0 if how == "stuck" else 60.0, total_frames=10**9, actor_cpus=0.5)
     updates = train(config, said=events.append)
     first = next(updates)
     assert {name for name in first.metrics if metric_of(name) is None} == set()
@@ -79,17 +84,18 @@ def test_a_run_goes_on_without_the_actors_that_it_loses(cluster, tiny) -> None:
     assert own <= {metric.name for name in first.metrics if (metric := metric_of(name))}
     assert [event.event for event in events] == ["started", "started"]
     assert max(next(updates).metrics["lag/max"] or 0 for _ in range(20)) <= 4
-    metrics = {}
-    for number, how in ((signal.SIGKILL, "lost"), (signal.SIGSTOP, "stuck")):
-        os.kill(actors()[0], number)
-        while not (events[-1].event == "restarted" and any(event.event == how for event in events)):
-            metrics = next(updates).metrics
-    said = {event.event: event for event in events}
-    assert "is lost: its process ended" in next(event.text for event in events if event.event == "lost")
-    assert "last heartbeat" in said["stuck"].text
-    assert "its process was stopped" in said["stuck"].text
-    assert metrics["restarts"] == 2
-    assert 2 <= (metrics["lost_unrolls"] or 0) <= 4
+    os.kill(actors()[0], signal.SIGSTOP if how == "stuck" else signal.SIGKILL)
+    metrics: dict[str, float | None] = {}
+    while events[-1].event != "restarted":
+        metrics = next(updates).metrics
+    said = {event.event: event.text for event in events}
+    if how == "stuck":
+        assert "last heartbeat" in said["stuck"]
+        assert "its process was stopped" in said["stuck"]
+    else:
+        assert "is lost: its process ended" in said["lost"]
+        assert metrics["restarts"] == 1
+        assert metrics["lost_unrolls"] in (1, 2)
     updates.close()
     assert all(map(gone, actors()))
 
@@ -106,6 +112,7 @@ def actors() -> list[int]:
     return sorted(found)
 
 
+@pytest.mark.slow
 def test_what_an_actor_cannot_open_is_said_with_its_node(cluster, tiny, tmp_path, monkeypatch) -> None:
     (tmp_path / "picky.py").write_text(PICKY)
     monkeypatch.syspath_prepend(tmp_path)
@@ -148,6 +155,7 @@ def test_a_cluster_that_is_too_small_says_both_numbers(cluster, tiny) -> None:
         list(train(tiny(actors=8, envs_per_task=8)))
 
 
+@pytest.mark.slow
 def test_a_population_ends_as_the_one_of_this_process(cluster, tiny, make_policy, tmp_path: Path) -> None:
     config = tiny(total_frames=192, teachers=(make_policy(),), score_window=2)
     population = PopulationConfig(members=2, slice="96", burn_in="96", test="margin", margin=0.0)

@@ -67,8 +67,13 @@ class Cluster:
         if self.address == LOCAL:
             self._directory = tempfile.mkdtemp(prefix="kick-", dir="/tmp")  # Ray's sockets need short paths
             here: dict[str, Any] = {"include_dashboard": False, "_temp_dir": self._directory, "object_store_memory": store_bytes}
-            with _own_signals():
-                self.ray.init(address=LOCAL, **here, **quiet)
+            try:
+                with _own_signals():
+                    self.ray.init(address=LOCAL, **here, **quiet)
+            except Exception as error:  # Ray raises the bare class if it is not up within 30 s
+                self.close()
+                said = " ".join(str(error).split())[:200]
+                raise ValueError(f"Ray does not start on this machine ({said}); it may be too busy, or short of memory") from error
             return
         try:
             _knock(self.address)
