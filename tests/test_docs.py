@@ -156,6 +156,9 @@ def options() -> dict[str, set[str]]:
             "reproduce",
             "suites",
             "serve",
+            "metrics",
+            "mirror",
+            "fetch",
         ):
             patch.setattr(sys, "argv", ["kickstart", command, "--help"])
             written = io.StringIO()

@@ -41,6 +41,9 @@ COMMANDS = [
     cli.demo,
     cli.reproduce,
     cli.serve,
+    cli.metrics,
+    cli.mirror,
+    cli.fetch,
 ]
 
 
