@@ -61,13 +61,9 @@ def write(histories: Histories, out: Path) -> None:
                 owners.append(history)
                 ends = np.zeros((2, len(episode.actions)), bool)
                 ends[:, -1] = episode.terminated, episode.truncated
-                yield EpisodeBuffer(
-                    observations=dict(episode.observations),
-                    actions=episode.actions,
-                    rewards=episode.rewards,
-                    terminations=ends[0],
-                    truncations=ends[1],
-                )
+                arrays: dict[str, Any] = {"actions": episode.actions, "rewards": episode.rewards}  # Minari speaks of lists
+                ended = {"terminations": ends[0], "truncations": ends[1]}
+                yield EpisodeBuffer(observations=dict(episode.observations), **arrays, **ended)
 
     storage.update_episodes(buffers())
     storage.update_episode_metadata([{"history": history} for history in owners])
