@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, cast
 
 import gymnasium
 import numpy as np
@@ -34,4 +34,4 @@ class Slow(gymnasium.Env):
         return self._seen
 
 
-gymnasium.register("Slow-v0", Slow)
+gymnasium.register("Slow-v0", cast(Any, Slow))  # a class makes environments, too

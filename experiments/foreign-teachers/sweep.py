@@ -111,7 +111,7 @@ def main() -> None:
     if arguments.what == "run":
         run_all(runs, jobs=arguments.jobs, console=Console())
         return
-    from results import write_report  # beside this file
+    from found import write_report  # beside this file
 
     write_report({name: [out for out in runs if out.parent.name == name and finished(out)] for name in arguments.only}, HERE)
 

@@ -192,7 +192,7 @@ def test_an_image_shrinks_to_the_mean_of_equal_shares():
 @pytest.mark.parametrize(
     ("preprocessing", "said"),
     [
-        ({"observation": "scren"}, "'scren', which the environment does not observe; did you mean screen"),
+        ({"observation": "screeen"}, "'screeen', which the environment does not observe; did you mean screen"),
         ({"observation": "health"}, "'health' is Box.*no image"),
         ({"size": 4}, "no image of bytes"),
         ({"observation": "screen", "size": [9, 12]}, "9 x 12, more than the 8 x 12"),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from kickstarting.networks.heads import Head, StateIndependent
+from kickstarting.networks.heads import StateIndependent
 from kickstarting.networks.lstm import LSTM, compiled_loop, lstm_unroll_together
 from kickstarting.types import Inputs, Output, State
 
@@ -16,8 +16,8 @@ class Recurrent(nn.Module):
     """A `Network` made of `features`, a core and two linear heads; a subclass sets the attributes and writes `features`."""
 
     core: LSTM | None
-    policy: Head | StateIndependent
-    value: Head
+    policy: nn.Linear | StateIndependent
+    value: nn.Linear
 
     def features(self, inputs: Inputs) -> Tensor:
         """[T, B, F]: what the core reads, or without one the heads."""
