@@ -6,6 +6,7 @@ Minari has no word for stands under `kickstarting` in the metadata of the whole.
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 from collections.abc import Iterator
@@ -47,12 +48,11 @@ def read(path: Path, family: str) -> Histories:
 def write(histories: Histories, out: Path) -> None:
     """Each episode is a group: Minari is slow where there are hundreds of thousands."""
     minari = _library()
-    from minari.data_collector import EpisodeBuffer
-    from minari.dataset.minari_storage import MinariStorage
-
+    buffer_of = importlib.import_module("minari.data_collector").EpisodeBuffer
+    new = importlib.import_module("minari.dataset.minari_storage").MinariStorage.new
     about = histories.about
     make_directory(out.parent)
-    storage = MinariStorage.new(out, about.observation_space, about.action_space, data_format="hdf5")
+    storage = new(out, about.observation_space, about.action_space, data_format="hdf5")
     owners: list[int] = []
 
     def buffers() -> Iterator[Any]:
@@ -61,7 +61,7 @@ def write(histories: Histories, out: Path) -> None:
                 owners.append(history)
                 ends = np.zeros((2, len(episode.actions)), bool)
                 ends[:, -1] = episode.terminated, episode.truncated
-                yield EpisodeBuffer(
+                yield buffer_of(
                     observations=dict(episode.observations),
                     actions=episode.actions,
                     rewards=episode.rewards,
@@ -80,11 +80,10 @@ def write(histories: Histories, out: Path) -> None:
 
 def _library() -> Any:
     try:
-        import h5py  # noqa: F401
-        import minari
+        importlib.import_module("h5py")
+        return importlib.import_module("minari")
     except ImportError as error:
         raise ValueError("Minari's data sets need minari; install it with `pip install 'kickstarting[minari]'`") from error
-    return minari
 
 
 def _about(storage: Any, family: str, metadata: dict[str, Any]) -> About:
