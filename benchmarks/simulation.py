@@ -197,10 +197,12 @@ class Cluster:
 
 
 def simulate(service: Service, plan: Plan, updates: int = 200, seed: int = 0) -> Outcome:
-    """The outcome over about so many updates, after everybody had a turn to warm up."""
+    """The outcome over about so many updates, after everybody had a turn to warm up: until then all have the same weights."""
     update = plan.unrolls * (service.call + service.label + service.learn) + service.step
     round_trip = service.wait + service.act
     each = max(update, plan.unrolls / plan.actors * round_trip, 1e-6)
-    each = max(each, 0 if plan.cores else plan.unrolls * service.unroll_bytes / plan.bandwidth)
+    if not plan.cores:
+        fetches = min(plan.unrolls, -(-plan.actors // plan.per_node)) / plan.publish_every
+        each = max(each, max(plan.unrolls * service.unroll_bytes, fetches * service.weight_bytes) / plan.bandwidth)
     turn = max(updates / 2, plan.actors * plan.in_flight / plan.unrolls)
     return Cluster(service, plan, seed).run(updates * each, warm_up=turn * each + 3 * round_trip)

@@ -78,6 +78,7 @@ def _draw_curves(axes: Axes, cluster: ClusterHistory, lines: Sequence[tuple[Sequ
         known = [(at, value) for at, value in zip(cluster.at, values, strict=True) if value is not None]
         if known:
             axes.plot(*zip(*known, strict=True), color=colour, linewidth=1.2)
+    axes.margins(y=0.08)
     axes.set_ylim(bottom=0.0)
     axes.yaxis.set_major_locator(MaxNLocator(3, integer=True))
     axes.grid(axis="y")
