@@ -135,7 +135,16 @@ def _without_nan(data: Any) -> Any:
     return None if isinstance(data, float) and not math.isfinite(data) else data
 
 
+def suites_table(suites: Sequence[Suite]) -> Table:
+    """One line for each suite."""
+    table = Table("suite", "tasks", "what", title="suites that come with the package", title_justify="left")
+    for suite in suites:
+        table.add_row(literal(suite.name), str(len(suite.tasks)), literal(suite.description))
+    return table
+
+
 def suite_table(suite: Suite) -> Table:
+    """Its tasks."""
     title = f"{suite.name}: {suite.description}"
     table = Table("task", "environment", "category", "random", "reference", title=literal(title), title_justify="left")
     table.caption, table.caption_justify = literal(suite.source) if suite.source else None, "left"

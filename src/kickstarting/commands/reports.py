@@ -62,14 +62,22 @@ def metrics(
     serve_metrics(directories, host=host, port=port, said=lambda text: say(console, text))
 
 
-def suites() -> None:
-    """List the suites and their tasks, and the teachers that come with the package."""
-    from kickstarting.listing import suite_table, zoo_table
+def suites(name: tyro.conf.Positional[str] = "") -> None:
+    """List the suites, and the teachers that come with the package.
+
+    Args:
+        name: Show the tasks of this suite instead, with their scores and where these come from.
+    """
+    from kickstarting.listing import suite_table, suites_table, zoo_table
     from kickstarting.suites import builtin_suites, load_suite
 
-    for name in builtin_suites():
+    if name:
         console.print(suite_table(load_suite(name)))
-    console.print("Any EnvPool or Gymnasium environment id is a suite, too, and so is a .toml file like these.")
+        return
+    console.print(suites_table([load_suite(name) for name in builtin_suites()]))
+    console.print(
+        "`kickstart suites NAME` shows its tasks. Any EnvPool or Gymnasium environment id is a suite, too, and so is a .toml file."
+    )
     console.print(zoo_table())
 
 
