@@ -90,7 +90,7 @@ def test_suites_lists_all_and_shows_every_task_of_one(kickstart):
     assert all(name in printed for name in builtin_suites())
     shown = kickstart("suites", "grid-30")
     for task in load_suite("grid-30").tasks:
-        assert task.env_id in shown
+        assert task.name in shown
 
 
 def test_train_evaluate_and_resume(kickstart, error, tmp_path):

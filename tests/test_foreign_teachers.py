@@ -35,7 +35,7 @@ def sweep(monkeypatch) -> Iterator[ModuleType]:
     module = importlib.import_module("sweep")
     module.importable()
     yield module
-    for name in ("sweep", "results"):
+    for name in ("sweep", "found"):
         sys.modules.pop(name, None)
 
 
@@ -76,7 +76,7 @@ def test_what_was_found_is_written(sweep, tmp_path, monkeypatch, capsys):
     }
     for out, config in found.items():
         run(config, out)
-    results = importlib.import_module("results")
+    results = importlib.import_module("found")
     results.write_report({"cartpole": list(found), "pendulum": []}, tmp_path)
     table = (tmp_path / "report" / "table.md").read_text()
     assert table in capsys.readouterr().out

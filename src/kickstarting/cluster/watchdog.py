@@ -36,8 +36,8 @@ def _reader():
 
         own = Path(f"/proc/{process}")
         try:
-            state = own.joinpath("stat").read_text().rpartition(")")[2].split()[0]
-            return state, own.joinpath("fd", str(file)).read_text(errors="replace")
+            state = own.joinpath("stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
+            return state, own.joinpath("fd", str(file)).read_text(encoding="utf-8", errors="replace")
         except OSError:
             return "", ""
 
