@@ -86,7 +86,7 @@ def test_results_are_written_with_their_baselines(model, tmp_path):
     assert list(results.outcomes) == ["in context (sample)", "source: posterior", "random"]
     assert results_table(results).row_count == 3
     write_results(results, tmp_path / "out")
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"evaluation.json", "curve.png"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"evaluation.json", "curve.png", "returns.npz"}
 
 
 def test_three_tokens_and_no_last_observation(make_model):
