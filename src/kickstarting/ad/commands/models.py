@@ -90,7 +90,7 @@ def evaluate(
         prompt_after: Episodes that the source of the prompt has learned from before.
         baselines: Also run the source algorithm and random actions on the same tasks.
         seed: Seed of environments and sampling.
-        out: Directory for evaluation.json and curve.png; nothing is written unless given.
+        out: Directory for evaluation.json, returns.npz and curve.png; nothing is written unless given.
     """
     from kickstarting.ad.progress import shown
     from kickstarting.ad.results import HowEvaluated, compared, results_table, write_results
