@@ -214,11 +214,13 @@ class Actor:
     def _count(self, step: TimeStep, columns: slice) -> None:
         self._returns[columns] += step.scored
         self._lengths[columns] += step.valid
-        lost = columns.start + np.flatnonzero(step.truncated & ~step.over)  # with their process
-        self._returns[lost] = self._lengths[lost] = 0
-        for i in np.flatnonzero(step.over):
-            reward, column = float(step.rewards[i]), columns.start + int(i)
-            task, total = int(self.env.task_of_column[column]), float(self._returns[column])
-            by_teacher = self._teachers is not None and self._teachers.acts(column)
-            self._episodes.append(Episode(task, column, total, int(self._lengths[column]), is_success(reward), by_teacher))
+        for i in np.flatnonzero(step.over | step.truncated):
+            column = columns.start + int(i)
+            if step.over[i]:  # else it was lost with its process
+                self._episodes.append(self._episode(column, is_success(float(step.rewards[i]))))
             self._returns[column] = self._lengths[column] = 0
+
+    def _episode(self, column: int, success: bool) -> Episode:
+        task, total = int(self.env.task_of_column[column]), float(self._returns[column])
+        by_teacher = self._teachers is not None and self._teachers.acts(column)
+        return Episode(task, column, total, int(self._lengths[column]), success, by_teacher)

@@ -30,6 +30,8 @@ def test_every_task_can_be_made(name):
     """Made, not looked up: an option that EnvPool does not know shows too."""
     for task in load_suite(name).tasks:
         env = make_task_env(task, 1, seed=0)
+        assert env.num_envs == 1
+        assert env.observation_space.spaces
         env.close()
 
 
@@ -38,6 +40,8 @@ def test_every_task_can_be_made(name):
 def test_every_task_of_a_large_suite_can_be_made(name):
     for task in load_suite(name).tasks:
         env = make_task_env(task, 1, seed=0)
+        assert env.num_envs == 1
+        assert env.observation_space.spaces
         env.close()
 
 
