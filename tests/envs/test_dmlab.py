@@ -142,6 +142,7 @@ def test_a_level_that_hangs_is_named():
 def test_settings_reach_the_engine_as_texts():
     env = lab(1, "contributed/dmlab30/rooms_collect_good_objects_test", allowHoldOutLevels=True, mixerSeed=0x600D5EED)
     walk(env, 2)
+    assert env.restarts == 0  # the engine dies of a setting that is no text
     env.close()
 
 
