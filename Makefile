@@ -17,7 +17,7 @@ help: ## List the targets
 
 install: $(STAMP) ## Create .venv with the package, its tools and the command `kickstart`
 
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP): pyproject.toml constraints.txt src/kickstarting/native/kernels.cpp
 	@set -e; python=; \
 	for candidate in $(PYTHONS); do \
 	  if "$$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then python="$$candidate"; break; fi; \

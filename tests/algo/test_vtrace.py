@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from kickstarting.algo.vtrace import VTraceReturns, vtrace
+from kickstarting.algo.vtrace import VTraceReturns, accumulated, vtrace
+from kickstarting.native.kernels import kernels
 
 GOLDEN = json.loads((Path(__file__).parent / "vtrace_golden.json").read_text())["cases"]
 EXACT: dict[str, Any] = {"rtol": 1e-10, "atol": 1e-10}
@@ -226,3 +227,13 @@ def test_truncation_bootstraps_and_termination_does_not(end: str) -> None:
 def test_refuses_targets_clipped_tighter_than_the_policy_gradient() -> None:
     with pytest.raises(ValueError, match=r"clip_rho_threshold 1.0 is below clip_pg_rho_threshold 2.0"):
         ours(**example(), clip_rho_threshold=1.0, clip_pg_rho_threshold=2.0)
+
+
+@pytest.mark.skipif(kernels() is None, reason="no compiled loop for this processor, or no compiler at the installation")
+@pytest.mark.parametrize(("T", "B"), [(1, 1), (64, 1), (32, 5), (20, 240)])
+def test_the_compiled_loop_gives_the_same_bits(T: int, B: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(T)
+    terms, decays = torch.randn(T, B), torch.rand(B, T).T
+    compiled = accumulated(terms, decays)
+    monkeypatch.setattr("kickstarting.algo.vtrace.kernels", lambda: None)
+    assert torch.equal(compiled, accumulated(terms, decays))

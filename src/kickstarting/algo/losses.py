@@ -59,7 +59,7 @@ class Costs:
 def masked_mean(x: Float[Tensor, "*batch"], valid: Tensor) -> Float[Tensor, ""]:
     """Mean of x where valid (bool or 0/1, broadcast to x); 0 if nowhere. The gradient reaches x where valid."""
     valid = valid.bool().expand_as(x)
-    return x.where(valid, x.new_zeros(())).sum() / valid.sum().clamp(min=1)
+    return torch.where(valid, x, 0.0).sum() / valid.sum().clamp(min=1)
 
 
 def policy_gradient_loss(
@@ -197,11 +197,17 @@ def kickstarting_loss(
             squares = 0.5 * (labels.values.detach() - values).square()
             loss = loss + config.value_distillation_cost * masked_mean((labels.value_weights * squares).sum(0), valid)
             terms["value_distillation_loss"] = masked_mean(squares, valid * (labels.value_weights != 0))
-    rhos, errors = log_ratios.detach().exp(), targets.vs - values.detach()
-    terms["rho"] = masked_mean(rhos, valid)
-    terms["rho_clipped"] = masked_mean((rhos > 1.1 * config.clip_rho_threshold).to(rhos.dtype), valid)
-    terms["explained_variance"] = 1 - _variance(errors, valid) / _variance(targets.vs, valid).clamp(min=1e-12)
-    return loss, {name: term.detach() for name, term in terms.items()}
+    return loss, {name: term.detach() for name, term in (terms | _measures(log_ratios, values, targets.vs, valid, config)).items()}
+
+
+@torch.no_grad()
+def _measures(log_ratios: Tensor, values: Tensor, vs: Tensor, valid: Tensor, config: LossConfig) -> dict[str, Tensor]:
+    """What the loss does not contain, and a run is watched by."""
+    rhos, count = log_ratios.exp(), valid.sum().clamp(min=1)
+    measured = torch.stack([rhos, (rhos > 1.1 * config.clip_rho_threshold).to(rhos.dtype), vs - values, vs])
+    means = torch.where(valid, measured, 0.0).sum((1, 2)) / count
+    unexplained, variance = torch.where(valid, measured[2:] - means[2:, None, None], 0.0).square().sum((1, 2)) / count
+    return {"rho": means[0], "rho_clipped": means[1], "explained_variance": 1 - unexplained / variance.clamp(min=1e-12)}
 
 
 def _distances(logits: Tensor, teacher_logits: Tensor, distribution: Distribution, config: LossConfig) -> Tensor:
@@ -210,7 +216,3 @@ def _distances(logits: Tensor, teacher_logits: Tensor, distribution: Distributio
     if config.distillation == "reverse":
         return distribution.reverse_kl(teacher_logits, logits)
     return (distribution.kl if config.proximal_distillation else distribution.cross_entropy)(teacher_logits, logits)
-
-
-def _variance(x: Tensor, valid: Tensor) -> Tensor:
-    return masked_mean((x - masked_mean(x, valid)).square(), valid)

@@ -9,6 +9,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from kickstarting.native.kernels import kernels
+
 
 class VTraceReturns(NamedTuple):
     """The targets of one unroll. No field receives a gradient."""
@@ -61,13 +63,19 @@ def vtrace(
     values_t_plus_1 = torch.cat([values[1:], bootstrap_value[None]])
     deltas = torch.where(valid, clipped_rhos * (rewards + discounts * values_t_plus_1 - values), nothing)
 
-    corrections = torch.empty_like(values)  # v_s - V(x_s)
-    correction = torch.zeros_like(bootstrap_value)
-    for s in reversed(range(values.shape[0])):
-        correction = torch.addcmul(deltas[s], decays[s], correction)
-        corrections[s] = correction
-    vs = values + corrections
+    vs = values + accumulated(deltas, decays)
     vs_t_plus_1 = torch.cat([vs[1:], bootstrap_value[None]])
     clipped_pg_rhos = rhos if clip_pg_rho_threshold is None else rhos.clamp(max=clip_pg_rho_threshold)
     advantages = torch.where(valid, rewards + discounts * vs_t_plus_1 - values, nothing)
     return VTraceReturns(vs, torch.where(valid, clipped_pg_rhos * advantages, nothing), advantages)
+
+
+def accumulated(terms: Float[Tensor, "T B"], decays: Float[Tensor, "T B"]) -> Float[Tensor, "T B"]:
+    """x_s = terms_s + decays_s x_{s+1}, and x_T = 0."""
+    loop = kernels()
+    if loop and terms.device.type == "cpu" and terms.dtype == decays.dtype == torch.float32:
+        return loop.accumulate(terms.contiguous(), decays.contiguous())
+    sums, following = torch.empty_like(terms), torch.zeros_like(terms[0])
+    for s in reversed(range(len(terms))):
+        following = torch.addcmul(terms[s], decays[s], following, out=sums[s])
+    return sums

@@ -1,10 +1,11 @@
-// For one thread: the recurrence of an LSTM with resets, which PyTorch cannot do in few calls, and 3x3 convolutions of small
-// grids, for which its libraries take twice the time of their multiplications; forward and backward.
+// For one thread: the recurrences of V-trace and of an LSTM with resets, which PyTorch cannot do in few calls, and 3x3
+// convolutions of small grids, for which its libraries take twice the time of their multiplications; forward and backward.
 //
 // Compiled once for each instruction set (pyproject.toml) and called through ctypes, which lets go of Python's lock. All arrays
 // are float32 and contiguous.
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <cstring>
 
@@ -117,6 +118,12 @@ extern "C" {
 
 // H must be a multiple of this.
 long kick_panel() { return PANEL; }
+
+// sums[t] = terms[t] + decays[t] * sums[t + 1], [T, B] each, rounded once as PyTorch's addcmul does; nothing follows the last.
+void kick_accumulate(long T, long B, const float* terms, const float* decays, float* sums) {
+    for (long at = T * B - 1; at >= 0; --at)
+        sums[at] = std::fma(decays[at], at + B < T * B ? sums[at + B] : 0.0f, terms[at]);
+}
 
 // The matrix w[inner, columns], with the given strides, as panels of PANEL columns.
 void kick_pack(const float* w, long inner, long columns, long row_stride, long column_stride, float* packed) {

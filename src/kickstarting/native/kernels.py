@@ -17,6 +17,7 @@ from torch import Tensor
 VARIANTS = {"AVX512": ("avx512", "avx2"), "AVX2": ("avx2",)}
 """Of the compiled file, the fastest first, by what torch says of the processor."""
 ARGUMENTS = {
+    "kick_accumulate": 5,
     "kick_pack": 6,
     "kick_lstm_forward": 9,
     "kick_lstm_backward": 10,
@@ -37,6 +38,12 @@ class Kernels:
         for name, count in ARGUMENTS.items():
             function = getattr(library, name)
             function.argtypes, function.restype = [ctypes.c_void_p] * count, None
+
+    def accumulate(self, terms: Tensor, decays: Tensor) -> Tensor:
+        """[T, B], of two such: terms[t] + decays[t] * the next one."""
+        sums = torch.empty_like(terms)
+        self._call("kick_accumulate", *terms.shape, terms, decays, sums)
+        return sums
 
     def pack(self, weight: Tensor) -> Tensor:
         """A matrix [inner, columns], with any strides, as the other functions read it."""
@@ -78,8 +85,8 @@ def kernels() -> Kernels | None:
     """The fastest that this processor can run; None if none was compiled."""
     for variant in VARIANTS.get(torch.backends.cpu.get_cpu_capability(), ()):
         found = importlib.util.find_spec(f"{__package__}.{variant}")
-        if found and found.origin:
-            return Kernels(ctypes.CDLL(found.origin))
+        if found and found.origin and all(hasattr(library := ctypes.CDLL(found.origin), name) for name in ARGUMENTS):
+            return Kernels(library)  # otherwise it was compiled from an earlier version
     return None
 
 

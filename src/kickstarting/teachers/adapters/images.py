@@ -110,7 +110,7 @@ def transpose(*axes: Annotated[int, Range(0, 9)], key: str = "") -> Adapter:
 
 
 def _as(x: Tensor, image: Tensor) -> Tensor:
-    return x if image.is_floating_point() else x.round_().clamp_(0, 255).to(image.dtype)
+    return x if image.is_floating_point() else x.round_().to(image.dtype)  # no mean leaves 0 to 255
 
 
 def _shares(before: int, after: int) -> Tensor:

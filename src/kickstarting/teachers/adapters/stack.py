@@ -31,9 +31,9 @@ def stack(
         parts = {**space.spaces, name: becomes}
 
         def observe(x: dict[str, Tensor], is_first: Tensor, state: State) -> tuple[dict[str, Tensor], State]:
-            stacked = _stacked(x[name], is_first, state[0], repeat=padding == "repeat")  # [frames, T, B, ...]
-            ordered = stacked if newest == "last" else stacked.flip(0)
-            return {**x, name: torch.cat(tuple(ordered), -1)}, (stacked[1:, -1].movedim(0, 1),)
+            stacked = _stacked(x[name], is_first, state[0], repeat=padding == "repeat")  # [T, B, frames, ...]
+            ordered = stacked if newest == "last" else stacked.flip(2)
+            return {**x, name: ordered.movedim(2, -2).flatten(-2)}, (stacked[-1, :, 1:],)
 
         return Transform(
             spaces.Dict(parts),
@@ -46,14 +46,15 @@ def stack(
 
 
 def _stacked(x: Tensor, is_first: Tensor, before: Tensor, *, repeat: bool) -> Tensor:
-    """Of [T, B, ...], with the n - 1 frames before, [B, n - 1, ...], each step's last n frames, oldest first, [n, T, B, ...]."""
+    """Of [T, B, ...], with the n - 1 frames before, [B, n - 1, ...], each step's last n frames, oldest first, [T, B, n, ...]."""
     (T, B), n = x.shape[:2], before.shape[1] + 1
-    every = torch.cat([before.movedim(1, 0), x])  # [n - 1 + T, B, ...]
+    every = torch.cat([before.movedim(1, 0), x]).flatten(0, 1)  # [(n - 1 + T) * B, ...]
     here = torch.arange(n - 1, n - 1 + T, device=x.device)[:, None]
-    began = torch.where(is_first, here, 0).cummax(0).values  # [T, B] where in `every` the episode began, as far as is known
-    source = here - torch.arange(n - 1, -1, -1, device=x.device)[:, None, None]  # [n, T, B]
+    began = torch.where(is_first, here, 0).cummax(0).values[..., None]  # the step in `every` where the episode began, if known
+    source = here[..., None] - torch.arange(n - 1, -1, -1, device=x.device)  # [T, 1, n]
     missing = source < began
-    stacked = every[torch.where(missing, began, source), torch.arange(B, device=x.device)]
+    rows = torch.where(missing, began, source) * B + torch.arange(B, device=x.device)[:, None]
+    stacked = every.index_select(0, rows.flatten()).unflatten(0, rows.shape)  # whole frames are copied, faster than pixels
     if not repeat:
         stacked[missing] = 0
     return stacked
