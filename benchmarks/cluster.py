@@ -1,11 +1,12 @@
 """Actors on a cluster of this machine: how their number scales where environments are slow, and what the way over Ray costs.
 
-    python benchmarks/cluster.py                              # both; about six minutes
-    python benchmarks/cluster.py --actors 1 2 4 --seconds 5   # the first in short
-    python benchmarks/cluster.py --overhead --rounds 3        # the second alone
+    python benchmarks/cluster.py --out benchmarks/results/cluster.json   # all of it; about seven minutes
+    python benchmarks/cluster.py --actors 1 2 4 --seconds 5              # the first two in short
+    python benchmarks/cluster.py --overhead --rounds 3                   # the third alone
 
-Scaling: environments that take 1 ms a step, eight to an actor, so that an actor needs little of a core; frames per second of the
-learner with N actors over N times those with one. Overhead: eight MiniGrid tasks of eight columns, T = 32, the same work without
+Service times: of each part of the runs that follow, alone (`services.py`); `simulate.py` compares what they predict with these
+runs. Scaling: environments that take 1 ms a step, eight to an actor, so that an actor needs little of a core; frames per second of
+the learner with N actors over N times those with one. Overhead: eight MiniGrid tasks of eight columns, T = 32, the same work without
 a cluster and with one actor on it, in lockstep and free, in turns.
 """
 
@@ -14,14 +15,14 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import sys
 import time
 from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
 
+import services
 from kickstarting import Config, train
 
-HERE = Path(__file__).parent
 NEVER = 10**15
 
 
@@ -36,25 +37,28 @@ def pace(config: Config, seconds: float, first: int = 4) -> float:
     raise AssertionError("the run has no end")
 
 
-def scaling(actors: list[int], seconds: float, columns: int = 8) -> dict[int, float]:
+def slow(actors: int, columns: int = 8) -> Config:
+    """So many actors whose environments take 1 ms a step."""
+    return Config.of(
+        "gymnasium:slow_environments:Slow-v0",
+        network="small",
+        network_options=("lstm=32", "hidden=32"),
+        envs_per_task=actors * columns,
+        unroll_length=32,
+        actors=actors,
+        actor_cpus=min(1.0, 2.0 / actors),
+        torch_threads=1,
+        total_frames=NEVER,
+        checkpoint_every=str(NEVER),
+        precision="float32",
+    )
+
+
+def scaling(actors: list[int], seconds: float) -> dict[int, float]:
     """Frames per second by number of actors."""
-    sys.path.insert(0, str(HERE))
     paces = {}
     for n in actors:
-        config = Config.of(
-            "gymnasium:slow_environments:Slow-v0",
-            network="small",
-            network_options=("lstm=32", "hidden=32"),
-            envs_per_task=n * columns,
-            unroll_length=32,
-            actors=n,
-            actor_cpus=min(1.0, 2.0 / n),
-            torch_threads=1,
-            total_frames=NEVER,
-            checkpoint_every=str(NEVER),
-            precision="float32",
-        )
-        paces[n] = pace(config, seconds)
+        paces[n] = pace(slow(n), seconds)
         print(
             f"{n:3d} actors: {paces[n]:9,.0f} frames/s, {paces[n] / n / (paces[actors[0]] / actors[0]):.0%} of linear", flush=True
         )
@@ -94,6 +98,9 @@ def main() -> None:
     arguments = parser.parse_args()
     found = {}
     if not arguments.overhead:
+        service = services.measure(slow, arguments.seconds)
+        print(service, flush=True)
+        found["service"] = asdict(service)
         found["scaling"] = scaling(arguments.actors, arguments.seconds)
     if arguments.overhead or arguments.actors == parser.get_default("actors"):
         found["overhead"] = overhead(arguments.rounds, arguments.seconds)
