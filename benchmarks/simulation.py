@@ -214,7 +214,7 @@ class Cluster:
     def _background(self) -> Steps:
         while True:
             yield self.now.timeout(PERIOD)
-            yield from self._compute(self.service.background * PERIOD)
+            self.now.process(self._compute(self.service.background * PERIOD))
 
     def _hold(self, resource: simpy.Resource, seconds: float, name: str = "") -> Steps:
         with resource.request() as turn:
