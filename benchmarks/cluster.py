@@ -4,10 +4,10 @@
     python benchmarks/cluster.py --actors 1 2 4 --seconds 5              # the first two in short
     python benchmarks/cluster.py --overhead --rounds 3                   # the third alone
 
-Service times: of each part of the runs that follow, alone (`services.py`); `simulate.py` compares what they predict with these
+Service times: of each part of the runs that follow, alone (`services.py`); `simulate.py` holds what they predict against these
 runs. Scaling: environments that take 1 ms a step, eight to an actor, so that an actor needs little of a core; frames per second of
-the learner with N actors over N times those with one. Overhead: eight MiniGrid tasks of eight columns, T = 32, the same work without
-a cluster and with one actor on it, in lockstep and free, in turns.
+the learner with N actors over N times those with one. Overhead: eight MiniGrid tasks of eight columns, T = 32, the same work
+without a cluster and with one actor on it, in lockstep and free, in turns.
 """
 
 from __future__ import annotations

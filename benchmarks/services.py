@@ -109,7 +109,7 @@ def updating(config: Config, unroll: Trajectory) -> Callable[[], None]:
     batch = Trajectory.side_by_side([unroll] * slots.number)
 
     def update() -> None:
-        for value in learner.learn(slots.by_task(batch), Hyperparameters()).values():
+        for value in learner.learn(slots.by_task(batch), Hyperparameters(learning_rate=0.0)).values():
             value.item()
 
     return update

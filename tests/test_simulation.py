@@ -89,7 +89,11 @@ def test_cores_that_are_shared_bound_the_work_on_them():
 
 @pytest.mark.parametrize(
     ("changes", "work"),
-    [({"crowding": 1.5}, 1.5 * (8 * 0.115 + 0.002)), ({"relay": 0.05}, 8 * 0.165 + 0.002), ({"steps": 4, "waits": 3}, 8 * 0.115 + 0.002)],
+    [
+        ({"crowding": 1.5}, 1.5 * (8 * 0.115 + 0.002)),
+        ({"relay": 0.05}, 8 * 0.165 + 0.002),
+        ({"steps": 4, "waits": 3}, 8 * 0.115 + 0.002),
+    ],
     ids=["crowded cores", "the cluster's own work", "in steps"],
 )
 def test_full_cores_do_the_work_of_all(changes, work):
