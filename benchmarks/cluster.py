@@ -19,6 +19,9 @@ import time
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
 
 import services
 from kickstarting import Config, train
@@ -26,14 +29,21 @@ from kickstarting import Config, train
 NEVER = 10**15
 
 
-def pace(config: Config, seconds: float, first: int = 4) -> float:
-    """Frames per second of a run, without its first updates."""
+class Pace(NamedTuple):
+    frames_per_second: float
+    core_seconds: np.ndarray
+    """For each frame, of the learner's process, of the actors, and of Ray's own processes, [3]."""
+
+
+def pace(config: Config, seconds: float, first: int = 4) -> Pace:
+    """Of a run, without its first updates."""
     with closing(train(config)) as updates:
         start = [next(updates) for _ in range(first)][-1].frames
-        began = time.perf_counter()
+        began, used = time.perf_counter(), services.core_seconds()
         for update in updates:
             if (spent := time.perf_counter() - began) > seconds:
-                return (update.frames - start) / spent
+                frames = update.frames - start
+                return Pace(frames / spent, (services.core_seconds() - used) / frames)
     raise AssertionError("the run has no end")
 
 
@@ -55,13 +65,14 @@ def slow(actors: int, columns: int = 8) -> Config:
 
 
 def scaling(actors: list[int], seconds: float) -> dict[int, float]:
-    """Frames per second by number of actors."""
+    """Frames per second by number of actors. Prints, too, what an unroll took of a core, to be compared with the service times."""
     paces = {}
     for n in actors:
-        paces[n] = pace(slow(n), seconds)
-        print(
-            f"{n:3d} actors: {paces[n]:9,.0f} frames/s, {paces[n] / n / (paces[actors[0]] / actors[0]):.0%} of linear", flush=True
-        )
+        paces[n], used = pace(config := slow(n), seconds)
+        linear = paces[n] / n / (paces[actors[0]] / actors[0])
+        learner, acting, ray = 1000 * used * config.learning.unroll_length * config.envs_each
+        cores = f"{acting:.1f} ms of a core for each unroll, {learner:.1f} of the learner's process, {ray:.1f} of Ray's"
+        print(f"{n:3d} actors: {paces[n]:9,.0f} frames/s, {linear:.0%} of linear; {cores}", flush=True)
     return paces
 
 
@@ -80,7 +91,7 @@ def overhead(rounds: int, seconds: float) -> dict[str, float]:
     paces: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(rounds):
         for name, way in ways.items():
-            paces[name].append(pace(way, seconds))
+            paces[name].append(pace(way, seconds).frames_per_second)
             print(f"{name:9s} {paces[name][-1]:9,.0f} frames/s", flush=True)
     medians = {name: statistics.median(found) for name, found in paces.items()}
     for name in ("lockstep", "free"):

@@ -75,8 +75,8 @@ def measure_acting(config: Config, seconds: float) -> tuple[Trajectory, dict[str
         time.sleep(SETTLING)
         began, before = time.perf_counter(), core_seconds()
         time.sleep(seconds / 2)
-        idle = (core_seconds() - before) / (time.perf_counter() - began)
-    learning, acting, others = used / len(taken)
+        idle = ((core_seconds() - before) / (time.perf_counter() - began)).tolist()
+    learning, acting, others = (used / len(taken)).tolist()
     each = spent / len(taken)
     return unroll, {
         "wait": max(0.0, each - acting),
