@@ -229,7 +229,9 @@ def simulate(service: Service, plan: Plan, updates: int = 200, seed: int = 0) ->
     update = plan.unrolls * (service.call + service.label + service.learn) + service.step
     round_trip = service.wait + service.act
     each = max(update, plan.unrolls / plan.actors * round_trip, 1e-6)
-    if not plan.cores:
+    if plan.cores:
+        each = max(each, (update + plan.unrolls * (service.act + service.relay)) * service.crowding / plan.cores)
+    else:
         fetches = min(plan.unrolls, -(-plan.actors // plan.per_node)) / plan.publish_every
         each = max(each, max(plan.unrolls * service.unroll_bytes, fetches * service.weight_bytes) / plan.bandwidth)
     turn = max(updates / 2, plan.actors * plan.in_flight / plan.unrolls)
