@@ -61,17 +61,18 @@ def measure_acting(config: Config, seconds: float) -> tuple[Trajectory, dict[str
     suite, spaces, _, learner = build(config)
     weights, publish, taken = learner.network.state_dict(), 0.0, []
     with closing(Fleet(config, suite, spaces, 0, nobody)) as fleet, closing(Stretch(fleet, 0, 0, learner)) as stretch:
+        unroll = stretch.unroll().map(Tensor.clone)
         for _ in range(3 * config.remote.in_flight):
-            unroll = stretch.unroll()
             stretch.load(weights)
+            stretch.unroll()
         began, before = time.perf_counter(), core_seconds()
         while time.perf_counter() < began + seconds:
-            unroll = stretch.unroll()
+            stretch.unroll()
             taken.append(time.perf_counter())
             started = time.thread_time()
             stretch.load(weights)
             publish += time.thread_time() - started
-        spent, used, unroll = time.perf_counter() - began, core_seconds() - before, unroll.map(Tensor.clone)
+        spent, used = time.perf_counter() - began, core_seconds() - before
         time.sleep(SETTLING)
         began, before = time.perf_counter(), core_seconds()
         time.sleep(seconds / 2)

@@ -33,9 +33,8 @@ def test_a_line_is_near_in_proportion_and_never_begins_below_zero():
 
 def test_processes_below_this_one_are_found_and_their_work_is_counted():
     spin = "import subprocess, sys, time\nwhile time.process_time() < 0.2: pass\nprint('spun', flush=True)\nsys.stdin.read()"
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    before = core_seconds()
-    with subprocess.Popen(["sh", "-c", f'"{sys.executable}" -S -c "{spin}"; true'], **pipes) as shell:
+    before, command = core_seconds(), ["sh", "-c", f'"{sys.executable}" -S -c "{spin}"; true']
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as shell:
         assert shell.stdout is not None
         shell.stdout.readline()
         shell_and_python = below(os.getpid())
