@@ -6,12 +6,14 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
-from services import below, core_seconds, line
+from kickstarting.assembly import build, make_actor, make_env
+from services import below, core_seconds, line, sizes, update_seconds
 
 
 def test_a_line_through_points_on_a_line_is_that_line():
@@ -29,6 +31,17 @@ def test_a_line_is_near_in_proportion_and_never_begins_below_zero():
     assert 0.01 < learn < 0.0175
     with pytest.raises(ValueError, match=r"the batches are \[4, 4\]; a line needs two different ones"):
         line((4, 4), (1.0, 1.1))
+
+
+def test_an_update_is_measured_on_an_unroll_of_every_actor(tiny):
+    one, two = tiny(envs_per_task=1), tiny(envs_per_task=2, actors=2)
+    suite, _, _, learner = build(one)
+    with closing(make_env(one, suite, 0)) as env:
+        unroll = make_actor(one, suite, env, learner, None, 0, 0).unroll()
+    assert sum(sizes(unroll)) > unroll.inputs.last_rewards.nbytes * 3
+    began = time.process_time()
+    seconds = update_seconds(two, unroll, 0.0)
+    assert 0 < seconds < time.process_time() - began
 
 
 def test_processes_below_this_one_are_found_and_their_work_is_counted():

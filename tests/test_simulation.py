@@ -113,7 +113,7 @@ def test_steps_that_wait_alone_take_as_long_as_one_that_waits_for_all():
     """Cores that are never full are never waited for."""
     service = replace(SERVICE, wait=1.0, act=0.01, steps=5, waits=4)
     outcome = simulate(service, Plan(2, batch=2, cores=8), updates=60)
-    assert outcome.frames_per_second == pytest.approx(2 * 100 / 1.01, rel=1e-3)
+    assert outcome.frames_per_second == pytest.approx(2 * 100 / 1.01, rel=0.03)
 
 
 def test_the_same_seed_gives_the_same_run():
