@@ -1,12 +1,13 @@
 """Actors on a cluster of this machine: how their number scales where environments are slow, and what the way over Ray costs.
 
-    python benchmarks/cluster.py                              # both; about six minutes
-    python benchmarks/cluster.py --actors 1 2 4 --seconds 5   # the first in short
-    python benchmarks/cluster.py --overhead --rounds 3        # the second alone
+    python benchmarks/cluster.py --out benchmarks/results/cluster.json   # all of it; about seven minutes
+    python benchmarks/cluster.py --actors 1 2 4 --seconds 5              # the first two in short
+    python benchmarks/cluster.py --overhead --rounds 3                   # the third alone
 
-Scaling: environments that take 1 ms a step, eight to an actor, so that an actor needs little of a core; frames per second of the
-learner with N actors over N times those with one. Overhead: eight MiniGrid tasks of eight columns, T = 32, the same work without
-a cluster and with one actor on it, in lockstep and free, in turns.
+Service times: of each part of the runs that follow, alone (`services.py`); `simulate.py` holds what they predict against these
+runs. Scaling: environments that take 1 ms a step, eight to an actor, so that an actor needs little of a core; frames per second of
+the learner with N actors over N times those with one. Overhead: eight MiniGrid tasks of eight columns, T = 32, the same work
+without a cluster and with one actor on it, in lockstep and free, in turns.
 """
 
 from __future__ import annotations
@@ -14,50 +15,64 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import sys
 import time
 from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
+from typing import NamedTuple
 
+import numpy as np
+
+import services
 from kickstarting import Config, train
 
-HERE = Path(__file__).parent
 NEVER = 10**15
 
 
-def pace(config: Config, seconds: float, first: int = 4) -> float:
-    """Frames per second of a run, without its first updates."""
+class Pace(NamedTuple):
+    frames_per_second: float
+    core_seconds: np.ndarray
+    """For each frame, of the learner's process, of the actors, and of Ray's own processes, [3]."""
+
+
+def pace(config: Config, seconds: float, first: int = 4) -> Pace:
+    """Of a run, without its first updates."""
     with closing(train(config)) as updates:
         start = [next(updates) for _ in range(first)][-1].frames
-        began = time.perf_counter()
+        began, used = time.perf_counter(), services.core_seconds()
         for update in updates:
             if (spent := time.perf_counter() - began) > seconds:
-                return (update.frames - start) / spent
+                frames = update.frames - start
+                return Pace(frames / spent, (services.core_seconds() - used) / frames)
     raise AssertionError("the run has no end")
 
 
-def scaling(actors: list[int], seconds: float, columns: int = 8) -> dict[int, float]:
-    """Frames per second by number of actors."""
-    sys.path.insert(0, str(HERE))
+def slow(actors: int, columns: int = 8) -> Config:
+    """So many actors whose environments take 1 ms a step."""
+    return Config.of(
+        "gymnasium:slow_environments:Slow-v0",
+        network="small",
+        network_options=("lstm=32", "hidden=32"),
+        envs_per_task=actors * columns,
+        unroll_length=32,
+        actors=actors,
+        actor_cpus=min(1.0, 2.0 / actors),
+        torch_threads=1,
+        total_frames=NEVER,
+        checkpoint_every=str(NEVER),
+        precision="float32",
+    )
+
+
+def scaling(actors: list[int], seconds: float) -> dict[int, float]:
+    """Frames per second by number of actors. Prints, too, what an unroll took of a core, to be compared with the service times."""
     paces = {}
     for n in actors:
-        config = Config.of(
-            "gymnasium:slow_environments:Slow-v0",
-            network="small",
-            network_options=("lstm=32", "hidden=32"),
-            envs_per_task=n * columns,
-            unroll_length=32,
-            actors=n,
-            actor_cpus=min(1.0, 2.0 / n),
-            torch_threads=1,
-            total_frames=NEVER,
-            checkpoint_every=str(NEVER),
-            precision="float32",
-        )
-        paces[n] = pace(config, seconds)
-        print(
-            f"{n:3d} actors: {paces[n]:9,.0f} frames/s, {paces[n] / n / (paces[actors[0]] / actors[0]):.0%} of linear", flush=True
-        )
+        paces[n], used = pace(config := slow(n), seconds)
+        linear = paces[n] / n / (paces[actors[0]] / actors[0])
+        learner, acting, ray = 1000 * used * config.learning.unroll_length * config.envs_each
+        cores = f"{acting:.1f} ms of a core for each unroll, {learner:.1f} of the learner's process, {ray:.1f} of Ray's"
+        print(f"{n:3d} actors: {paces[n]:9,.0f} frames/s, {linear:.0%} of linear; {cores}", flush=True)
     return paces
 
 
@@ -76,7 +91,7 @@ def overhead(rounds: int, seconds: float) -> dict[str, float]:
     paces: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(rounds):
         for name, way in ways.items():
-            paces[name].append(pace(way, seconds))
+            paces[name].append(pace(way, seconds).frames_per_second)
             print(f"{name:9s} {paces[name][-1]:9,.0f} frames/s", flush=True)
     medians = {name: statistics.median(found) for name, found in paces.items()}
     for name in ("lockstep", "free"):
@@ -94,6 +109,9 @@ def main() -> None:
     arguments = parser.parse_args()
     found = {}
     if not arguments.overhead:
+        service = services.measure(slow, arguments.seconds)
+        print(service, flush=True)
+        found["service"] = asdict(service)
         found["scaling"] = scaling(arguments.actors, arguments.seconds)
     if arguments.overhead or arguments.actors == parser.get_default("actors"):
         found["overhead"] = overhead(arguments.rounds, arguments.seconds)

@@ -84,7 +84,7 @@ def validation(service: Service, measured: dict[int, float], cores: int = 2) -> 
     """The measured runs on one machine beside their simulation, as a table."""
     lines = ["| actors | measured frames/s | simulated | difference |", "|---:|---:|---:|---:|"]
     for actors, there in measured.items():
-        here = simulate(service, Plan(actors, cores=cores)).frames_per_second
+        here = simulate(service, Plan(actors, cores=cores), updates=60).frames_per_second
         lines.append(f"| {actors} | {there:,.0f} | {here:,.0f} | {here / there - 1:+.1%} |")
     return "\n".join([*lines, ""])
 

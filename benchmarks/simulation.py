@@ -14,8 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import simpy
 
-QUANTUM = 0.01
-"""Seconds of work after which a process lets another one have its core."""
+QUANTUM = 0.0014
+"""Seconds of work after which a process lets another one have its core: Linux's base slice on two cores."""
+PERIOD = 0.01
+"""Seconds between two pieces of the background's work."""
 
 Steps = Generator[simpy.Event, Any, None]
 
@@ -42,6 +44,16 @@ class Service:
     """Of the learner, once for each update."""
     spread: float = 0.0
     """Standard deviation of an actor's time over its mean."""
+    steps: int = 1
+    """Of an unroll: an actor waits, then computes, so many times."""
+    waits: int = 1
+    """Of a step: after each it needs a core for a moment, as for environments that are stepped one after the other."""
+    relay: float = 0.0
+    """Of a core of the machine that everything is on, beside actor and learner: the cluster's own processes."""
+    background: float = 0.0
+    """Share of a core of that machine that is used while nothing happens."""
+    crowding: float = 1.0
+    """Factor by which work there takes longer while all cores are busy."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +117,8 @@ class Cluster:
             for _ in range(plan.in_flight):
                 self.now.process(self._unrolls(number, actor))
         self.now.process(self._learner())
+        if self.cores and service.background:
+            self.now.process(self._background())
 
     def run(self, seconds: float, warm_up: float) -> Outcome:
         """The outcome of so many simulated seconds after the warm-up."""
@@ -140,6 +154,8 @@ class Cluster:
                 self.seconds["acting"] += self.now.now - began
             if not self.cores:
                 yield from self._hold(self.into, service.unroll_bytes / self.plan.bandwidth, "into")
+            elif service.relay:
+                self.now.process(self._compute(service.relay))
             asked_again, arrived = self.now.event(), self.now.now
             yield self.arrived.put((version, arrived, asked_again))
             yield asked_again
@@ -148,10 +164,14 @@ class Cluster:
         """Waiting and computing in turns, as the steps of an unroll do; slower or faster as a whole."""
         service = self.service
         factor = self.rng.gamma(service.spread**-2, service.spread**2) if service.spread else 1.0
-        turns = max(1, round(service.act / QUANTUM)) if self.cores else 1
-        for _ in range(turns):
-            yield self.now.timeout(factor * service.wait / turns)
-            yield from self._compute(factor * service.act / turns)
+        if not self.cores:
+            yield self.now.timeout(factor * (service.wait + service.act))
+            return
+        for _ in range(service.steps):
+            for _ in range(service.waits):
+                yield self.now.timeout(factor * service.wait / service.steps / service.waits)
+                yield from self._hold(self.cores, 0.0)
+            yield from self._compute(factor * service.act / service.steps)
 
     def _weights(self, node: int, version: int) -> Steps:
         """A version crosses the network once for each node; whoever comes second waits for it, too."""
@@ -185,8 +205,16 @@ class Cluster:
             yield self.now.timeout(seconds)
             return
         while seconds > 1e-12:
-            yield from self._hold(self.cores, min(QUANTUM, seconds))
+            with self.cores.request() as turn:
+                yield turn
+                crowded = self.service.crowding if self.cores.count == self.cores.capacity else 1.0
+                yield self.now.timeout(crowded * min(QUANTUM, seconds))
             seconds -= QUANTUM
+
+    def _background(self) -> Steps:
+        while True:
+            yield self.now.timeout(PERIOD)
+            self.now.process(self._compute(self.service.background * PERIOD))
 
     def _hold(self, resource: simpy.Resource, seconds: float, name: str = "") -> Steps:
         with resource.request() as turn:
@@ -201,7 +229,9 @@ def simulate(service: Service, plan: Plan, updates: int = 200, seed: int = 0) ->
     update = plan.unrolls * (service.call + service.label + service.learn) + service.step
     round_trip = service.wait + service.act
     each = max(update, plan.unrolls / plan.actors * round_trip, 1e-6)
-    if not plan.cores:
+    if plan.cores:
+        each = max(each, (update + plan.unrolls * (service.act + service.relay)) * service.crowding / plan.cores)
+    else:
         fetches = min(plan.unrolls, -(-plan.actors // plan.per_node)) / plan.publish_every
         each = max(each, max(plan.unrolls * service.unroll_bytes, fetches * service.weight_bytes) / plan.bandwidth)
     turn = max(updates / 2, plan.actors * plan.in_flight / plan.unrolls)

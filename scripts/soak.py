@@ -5,7 +5,7 @@
 
 Each kill is one of: an actor (SIGKILL, or SIGSTOP, which the watchdog must find), a teacher worker, a node, the command itself
 (which is resumed), and the head, which is restarted with its state. After each kill the run must make progress within --patience.
-At the end it prints kills, events, and how the resident memory of command and head moved.
+At the end it prints kills, events, and how the memory of each kind of process and of the object stores moved (`soak_memory.py`).
 """
 
 from __future__ import annotations
@@ -23,11 +23,10 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from kickstarting.cluster.connect import engine
 from kickstarting.runs.layout import RunDirectory
 from kickstarting.runs.metrics import last_metrics
+from soak_memory import Memory
 
 FAST = {
     "RAY_gcs_storage": "rocksdb",
@@ -56,7 +55,7 @@ class Soak:
         self._nodes = [self._cluster.add_node(**self._options) for _ in range(nodes)]
         self._cluster.wait_for_nodes()
         self._command = self._start()
-        self.memory: list[tuple[float, float]] = []
+        self.memory = Memory(self._cluster)
         self.kills: Counter[str] = Counter()
         self.began = time.monotonic()
 
@@ -72,8 +71,13 @@ class Soak:
                 self._command = self._start()
             if time.monotonic() - since > self._patience:
                 raise RuntimeError(f"no progress for {self._patience:.0f} s at {before} frames; see {self.out.parent}")
+            self.memory.look(self._command.pid)
             time.sleep(0.5)
-        self.memory.append((time.monotonic() - self.began, resident(self._command.pid)))
+
+    def wait_until(self, moment: float) -> None:
+        while time.monotonic() < moment:
+            self.memory.look(self._command.pid)
+            time.sleep(0.5)
 
     def kill_something(self) -> None:
         kind = self._random.choice(["actor", "actor", "stopped actor", "teacher worker", "node", "command", "head"])
@@ -150,15 +154,6 @@ SETTINGS = (
 )
 
 
-def resident(process: int) -> float:
-    """MB of memory."""
-    try:
-        status = Path(f"/proc/{process}/status").read_text()
-    except OSError:
-        return float("nan")
-    return next((int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmRSS")), float("nan"))
-
-
 def _title(path: Path) -> str:
     try:
         return path.read_bytes().decode(errors="replace")
@@ -184,13 +179,10 @@ def main() -> None:
             for kill in range(arguments.kills):
                 soak.kill_something()
                 soak.wait_for_progress()
-                time.sleep(max(0.0, soak.began + 60 * arguments.minutes * (kill + 1) / arguments.kills - time.monotonic()))
+                soak.wait_until(soak.began + 60 * arguments.minutes * (kill + 1) / arguments.kills)
             soak.wait_for_progress()
             print(f"{sum(soak.kills.values())} kills, no hang: {dict(soak.kills)}; events: {dict(soak.events())}")
-            seconds, megabytes = np.array([x for x in soak.memory if np.isfinite(x[1])]).T
-            if len(seconds) > 2:
-                slope = 60 * np.polyfit(seconds, megabytes, 1)[0]
-                print(f"memory of the command: {megabytes[0]:.0f} to {megabytes[-1]:.0f} MB, {slope:+.1f} MB a minute")
+            print(soak.memory.report())
         finally:
             soak.close()
 

@@ -87,6 +87,35 @@ def test_cores_that_are_shared_bound_the_work_on_them():
     assert waiting.frames_per_second == pytest.approx(8 * 100 / 1.01, rel=0.1)
 
 
+@pytest.mark.parametrize(
+    ("changes", "work"),
+    [
+        ({"crowding": 1.5}, 1.5 * (8 * 0.115 + 0.002)),
+        ({"relay": 0.05}, 8 * 0.165 + 0.002),
+        ({"steps": 4, "waits": 3}, 8 * 0.115 + 0.002),
+    ],
+    ids=["crowded cores", "the cluster's own work", "in steps"],
+)
+def test_full_cores_do_the_work_of_all(changes, work):
+    """Two cores that are never idle make two seconds of work a second, whoever has it to do and in whatever pieces."""
+    service = replace(SERVICE, wait=0.0, call=0.0, **changes)
+    outcome = simulate(service, Plan(8, batch=8, cores=2), updates=60)
+    assert outcome.updates_per_second == pytest.approx(2 / work, rel=0.05)
+
+
+def test_the_background_has_its_share_of_full_cores():
+    service = replace(SERVICE, wait=0.0, call=0.0, background=0.5)
+    outcome = simulate(service, Plan(8, batch=8, cores=2), updates=60)
+    assert outcome.updates_per_second == pytest.approx(1.5 / (8 * 0.115 + 0.002), rel=0.05)
+
+
+def test_steps_that_wait_alone_take_as_long_as_one_that_waits_for_all():
+    """Cores that are never full are never waited for."""
+    service = replace(SERVICE, wait=1.0, act=0.01, steps=5, waits=4)
+    outcome = simulate(service, Plan(2, batch=2, cores=8), updates=60)
+    assert outcome.frames_per_second == pytest.approx(2 * 100 / 1.01, rel=0.03)
+
+
 def test_the_same_seed_gives_the_same_run():
     service = replace(SERVICE, spread=0.3)
     assert simulate(service, WIDE, seed=1) == simulate(service, WIDE, seed=1) != simulate(service, WIDE, seed=2)

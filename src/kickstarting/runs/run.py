@@ -21,8 +21,9 @@ from rich.console import Console
 from kickstarting.algo.distributions import Categorical, MultiCategorical
 from kickstarting.algo.losses import mask_logits
 from kickstarting.cluster.events import Journal
+from kickstarting.cluster.gauges import shown_on_cluster
 from kickstarting.config import Config
-from kickstarting.console import say
+from kickstarting.console import say, visible
 from kickstarting.display import Display
 from kickstarting.envs import describe
 from kickstarting.faults import Fault
@@ -190,6 +191,7 @@ def _consume(
             journal = Journal(directory.cluster, lambda text: say(show.console, text, style="yellow"), start)
             updates = train(config, snapshot, scores, saving=saving, with_trajectories=recorder is not None, said=journal)
             updates = recorded(updates, recorder) if recorder else updates
+            updates = shown_on_cluster(updates, visible(str(directory.path))) if config.remote.actors else updates
             updates = profiled(updates, directory.trace, show.console) if profile else updates
             for update, metrics in logged(updates, config.total_frames, start):
                 frames = journal.frames = update.frames
