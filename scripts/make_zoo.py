@@ -23,7 +23,7 @@ from kickstarting.demo import ZOO_TEACHER, teacher_config
 from kickstarting.export import SURE, export
 from kickstarting.launch.sweep import run_all
 from kickstarting.reproduce.lab import SCALES, SUITE
-from kickstarting.runs.layout import ExportDirectory
+from kickstarting.runs.exported import ExportDirectory
 from kickstarting.teachers.origins.zoo import ZOO, names
 
 TASKS = SCALES["cpu"].tasks

@@ -11,9 +11,9 @@ from kickstarting.console import literal, say
 from kickstarting.envs import describe
 from kickstarting.listing import check_json, check_numbers, check_table, verdict
 from kickstarting.report.check import check_check_out, check_page, write_check
+from kickstarting.report.layout import CheckDirectory
 from kickstarting.report.terminal import Fitted
 from kickstarting.runs.files import write_json
-from kickstarting.runs.layout import CheckDirectory
 from kickstarting.suites import load_suite
 from kickstarting.teachers import adapt, load_teacher
 from kickstarting.teachers.adapters import parse_adapters

@@ -11,7 +11,7 @@ from kickstarting.config import Config
 from kickstarting.console import say
 from kickstarting.launch.sweep import run_all
 from kickstarting.report import check_out, compare_runs, to_rich
-from kickstarting.runs.layout import ReportDirectory
+from kickstarting.report.layout import ReportDirectory
 from kickstarting.runs.ownership import written_by_us
 from kickstarting.teachers.origins import zoo
 

@@ -21,9 +21,8 @@ from kickstarting.evaluate import TaskResult, evaluate
 from kickstarting.networks.spec import NetworkSpec
 from kickstarting.provenance import known_of
 from kickstarting.runs.checkpoint import Snapshot, load_weights
-from kickstarting.runs.exported import to_files
+from kickstarting.runs.exported import ExportDirectory, to_files
 from kickstarting.runs.files import FileError, check_replaceable, check_writable, make_directory, read_json, write_bytes
-from kickstarting.runs.layout import ExportDirectory
 from kickstarting.spaces import describe_space, make_distribution
 from kickstarting.suites import Suite, load_suite
 from kickstarting.teachers.adapters import check_spaces

@@ -16,9 +16,8 @@ from kickstarting.evaluate import TaskResult
 from kickstarting.report.tables import Cell, Column, Row
 from kickstarting.report.tables import Table as Grid
 from kickstarting.report.wording import NEVER
-from kickstarting.runs.exported import REMEDY
+from kickstarting.runs.exported import REMEDY, ExportDirectory
 from kickstarting.runs.files import check_replaceable, check_writable, read_json, write_json
-from kickstarting.runs.layout import ExportDirectory
 from kickstarting.suites import Suite
 from kickstarting.teachers.checked import Checked, mean_score
 from kickstarting.teachers.diagnoses import can_teach, findings

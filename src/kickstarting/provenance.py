@@ -10,9 +10,9 @@ from typing import Any
 from kickstarting.config import Config
 from kickstarting.report.provenance import short_path, short_reference
 from kickstarting.runs.configuration import config_from_json, read_run_file
-from kickstarting.runs.exported import REMEDY, is_exported
+from kickstarting.runs.exported import REMEDY, ExportDirectory, is_exported
 from kickstarting.runs.files import read_json
-from kickstarting.runs.layout import ExportDirectory, RunDirectory
+from kickstarting.runs.layout import RunDirectory
 from kickstarting.tuning.recipe import settings, words
 
 TOLD = ("network", "network_options", "total_frames", "seed", "teacher_shares", *settings(Config()))

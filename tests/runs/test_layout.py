@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
@@ -10,15 +11,19 @@ from pathlib import Path
 import pytest
 
 import kickstarting
+from kickstarting.report.layout import CheckDirectory, ReportDirectory
 from kickstarting.runs import layout
-from kickstarting.runs.layout import JobDirectory, PopulationDirectory, ReportDirectory, RunDirectory, TuneDirectory, finished
+from kickstarting.runs.exported import ExportDirectory
+from kickstarting.runs.layout import JobDirectory, PopulationDirectory, RunDirectory, TuneDirectory, finished
 
-KINDS = (RunDirectory, PopulationDirectory, TuneDirectory, JobDirectory, ReportDirectory)
+KINDS = (RunDirectory, PopulationDirectory, TuneDirectory, JobDirectory, ReportDirectory, CheckDirectory, ExportDirectory)
 SOURCE = Path(kickstarting.__file__).parent
+SPELL = {str(Path(inspect.getfile(kind)).relative_to(SOURCE)) for kind in KINDS}
+"""The modules in which names of files stand."""
 
 
 def names() -> set[str]:
-    """Of every file and folder that the layout knows."""
+    """Of every file and folder of a directory that has a class."""
     found = {layout.STATE, PopulationDirectory(Path()).member(0).path.parent.name}
     for kind in KINDS:
         values = [getattr(kind(Path("x")), name) for name, value in vars(kind).items() if isinstance(value, property)]
@@ -37,7 +42,7 @@ def strings(tree: ast.AST) -> Iterator[tuple[int, str, bool]]:
 
 
 def spelled(source: str) -> list[tuple[int, str]]:
-    """Where a path is written with a name of the layout: a file's alone or in a path, a folder's behind a `/`."""
+    """Where a path is written with such a name: a file's alone or in a path, a folder's behind a `/`."""
     known, found = names(), []
     for line, text, behind_slash in strings(ast.parse(source)):
         pieces = text.split("/")
@@ -49,8 +54,8 @@ def spelled(source: str) -> list[tuple[int, str]]:
 
 
 def test_no_other_module_spells_a_file_name():
-    files = [path for path in SOURCE.rglob("*.py") if path != Path(layout.__file__)]
-    assert {str(path.relative_to(SOURCE)): found for path in files if (found := spelled(path.read_text()))} == {}
+    found = {str(path.relative_to(SOURCE)): spelled(path.read_text()) for path in SOURCE.rglob("*.py")}
+    assert {name: lines for name, lines in found.items() if lines and name not in SPELL} == {}
 
 
 @pytest.mark.parametrize(
@@ -61,7 +66,14 @@ def test_a_name_that_is_spelled_is_found(line):
 
 
 def test_no_two_files_of_a_directory_share_a_name():
-    for together in ((RunDirectory, JobDirectory), (PopulationDirectory, JobDirectory), (TuneDirectory,), (ReportDirectory,)):
+    for together in (
+        (RunDirectory, JobDirectory),
+        (PopulationDirectory, JobDirectory),
+        (TuneDirectory,),
+        (ReportDirectory,),
+        (CheckDirectory,),
+        (ExportDirectory,),
+    ):
         assert all([field.name for field in fields(kind)] == ["path"] for kind in together)
         paths = [
             value

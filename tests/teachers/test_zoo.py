@@ -14,7 +14,7 @@ import tyro
 from kickstarting import Config, load_suite, load_teacher
 from kickstarting.evaluate import evaluate_ref
 from kickstarting.reproduce.lab import SCALES
-from kickstarting.runs.layout import ExportDirectory
+from kickstarting.runs.exported import ExportDirectory
 from kickstarting.teachers.origins import zoo
 
 ROOT = Path(__file__).parents[2]

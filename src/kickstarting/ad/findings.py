@@ -14,13 +14,13 @@ from kickstarting.ad.measured import RESAMPLES, SMOOTH, SOURCE, Measured, by_pan
 from kickstarting.ad.results import LATEST
 from kickstarting.report.comparison import Estimate
 from kickstarting.report.figures import rendered
+from kickstarting.report.layout import ReportDirectory
 from kickstarting.report.page import document, svg_figure
 from kickstarting.report.resampled import estimate
 from kickstarting.report.tables import Cell, Column, Row, Table, table_html, table_markdown
 from kickstarting.report.terminal import Fitted
 from kickstarting.report.wording import NEVER, interval_text, speedup_text, value_text
 from kickstarting.runs.files import write_bytes, write_json, write_text
-from kickstarting.runs.layout import ReportDirectory
 
 MOMENTS = (1, 5, 10, 20, 50, 100, 200, 500, 1000)
 LEVELS = (0.5, 0.8, 0.9)

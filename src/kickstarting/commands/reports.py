@@ -15,7 +15,6 @@ from kickstarting.config import Frames
 from kickstarting.console import say
 from kickstarting.help import Where
 from kickstarting.ranges import COUNT, FRAMES, JOBS, PORT
-from kickstarting.runs.layout import ReportDirectory
 from kickstarting.runs.signals import resumed_by
 
 console = Console()
@@ -36,6 +35,7 @@ def compare(
         clip: Show an episode of a student and its teacher, where a run has a checkpoint.
     """
     from kickstarting.report import check_out, compare_runs, to_rich
+    from kickstarting.report.layout import ReportDirectory
     from kickstarting.watch import clip_of_runs
 
     check_out(out)

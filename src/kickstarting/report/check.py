@@ -9,10 +9,10 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from kickstarting.report.layout import CheckDirectory
 from kickstarting.report.page import clip_figure, document
 from kickstarting.report.tables import Table, table_html
 from kickstarting.runs.files import FileError, check_replaceable, check_writable, make_directory, read_json, write_bytes
-from kickstarting.runs.layout import CheckDirectory
 
 
 def check_page(

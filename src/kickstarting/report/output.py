@@ -9,10 +9,10 @@ from pathlib import Path
 
 from kickstarting.report.comparison import Comparison
 from kickstarting.report.figures import draw, rendered
+from kickstarting.report.layout import ReportDirectory
 from kickstarting.report.page import to_page
 from kickstarting.report.tables import to_markdown
 from kickstarting.runs.files import FileError, check_replaceable, check_writable, make_directory, read_json, write_bytes
-from kickstarting.runs.layout import ReportDirectory
 
 FIGURES = ("curves", "teachers", "tasks", "lineage", "lineage-*", "cluster", "cluster-*")
 OURS = {"confidence", "suite", "baseline", "groups", "runs", "bootstrap_seed"}

@@ -14,11 +14,11 @@ from kickstarting.report.figures import TOGETHER, stem_of
 from kickstarting.report.figures.cluster import lanes_of
 from kickstarting.report.figures.teachers import voices
 from kickstarting.report.health import health_table
+from kickstarting.report.layout import ReportDirectory
 from kickstarting.report.look import PALETTE
 from kickstarting.report.tables import to_html
 from kickstarting.report.teachers import NAMED
 from kickstarting.report.wording import NEVER, frames_text, headline, score_text
-from kickstarting.runs.layout import ReportDirectory
 
 STYLE = """
 :root { color-scheme: light dark; %(light)s }

@@ -16,9 +16,9 @@ from kickstarting.cluster.jobs import OnCluster
 from kickstarting.console import say
 from kickstarting.launch.sweep import run_all
 from kickstarting.report import Comparison, check_out, compare_runs, to_rich
+from kickstarting.report.layout import ReportDirectory
 from kickstarting.reproduce.lab import SCALES, Lab
 from kickstarting.runs.files import make_directory, write_json
-from kickstarting.runs.layout import ReportDirectory
 from kickstarting.runs.ownership import written_by_us
 from kickstarting.runs.run import versions
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,42 @@ import safetensors.torch
 
 from kickstarting.runs.checkpoint import CheckpointError, Snapshot, Tensors
 from kickstarting.runs.files import FileError, read_bytes, read_json, typed
-from kickstarting.runs.layout import ExportDirectory
 
 FORMAT = 1
 REMEDY = "export it again, or download it again"
+
+
+@dataclass(frozen=True)
+class ExportDirectory:
+    """A policy that others can load, in the names that model hubs use."""
+
+    path: Path
+
+    @property
+    def card(self) -> Path:
+        return self.path / "README.md"
+
+    @property
+    def config(self) -> Path:
+        """What the weights are for: network, spaces, suite."""
+        return self.path / "config.json"
+
+    @property
+    def weights(self) -> Path:
+        return self.path / "model.safetensors"
+
+    @property
+    def results(self) -> Path:
+        """Scores of every task."""
+        return self.path / "results.json"
+
+    @property
+    def onnx(self) -> Path:
+        return self.path / "policy.onnx"
+
+    @property
+    def torch_export(self) -> Path:
+        return self.path / "policy.pt2"
 
 
 def is_exported(path: Path) -> bool:

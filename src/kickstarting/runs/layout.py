@@ -1,4 +1,4 @@
-"""Where everything lies: the name of every file and folder that a run, population, tune or report leaves behind, exactly once.
+"""Where everything lies: the name of every file and folder that a run, population, tune or job leaves behind, exactly once.
 
 A directory is asked by the kind of what it holds: `RunDirectory(out).metrics`. The same directory may be a job, too, to which
 whoever started it adds files. Nothing here reads a file or imports torch.
@@ -207,90 +207,6 @@ class JobDirectory:
     def diverged(self) -> Path:
         """Why it came to an early end that is a result."""
         return self.path / "diverged.json"
-
-
-@dataclass(frozen=True)
-class ReportDirectory:
-    """A comparison of runs; figures lie beside it under the names of `report/figures`."""
-
-    path: Path
-
-    @property
-    def page(self) -> Path:
-        return self.path / "report.html"
-
-    @property
-    def numbers(self) -> Path:
-        """Every number of the page."""
-        return self.path / "comparison.json"
-
-    @property
-    def table(self) -> Path:
-        return self.path / "table.md"
-
-    @property
-    def clip(self) -> Path:
-        """A student and its teacher in one episode, where a run has a checkpoint."""
-        return self.path / "clip.gif"
-
-    @property
-    def experiment(self) -> Path:
-        """Scale, seeds and versions, where an experiment of the paper wrote the report."""
-        return self.path / "experiment.json"
-
-
-@dataclass(frozen=True)
-class CheckDirectory:
-    """What `kickstart check --out` leaves."""
-
-    path: Path
-
-    @property
-    def page(self) -> Path:
-        return self.path / "check.html"
-
-    @property
-    def numbers(self) -> Path:
-        """Every number of the page, and more."""
-        return self.path / "check.json"
-
-    @property
-    def clip(self) -> Path:
-        """The teacher in an episode of the first task."""
-        return self.path / "teacher.gif"
-
-
-@dataclass(frozen=True)
-class ExportDirectory:
-    """A policy that others can load, in the names that model hubs use."""
-
-    path: Path
-
-    @property
-    def card(self) -> Path:
-        return self.path / "README.md"
-
-    @property
-    def config(self) -> Path:
-        """What the weights are for: network, spaces, suite."""
-        return self.path / "config.json"
-
-    @property
-    def weights(self) -> Path:
-        return self.path / "model.safetensors"
-
-    @property
-    def results(self) -> Path:
-        """Scores of every task."""
-        return self.path / "results.json"
-
-    @property
-    def onnx(self) -> Path:
-        return self.path / "policy.onnx"
-
-    @property
-    def torch_export(self) -> Path:
-        return self.path / "policy.pt2"
 
 
 def finished(path: Path) -> bool:

@@ -16,9 +16,9 @@ from kickstarting.ad.steps import carry_out
 from kickstarting.algo.parsing import nearest
 from kickstarting.console import say
 from kickstarting.machine import use_machine
+from kickstarting.report.layout import ReportDirectory
 from kickstarting.runs.files import check_writable, make_directory, write_json
 from kickstarting.runs.histories import arrow
-from kickstarting.runs.layout import ReportDirectory
 from kickstarting.runs.ownership import written_by_us
 from kickstarting.runs.run import versions
 
