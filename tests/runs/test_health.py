@@ -22,9 +22,10 @@ from kickstarting import Config
 from kickstarting.display import Display, ailing, panel
 from kickstarting.learner import PAPER
 from kickstarting.runs import symptoms
+from kickstarting.runs.facts import facts_of
 from kickstarting.runs.health import BY_NAME, DIAGNOSES, HEALTH, Facts, Health, longer
 from kickstarting.runs.metrics import read_metrics, summarise
-from kickstarting.runs.run import facts_of, resume, run
+from kickstarting.runs.run import resume, run
 from known import known, register
 from resuming import without_times
 

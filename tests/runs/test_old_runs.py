@@ -16,7 +16,8 @@ from kickstarting.learner import PAPER
 from kickstarting.report import compare_runs
 from kickstarting.runs.checkpoint import load_checkpoint
 from kickstarting.runs.configuration import read_config
-from kickstarting.runs.run import resume, versions
+from kickstarting.runs.run import resume
+from kickstarting.runs.versions import versions
 from kickstarting.suites import load_suite
 from kickstarting.teachers import Reference, load_teacher
 from kickstarting.types import Inputs

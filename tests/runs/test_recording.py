@@ -13,7 +13,7 @@ from kickstarting.population.ancestry import ancestry
 from kickstarting.population.config import PopulationConfig
 from kickstarting.population.run import resume_population, run_population
 from kickstarting.population.state import save_population
-from kickstarting.runs import run as runs
+from kickstarting.runs import consume
 from kickstarting.runs.histories import Histories, read_about, read_histories
 from kickstarting.runs.histories_writer import HistoriesWriter
 from kickstarting.runs.layout import PopulationDirectory, RunDirectory
@@ -81,13 +81,13 @@ def test_a_killed_run_goes_on_without_gap_or_double(config, whole, tmp_path):
 def run_and_die(config, out) -> None:
     """A run that dies after its first checkpoint."""
     with pytest.MonkeyPatch.context() as patch:
-        saved = runs.save_checkpoint
+        saved = consume.save_checkpoint
 
         def save_and_die(*args, **options):
             saved(*args, **options)
             raise RuntimeError("killed")
 
-        patch.setattr(runs, "save_checkpoint", save_and_die)
+        patch.setattr(consume, "save_checkpoint", save_and_die)
         with pytest.raises(RuntimeError, match="killed"):
             run(config, out)
 

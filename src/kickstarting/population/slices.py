@@ -16,9 +16,9 @@ from kickstarting.population.config import PopulationConfig
 from kickstarting.population.evolve import member_schedules
 from kickstarting.population.state import Population
 from kickstarting.runs.checkpoint import Snapshot
+from kickstarting.runs.consume import logged
 from kickstarting.runs.layout import PopulationDirectory, RunDirectory
 from kickstarting.runs.recording import Recorder, recorded
-from kickstarting.runs.run import logged
 from kickstarting.runs.saving import Saving
 from kickstarting.runs.signals import Stopped, listening
 from kickstarting.train import Update, train

@@ -27,7 +27,7 @@ from kickstarting.runs.configuration import checked_config, read_run_file, run_i
 from kickstarting.runs.files import digest_of, write_json, write_signed
 from kickstarting.runs.layout import STATE, PopulationDirectory, checkpoints
 from kickstarting.runs.metrics import read_metrics
-from kickstarting.runs.run import versions
+from kickstarting.runs.versions import versions
 
 REMEDY = "restore the file, or start anew with another --out"
 

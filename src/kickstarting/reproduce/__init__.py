@@ -20,7 +20,7 @@ from kickstarting.report.layout import ReportDirectory
 from kickstarting.reproduce.lab import SCALES, Lab
 from kickstarting.runs.files import make_directory, write_json
 from kickstarting.runs.ownership import written_by_us
-from kickstarting.runs.run import versions
+from kickstarting.runs.versions import versions
 
 __all__ = ["experiments", "reproduce"]
 

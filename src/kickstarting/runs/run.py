@@ -1,62 +1,30 @@
-"""A run: consumes the training loop and keeps what it yields in a directory (`layout.RunDirectory`)."""
+"""A run: begun in a new directory (`layout.RunDirectory`), or gone on with from its newest checkpoint."""
 
 from __future__ import annotations
 
-import importlib.metadata
-import math
-import platform
-import shlex
-import subprocess
-import time
-import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from rich.console import Console
 
-from kickstarting.algo.distributions import Categorical, MultiCategorical
-from kickstarting.algo.losses import mask_logits
-from kickstarting.cluster.events import Journal
-from kickstarting.cluster.gauges import shown_on_cluster
 from kickstarting.config import Config
-from kickstarting.console import say, visible
+from kickstarting.console import say
 from kickstarting.display import Display
-from kickstarting.envs import describe
-from kickstarting.faults import Fault
 from kickstarting.pace import spread
-from kickstarting.runs.checkpoint import (
-    CheckpointError,
-    Snapshot,
-    check_space,
-    load_checkpoint,
-    remedy,
-    save_checkpoint,
-    size_of,
-)
-from kickstarting.runs.configuration import begin_run, read_config, read_teacher_scores, rewrite_config, run_id
-from kickstarting.runs.files import write_json
-from kickstarting.runs.health import Health
+from kickstarting.runs.checkpoint import CheckpointError, Snapshot, load_checkpoint, remedy
+from kickstarting.runs.configuration import begin_run, read_config, rewrite_config, run_id
+from kickstarting.runs.consume import consume, resume_command
 from kickstarting.runs.history import note
-from kickstarting.runs.layout import STATE, JobDirectory, RunDirectory
-from kickstarting.runs.metrics import read_metrics, summarise
+from kickstarting.runs.layout import STATE, RunDirectory
 from kickstarting.runs.mirror import begin_mirror, check_vacant, mirrored
 from kickstarting.runs.ownership import check_free, written_by_us
-from kickstarting.runs.profile import profiled
-from kickstarting.runs.recording import Recorder, recorded
-from kickstarting.runs.saving import Saving
-from kickstarting.runs.signals import Stop, Stopped, listening
-from kickstarting.runs.symptoms import Facts
+from kickstarting.runs.signals import listening
 from kickstarting.runs.teachers import measure_teachers
-from kickstarting.runs.writer import MetricsWriter
-from kickstarting.suites import load_suite
-from kickstarting.train import Update, train
+from kickstarting.runs.versions import versions
 from kickstarting.trust import trust
-
-LOGS_PER_RUN = 200
 
 
 def run(config: Config, out: Path, *, display: Display | None = None, profile: bool = False, mirror: str | None = None) -> None:
@@ -86,7 +54,7 @@ def run(config: Config, out: Path, *, display: Display | None = None, profile: b
         if mirror is not None:
             begin_mirror(out, mirror)
         with mirrored(out) as bring:
-            _consume(config, directory, None, stop, display, bring, profile)
+            consume(config, directory, None, stop, display, bring, profile)
 
 
 def resume(
@@ -124,7 +92,7 @@ def resume(
             rewrite_config(directory, config)
         note(directory.history, "resumed", frames=start, **changes)
         with mirrored(out) as bring:
-            _consume(config, directory, snapshot, stop, display, bring, until=until)
+            consume(config, directory, snapshot, stop, display, bring, until=until)
 
 
 def newest_snapshot(directory: RunDirectory) -> Snapshot | None:
@@ -136,10 +104,6 @@ def newest_snapshot(directory: RunDirectory) -> Snapshot | None:
     if missing := {"frames", "learner_steps", "scores"} - snapshot.record.keys():
         raise CheckpointError(f"{newest / STATE} lacks {min(missing)}; {remedy(newest)}")
     return snapshot
-
-
-def resume_command(out: Path) -> str:
-    return f"kickstart train --resume {shlex.quote(str(out))}"
 
 
 def _changed(config: Config, changes: Mapping[str, Any], start: int) -> Config:
@@ -154,122 +118,3 @@ def _changed(config: Config, changes: Mapping[str, Any], start: int) -> Config:
             "may be given a lower one only: begin a new run for any other change"
         )
     return changed
-
-
-def _consume(
-    config: Config,
-    directory: RunDirectory,
-    snapshot: Snapshot | None,
-    stop: Stop,
-    display: Display | None,
-    bring: Callable[[], None],
-    profile: bool = False,
-    until: int | None = None,
-) -> None:
-    start = snapshot.record["frames"] if snapshot else 0
-    lines = [line for line in read_metrics(directory.metrics) if line["frames"] <= start] if snapshot else []
-    spent = max((line["seconds"] for line in lines), default=0.0)
-    health = Health(facts_of(config, directory.path), lines)
-    writer = MetricsWriter(directory.path, frames=start)
-    started, frames, saved, run = time.perf_counter(), start, start, run_id(directory.config)
-
-    def keep_distance(frames: int) -> None:
-        rewrite_config(directory, config.changed(checkpoint_every=str(frames)))
-
-    def save(snapshot: Snapshot) -> None:
-        save_checkpoint(directory.checkpoints, snapshot, run=run)
-        bring()
-        if short_of := check_space(directory.path, size_of(snapshot)):
-            say(show.console, short_of, style="yellow")
-
-    at = config.run.frames_at(config.total_frames)
-    saving = Saving(config.checkpoint_frames, at, stop=stop, decided=keep_distance)
-    try:
-        with display or Display(config) as show, stop.at_a_good_moment():
-            recorder = Recorder(directory, config, start) if config.run.record_histories else None
-            scores = read_teacher_scores(directory)
-            journal = Journal(directory.cluster, lambda text: say(show.console, text, style="yellow"), start)
-            updates = train(config, snapshot, scores, saving=saving, with_trajectories=recorder is not None, said=journal)
-            updates = recorded(updates, recorder) if recorder else updates
-            updates = shown_on_cluster(updates, visible(str(directory.path))) if config.remote.actors else updates
-            updates = profiled(updates, directory.trace, show.console) if profile else updates
-            for update, metrics in logged(updates, config.total_frames, start):
-                frames = journal.frames = update.frames
-                metrics["seconds"] = spent + time.perf_counter() - started
-                notices = health.see({"frames": frames, **metrics})
-                metrics |= health.metrics()
-                writer.write(frames, metrics)
-                show(frames, metrics, tuple(health.standing.values()))
-                show.say(notices)
-                if update.snapshot:
-                    save(update.snapshot)
-                    saved = frames
-                    if stop.number is not None and frames < config.total_frames:
-                        note(directory.history, "stopped", frames=frames, signal=stop.number)
-                        raise Stopped(stop.number, f"saved at {frames} frames", resume_command(directory.path))
-                    if until is not None and until <= frames < config.total_frames:
-                        return
-        write_json(directory.end, {"frames": frames, "seconds": spent + time.perf_counter() - started})
-        note(directory.history, "finished", frames=frames)
-    except Fault as fault:
-        _keep(fault, directory, saved)
-        raise
-    finally:
-        writer.close()
-
-
-def _keep(fault: Fault, directory: RunDirectory, saved: int) -> None:
-    """Save what a fault left of the training, unless that is no more than was saved, and say how to go on."""
-    if fault.snapshot and fault.snapshot.record["frames"] > saved:
-        save_checkpoint(directory.checkpoints, fault.snapshot, run=run_id(directory.config))
-        saved = fault.snapshot.record["frames"]
-    say(Console(), f"saved at {saved} frames; go on with `{resume_command(directory.path)}`")
-    note(directory.history, "failed", frames=saved, reason=str(fault))
-    with JobDirectory(directory.path).log.open("a", encoding="utf-8") as log:
-        log.write("".join(traceback.format_exception(fault)))
-
-
-def logged(updates: Iterable[Update], total_frames: int, start: int) -> Iterator[tuple[Update, dict[str, float | None]]]:
-    """What is worth a line: some hundred updates of a run, and every checkpoint, each with the metrics since the one before."""
-    every, last, logged_at, kept = max(1, total_frames // LOGS_PER_RUN), start, time.perf_counter(), []
-    for update in updates:
-        kept.append(update.metrics)
-        if update.frames // every > last // every or update.snapshot:
-            now = time.perf_counter()
-            yield update, {**summarise(kept), "frames_per_second": (update.frames - last) / (now - logged_at)}
-            last, logged_at, kept = update.frames, now, []
-
-
-def facts_of(config: Config, out: Path) -> Facts:
-    """What the metrics of this run are judged by."""
-    suite = load_suite(config.suite)
-    spaces = describe(suite.tasks, timeout=config.machine.environment_timeout)
-    distribution, most = spaces.distribution, math.nan
-    if isinstance(distribution, Categorical | MultiCategorical):  # one column stands for all of a task
-        logits = mask_logits(torch.zeros(len(suite.tasks), distribution.size), spaces.action_mask(envs_per_task=1))
-        most = float(distribution.entropy(logits).mean())
-    return Facts(
-        total_frames=config.total_frames,
-        tasks=tuple(task.name for task in suite.tasks),
-        points=all(task.random is not None and task.reference is not None for task in suite.tasks),
-        most_entropy=most,
-        max_grad_norm=config.learning.learner.max_grad_norm,
-        schedule=config.teaching.schedule,
-        teacher_scores={name: entry["tasks"] for name, entry in (read_teacher_scores(RunDirectory(out)) or {}).items()},
-    )
-
-
-def versions() -> dict[str, str]:
-    """What a result depends on besides its configuration."""
-    names = ("kickstarting", "torch", "numpy", "gymnasium", "envpool")
-    found = {name: importlib.metadata.version(name) for name in names}
-    git = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
-    )
-    return {
-        **found,
-        "python": platform.python_version(),
-        "platform": platform.machine(),
-        "commit": git.stdout.strip() or "none",
-        "torch_threads": str(torch.get_num_threads()),
-    }

@@ -24,9 +24,9 @@ from kickstarting.runs.files import blaming, check_writable, make_directory, typ
 from kickstarting.runs.layout import JobDirectory, RunDirectory, TuneDirectory
 from kickstarting.runs.metrics import read_metrics
 from kickstarting.runs.ownership import check_free, written_by_us
-from kickstarting.runs.run import versions
 from kickstarting.runs.signals import listening, resumed_by
 from kickstarting.runs.teachers import measure_teachers
+from kickstarting.runs.versions import versions
 from kickstarting.settings import flat
 from kickstarting.trust import trust
 from kickstarting.tuning.display import RungProgress, plan_table, results_table, said_score, searched

@@ -20,7 +20,7 @@ from kickstarting.report.layout import ReportDirectory
 from kickstarting.runs.files import check_writable, make_directory, write_json
 from kickstarting.runs.histories import arrow
 from kickstarting.runs.ownership import written_by_us
-from kickstarting.runs.run import versions
+from kickstarting.runs.versions import versions
 
 __all__ = ["experiments", "reproduce"]
 
