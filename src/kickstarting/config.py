@@ -10,17 +10,16 @@ from typing import Annotated, Any
 
 import tyro
 
-from kickstarting.algo.parsing import Rate, parse_frames, parse_schedule
+from kickstarting.algo.parsing import parse_frames, parse_schedule
 from kickstarting.algo.schedules import Schedule
 from kickstarting.cluster.config import RemoteConfig
-from kickstarting.learner import LearnerConfig
-from kickstarting.machine import MachineConfig, memory_bytes
+from kickstarting.inputs import Input, inputs_of
+from kickstarting.learning import LearningConfig
+from kickstarting.machine import MachineConfig
 from kickstarting.networks import check_network
 from kickstarting.ranges import COUNT, FRAMES, SEED, Name, Range, check_fields, shown
-from kickstarting.runs.files import file_digest
 from kickstarting.runs.histories import arrow
 from kickstarting.settings import changed, flat
-from kickstarting.suites.file import extended
 from kickstarting.suites.suite import env_in, suite_file
 from kickstarting.teachers.build import pinned
 from kickstarting.teachers.config import TeachingConfig
@@ -43,48 +42,6 @@ Frames = Annotated[
 AUTO = "auto"
 FORMAT = 2
 """Of configurations as JSON; those of earlier versions do not say one."""
-
-SCHEDULED = ("learning_rate", "entropy_cost", "policy_cost", "baseline_cost")
-"""What is a number or a schedule, in the order of the learner's `Hyperparameters`."""
-
-
-@dataclass(frozen=True)
-class LearningConfig:
-    """How the student learns: from how much experience, at which rate, at which costs."""
-
-    learning_rate: Annotated[str, Rate(1e30)] = "linear:3e-3:3e-4:100%"
-    """A number or a schedule."""
-    entropy_cost: Annotated[str, Rate(1e6)] = "0.01"
-    """A number or a schedule."""
-    policy_cost: Annotated[str, Rate(1e6)] = "1"
-    """Weight of the policy gradient and the entropy, a number or a schedule. step:0:1:5% warms up the critic before the rewards
-    may change the policy. 0, with --baseline-cost 0, is policy distillation on the student's own trajectories."""
-    baseline_cost: Annotated[str, Rate(1e6)] = "0.5"
-    """Weight of the critic's loss, a number or a schedule."""
-    envs_per_task: Annotated[int, Range(1, 10**5)] = 16
-    unroll_length: Annotated[int, Range(1, 10**5)] = 32
-    squash_actions: bool = False
-    """Continuous actions are tanh of a normal, as in SAC, and never at a bound; else normal, and clipped at the environment."""
-    learner: LearnerConfig = field(default_factory=LearnerConfig)
-
-    def check(self, env_groups: int, shares: int, whose: str) -> None:
-        """Raise ValueError, with the remedy, for what cannot work together, or in the memory of this machine."""
-        loss, memory = self.learner.loss, memory_bytes()
-        if loss.clip_rho_threshold < loss.clip_pg_rho_threshold:
-            raise ValueError(
-                f"clip_rho_threshold {loss.clip_rho_threshold} is below clip_pg_rho_threshold {loss.clip_pg_rho_threshold}; "
-                "lower the second, or raise the first"
-            )
-        if loss.proximal_distillation and not loss.policy_clip:
-            raise ValueError("proximal_distillation is weighed by policy_clip, which is 0; give --policy-clip 0.2, or leave it out")
-        if self.envs_per_task % (env_groups * shares):
-            each = f"env_groups is {env_groups}" + f" in each of {shares} {whose}" * (shares > 1)
-            raise ValueError(f"{each}; it must divide envs_per_task, {self.envs_per_task}, evenly")
-        if 64 * self.envs_per_task * self.unroll_length > memory:  # bytes, without any observation
-            raise ValueError(
-                f"envs_per_task is {self.envs_per_task}, unroll_length {self.unroll_length}: an unroll of one task is more than "
-                f"the {memory / 2**30:.0f} GiB of this machine; lower one of them"
-            )
 
 
 @dataclass(frozen=True)
@@ -118,17 +75,6 @@ class RunConfig:
     def frames_at(self, total_frames: int) -> tuple[int, ...]:
         """`checkpoint_at`, without what is for members."""
         return tuple(int(parse_frames(text, total_frames)) for text in self.checkpoint_at if ":" not in text)
-
-
-@dataclass(frozen=True)
-class Input:
-    """A file that decides what a run does."""
-
-    name: str
-    """suite, extended suite or schedule."""
-    path: str
-    """Absolute."""
-    sha256: str
 
 
 @dataclass(frozen=True)
@@ -228,27 +174,15 @@ class Config:
         """With what `auto` means here written out, and all that the run reads pinned: paths absolute, contents by SHA-256. So a
         run resumes as it began, or not at all."""
         suite, schedule = suite_file(self.suite), self.teaching.schedule
-        files = {"suite": suite, "extended suite": extended(suite) if suite else None}
-        files |= {"schedule": Path(schedule)} if schedule.endswith(".json") else {}
-        inputs = tuple(Input(name, str(path.resolve()), file_digest(path)) for name, path in files.items() if path)
         teachers = pinned(self.teaching.references)
-        settings: dict[str, Any] = {"teachers": teachers, "inputs": self.inputs or inputs}
+        settings: dict[str, Any] = {"teachers": teachers, "inputs": self.inputs or inputs_of(suite, schedule)}
         if self.teaching.teacher_adapters:
             settings["teacher_adapters"] = tuple("+".join(teacher.adapters) for teacher in teachers)
         if suite and ".toml" in self.suite:
             settings["suite"] = self.suite.replace(str(suite), str(suite.resolve()), 1)
-        if "schedule" in files:
+        if schedule.endswith(".json"):
             settings["schedule"] = str(Path(schedule).resolve())
         return dataclasses.replace(self.changed(**settings), machine=self.machine.here())
-
-    def check_inputs(self) -> None:
-        """Raise ValueError if a file that the run reads is not as it was then; teachers are checked when built."""
-        for given in self.inputs:
-            if (now := file_digest(Path(given.path))) != given.sha256:
-                raise ValueError(
-                    f"the {given.name} {given.path} has SHA-256 {now[:12]}..., but this run began with {given.sha256[:12]}...; "
-                    "put back the file that it began with, or begin a new run with the other one"
-                )
 
     def parsed(self, name: str) -> Schedule:
         """The schedule in the setting `name`."""

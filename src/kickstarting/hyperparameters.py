@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from kickstarting.algo.schedules import Evidence, Progress, Schedule
-from kickstarting.config import SCHEDULED, Config
+from kickstarting.config import Config
 from kickstarting.learner import Hyperparameters
+from kickstarting.learning import SCHEDULED
 from kickstarting.suites import Suite
 from kickstarting.teachers import Teachers
 from kickstarting.teachers.checked import LEAST_SCORE

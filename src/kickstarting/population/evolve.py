@@ -10,8 +10,9 @@ import numpy as np
 from kickstarting.algo.parsing import parse_frames
 from kickstarting.algo.pbt import draw, draw_other, perturb, significantly_better
 from kickstarting.algo.schedules import Schedule
-from kickstarting.config import SCHEDULED, Config
+from kickstarting.config import Config
 from kickstarting.hyperparameters import Scheduled
+from kickstarting.learning import SCHEDULED
 from kickstarting.population.config import PopulationConfig, ranges_of
 from kickstarting.population.state import Population
 from kickstarting.runs.checkpoint import Snapshot

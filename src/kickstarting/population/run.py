@@ -23,6 +23,7 @@ from rich.console import Console
 from kickstarting.cluster.jobs import OnCluster
 from kickstarting.config import Config
 from kickstarting.display import Race
+from kickstarting.inputs import check_inputs
 from kickstarting.launch.jobs import Backend, Line, carried_out
 from kickstarting.launch.local import InProcess
 from kickstarting.population.ancestry import write_best
@@ -104,7 +105,7 @@ def resume_population(
         config, population, teacher_scores = read_population(out)
         if directory.finished:
             raise ValueError(f"{out} is finished; there is nothing to resume")
-        config.check_inputs()
+        check_inputs(config.inputs)
         given = {"environment_timeout": environment_timeout, "cluster": cluster}
         if changes := {name: value for name, value in given.items() if value is not None}:
             config = config.changed(**changes)

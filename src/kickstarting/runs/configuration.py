@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from kickstarting.config import Config, Input
+from kickstarting.config import Config
+from kickstarting.inputs import Input
 from kickstarting.runs.files import FileError, digest_of, read_json, write_json, write_signed
 from kickstarting.runs.layout import RunDirectory
 from kickstarting.settings import GROUPS, changed, flat

@@ -13,6 +13,7 @@ from rich.console import Console
 from kickstarting.config import Config
 from kickstarting.console import say
 from kickstarting.display import Display
+from kickstarting.inputs import check_inputs
 from kickstarting.pace import spread
 from kickstarting.runs.checkpoint import CheckpointError, Snapshot, load_checkpoint, remedy
 from kickstarting.runs.configuration import begin_run, read_config, rewrite_config, run_id
@@ -83,7 +84,7 @@ def resume(
         config = read_config(directory.config).changed(trust_modules=tuple(trust_modules))
         if directory.finished:
             raise ValueError(f"{out} is finished ({config.total_frames} frames); there is nothing to resume")
-        config.check_inputs()
+        check_inputs(config.inputs)
         snapshot = newest_snapshot(directory)
         start = snapshot.record["frames"] if snapshot else 0
         given = {"learning_rate": learning_rate, "environment_timeout": environment_timeout, "cluster": cluster}

@@ -18,6 +18,7 @@ from rich.console import Console
 
 from kickstarting.config import FORMAT, Config
 from kickstarting.console import say
+from kickstarting.inputs import check_inputs
 from kickstarting.launch.sweep import Part, SweepError, run_all
 from kickstarting.runs.configuration import begin_run, checked_config, read_run_file
 from kickstarting.runs.files import blaming, check_writable, make_directory, typed, write_json, write_signed
@@ -106,7 +107,7 @@ def resume_tune(out: Path, *, jobs: int = 0, console: Console, trust_modules: Se
         tuning = read_tune(out, trust_modules)
         if TuneDirectory(out).finished:
             raise ValueError(f"{out} is finished; there is nothing to resume: its recipe is {TuneDirectory(out).recipe}")
-        tuning.config.check_inputs()
+        check_inputs(tuning.config.inputs)
         _tune(tuning, jobs, console)
 
 
