@@ -23,7 +23,8 @@ from kickstarting.provenance import known_of
 from kickstarting.runs.checkpoint import Snapshot, load_weights
 from kickstarting.runs.exported import ExportDirectory, to_files
 from kickstarting.runs.files import FileError, check_replaceable, check_writable, make_directory, read_json, write_bytes
-from kickstarting.spaces import describe_space, make_distribution
+from kickstarting.space_json import describe_space
+from kickstarting.spaces import make_distribution
 from kickstarting.suites import Suite, load_suite
 from kickstarting.teachers.adapters import check_spaces
 from kickstarting.teachers.network import NetworkTeacher

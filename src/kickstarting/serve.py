@@ -21,7 +21,8 @@ from gymnasium import spaces
 from torch import Tensor
 
 from kickstarting.machine import fastest_threads, resolve_device, use_machine
-from kickstarting.spaces import Shaped, describe_space, make_distribution
+from kickstarting.space_json import describe_space
+from kickstarting.spaces import Shaped, make_distribution
 from kickstarting.teachers import Kind, Label, Teacher, load_teacher
 from kickstarting.teachers.origins import digest
 from kickstarting.teachers.signature import METADATA

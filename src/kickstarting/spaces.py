@@ -1,4 +1,4 @@
-"""Kinds of observations, action spaces that tasks share, texts as tokens, and spaces as JSON.
+"""Kinds of observations and of continuous actions, texts as tokens, and the policy's distribution for an action space.
 
 An adapter of `envs/` declares what an observation is by the class of its space: `Pixels`, `Grid`, `Text`, `Vector`, or
 gymnasium's own `Discrete`, which networks read one-hot. Networks go by the class, never by a shape or a name. An environment
@@ -8,12 +8,10 @@ of your own declares a kind in the same way: write `Grid(0, 10, (7, 7, 3), np.ui
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import gymnasium
 import numpy as np
-import torch
 from gymnasium import spaces
 
 from kickstarting.algo.distributions import Categorical, DiagonalGaussian, Distribution, MultiCategorical
@@ -124,17 +122,6 @@ def tokenise(text: str) -> np.ndarray:
     return ids
 
 
-def join_observations(names: Sequence[str], observed: Sequence[spaces.Dict]) -> spaces.Dict:
-    """What all tasks of a suite observe, by the tasks' names. Raises ValueError if they differ, in kind or in size."""
-    for name, space in zip(names, observed, strict=True):
-        if space != observed[0]:
-            raise ValueError(
-                f"task {name!r} observes {space}, task {names[0]!r} {observed[0]}; "
-                "the tasks that are trained together must share their observations, so train them apart, as SUITE:TASK"
-            )
-    return observed[0]
-
-
 def without(observed: spaces.Dict, names: Sequence[str]) -> spaces.Dict:
     """What is left of observations without some. Raises ValueError if one is not there, or none are left."""
     for name in names:
@@ -144,42 +131,6 @@ def without(observed: spaces.Dict, names: Sequence[str]) -> spaces.Dict:
     if not left:
         raise ValueError(f"all observations, {', '.join(observed.spaces)}, are privileged; leave the student one")
     return spaces.Dict(left)
-
-
-def join_actions(
-    names: Sequence[str], acted: Sequence[gymnasium.Space], num_actions: int = 0
-) -> tuple[gymnasium.Space, tuple[int, ...] | None]:
-    """The action space in which one policy acts for all tasks, and, of discrete ones, how many of its actions each task has.
-
-    num_actions: at least so many in the joint space, discrete only. Raises ValueError if the spaces have none in common.
-    """
-    counts = tuple(int(space.n) for space in acted if isinstance(space, spaces.Discrete))
-    if len(counts) == len(acted):
-        return spaces.Discrete(max(*counts, num_actions)), counts
-    for name, space in zip(names, acted, strict=True):
-        if space != acted[0]:
-            raise ValueError(
-                f"task {name!r} acts in {space}, task {names[0]!r} in {acted[0]}; "
-                "only discrete action spaces of different size can be trained together, so train them apart, as SUITE:TASK"
-            )
-    return next((space for space in acted if not getattr(space, "as_is", True)), acted[0]), None
-
-
-def task_of_column(tasks: int, envs_per_task: int, groups: int = 1) -> np.ndarray:
-    """The task of each column, int [B]: task by task within each group. Raises ValueError if groups cannot be equal."""
-    if envs_per_task % groups:
-        raise ValueError(f"{envs_per_task} environments of a task cannot be split into {groups} equal groups")
-    return np.tile(np.repeat(np.arange(tasks), envs_per_task // groups), groups)
-
-
-def action_mask(num_actions: tuple[int, ...] | None, joint: gymnasium.Space, tasks: np.ndarray) -> torch.Tensor | None:
-    """Which actions of the joint space exist in each column, bool [B, A]; None if all do everywhere.
-
-    num_actions: of each task, as `join_actions` gives them. tasks: the task of each column, [B].
-    """
-    if num_actions is None or not isinstance(joint, spaces.Discrete) or set(num_actions) == {int(joint.n)}:
-        return None
-    return torch.arange(int(joint.n)) < torch.tensor(num_actions)[torch.from_numpy(tasks)][:, None]
 
 
 def _choices(space: spaces.Discrete | spaces.MultiDiscrete) -> int:
@@ -199,57 +150,3 @@ def make_distribution(space: gymnasium.Space) -> Distribution:
     if isinstance(space, spaces.Box) and len(space.shape) == 1:
         return DiagonalGaussian(space.shape[0])
     raise ValueError(f"no policy for action space {space}; Discrete, MultiDiscrete and flat Box are known")
-
-
-def describe_space(space: gymnasium.Space) -> dict[str, Any]:
-    """A space as JSON. Bounds of a Box are left out, for they never decide whether a network fits; and the kind of a flat vector,
-    which is that of every flat Box. `units` of actions says that they are in those of the policy: version 0.1 knew the
-    environment's only, and clipped."""
-    if isinstance(space, spaces.Discrete):
-        return {"discrete": int(space.n)}
-    if isinstance(space, spaces.MultiDiscrete):
-        return {"multi_discrete": [int(n) for n in space.nvec.flatten()]}
-    shape = space.shape or ()
-    if isinstance(space, Scaled):
-        squashed = {"squashed": True} if isinstance(space, Squashed) else {}
-        return {"units": "policy", **squashed, "shape": list(shape), "dtype": str(space.dtype)}
-    declared = isinstance(space, Declared) and not (isinstance(space, Vector) and len(shape) <= 1)
-    return ({"kind": kind_of("", space)} if declared else {}) | {"shape": list(shape), "dtype": str(space.dtype)}
-
-
-def read_space(data: Mapping[str, Any]) -> gymnasium.Space:
-    """The space that `describe_space` described."""
-    if "discrete" in data:
-        return spaces.Discrete(data["discrete"])
-    if "multi_discrete" in data:
-        return spaces.MultiDiscrete(data["multi_discrete"])
-    if "units" in data:
-        bound = np.full(data["shape"], 1.0 if data.get("squashed") else np.inf, np.float32)
-        return (Squashed if data.get("squashed") else Scaled)(-bound, bound, as_is=False)
-    dtype = np.dtype(data["dtype"])
-    low, high = (0, 255) if dtype == np.uint8 else (-np.inf, np.inf) if dtype.kind == "f" else (-(2**15), 2**15 - 1)
-    return (KINDS[data["kind"]] if "kind" in data else spaces.Box)(low, high, tuple(data["shape"]), dtype.type)
-
-
-def read_observations(data: Mapping[str, Mapping[str, Any]]) -> spaces.Dict:
-    """An observation space from the description of each part. Checkpoints of version 0.1 name no kinds; theirs are what its
-    networks took for granted."""
-    return spaces.Dict({name: read_space(part if "discrete" in part else _with_kind(name, part)) for name, part in data.items()})
-
-
-def _with_kind(name: str, part: Mapping[str, Any]) -> Mapping[str, Any]:
-    shape = part["shape"]
-    if name == "mission" and part["dtype"] == "int16":
-        kind = "text"
-    elif len(shape) == 3:
-        kind = "grid" if shape[0] < 16 and shape[2] == 3 else "pixels"
-    else:
-        kind = "vector"
-    return {"kind": kind, **part}
-
-
-def check_units(described: Mapping[str, Any], space: gymnasium.Space) -> None:
-    """Raise ValueError if a policy with this action space, as `describe_space` wrote it, acts in an environment's own units, as all
-    did in version 0.1, and one for `space` must not."""
-    if isinstance(space, Scaled) and "units" not in described and not space.as_is:
-        raise ValueError("this run began with version 0.1, whose actions were in the environment's units; train it anew")

@@ -19,7 +19,7 @@ from kickstarting.replicas import Replicas
 from kickstarting.runs.checkpoint import Snapshot
 from kickstarting.runs.saving import Saving
 from kickstarting.scores import ScoreTracker
-from kickstarting.spaces import check_units
+from kickstarting.space_json import check_units
 from kickstarting.teachers.check import measure_teachers
 from kickstarting.types import Trajectory
 

@@ -14,8 +14,10 @@ from hypothesis.extra import numpy as hnp
 
 from kickstarting.envs.actions import Actions
 from kickstarting.envs.gym import GymnasiumEnv
+from kickstarting.envs.joint import join_actions
 from kickstarting.envs.pool import EnvPoolEnv
-from kickstarting.spaces import Scaled, describe_space, join_actions, make_distribution, read_space
+from kickstarting.space_json import describe_space, read_space
+from kickstarting.spaces import Scaled, make_distribution
 from known import register
 
 SHAPES = st.lists(st.integers(1, 3), max_size=3).map(tuple)

@@ -10,7 +10,7 @@ import torch
 from gymnasium import spaces
 
 from kickstarting.envs.actions import Actions
-from kickstarting.spaces import describe_space, read_space
+from kickstarting.space_json import describe_space, read_space
 from kickstarting.teachers import Kind, Label, Teacher, adapt
 from kickstarting.teachers.adapters import check_spaces, parse_adapters
 from kickstarting.types import Inputs, State

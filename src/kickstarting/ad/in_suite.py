@@ -11,7 +11,7 @@ from kickstarting.ad.evaluation import Outcome
 from kickstarting.ad.player import Player
 from kickstarting.ad.saved import TrainedModel
 from kickstarting.envs import MultiTaskEnv
-from kickstarting.spaces import describe_space
+from kickstarting.space_json import describe_space
 from kickstarting.suites import load_suite
 
 

@@ -22,7 +22,8 @@ from kickstarting.runs.checkpoint import latest_checkpoint, load_checkpoint, loa
 from kickstarting.runs.files import FileError, digest_of, file_digest, read_json, typed, write_signed
 from kickstarting.runs.histories import About
 from kickstarting.runs.layout import STATE, RunDirectory
-from kickstarting.spaces import Pixels, describe_space, make_distribution, read_observations, read_space
+from kickstarting.space_json import describe_space, read_observations, read_space
+from kickstarting.spaces import Pixels, make_distribution
 
 FORMAT = 1
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import gymnasium
@@ -12,59 +11,15 @@ import numpy as np
 import torch
 from gymnasium import spaces
 
-from kickstarting.algo.distributions import Distribution
 from kickstarting.envs.backends import TaskSpec, make_task_env
 from kickstarting.envs.checks import NO_NUMBER, first_wrong, wrong
+from kickstarting.envs.joint import TaskSpaces, join_actions, join_observations, task_of_column
 from kickstarting.envs.protocol import EnvironmentFault, Rendered, Restarted, TimeStep, VectorEnv
 from kickstarting.envs.watch import TIMEOUT, Watch
-from kickstarting.spaces import (
-    Scaled,
-    Squashed,
-    action_mask,
-    join_actions,
-    join_observations,
-    make_distribution,
-    squash,
-    task_of_column,
-)
 
 X = TypeVar("X")
 APART = 5.0
 """Seconds longer that other processes are waited for: each watches itself, and can say where it stands."""
-
-
-@dataclass(frozen=True)
-class TaskSpaces:
-    """What the tasks of a suite observe and do: all that a policy is made for."""
-
-    observation_space: spaces.Dict
-    """Of every task."""
-    action_space: gymnasium.Space
-    """In which one policy acts for all tasks."""
-    num_actions: tuple[int, ...] | None
-    """How many of the policy's discrete actions each task has; None for other actions."""
-    num_tasks: int
-
-    @property
-    def distribution(self) -> Distribution:
-        """The policy's. Raises ValueError for action spaces that have none."""
-        return make_distribution(self.action_space)
-
-    def squashed(self) -> TaskSpaces:
-        """For a policy whose continuous actions are squashed. Raises ValueError if it cannot be."""
-        return replace(self, action_space=squash(self.action_space))
-
-    def as_of(self, teacher: gymnasium.Space) -> TaskSpaces:
-        """As a policy with this action space acts in them: squashed, if it is."""
-        return self.squashed() if isinstance(teacher, Squashed) and isinstance(self.action_space, Scaled) else self
-
-    def task_of_column(self, envs_per_task: int, groups: int = 1) -> np.ndarray:
-        """As `MultiTaskEnv.task_of_column`, int [B]. Raises ValueError if the environments cannot be split into equal groups."""
-        return task_of_column(self.num_tasks, envs_per_task, groups)
-
-    def action_mask(self, envs_per_task: int, groups: int = 1) -> torch.Tensor | None:
-        """As `MultiTaskEnv.action_mask`, bool [B, A] or None."""
-        return action_mask(self.num_actions, self.action_space, self.task_of_column(envs_per_task, groups))
 
 
 def describe(tasks: Sequence[TaskSpec], num_actions: int = 0, timeout: float = TIMEOUT) -> TaskSpaces:

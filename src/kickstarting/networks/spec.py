@@ -10,7 +10,7 @@ from gymnasium import spaces
 
 from kickstarting.algo.distributions import Distribution
 from kickstarting.networks import build_network
-from kickstarting.spaces import describe_space, read_observations, read_space
+from kickstarting.space_json import describe_space, read_observations, read_space
 from kickstarting.trust import check_trusted, module_in
 
 VERSION = 2

@@ -19,7 +19,7 @@ import numpy as np
 from gymnasium import spaces
 
 from kickstarting.runs.files import FileError, blaming
-from kickstarting.spaces import describe_space, read_observations, read_space
+from kickstarting.space_json import describe_space, read_observations, read_space
 
 FORMAT = 1
 OBSERVATION = "observation/"

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from kickstarting.algo.distributions import LOG_STD, Categorical, DiagonalGaussian, Distribution, MultiCategorical
 from kickstarting.algo.moments import mixture, parameters
-from kickstarting.spaces import describe_space, make_distribution
+from kickstarting.space_json import describe_space
+from kickstarting.spaces import make_distribution
 from kickstarting.teachers.label import parameters_of
 from kickstarting.teachers.protocol import Label, Teacher, across_episodes
 from kickstarting.types import Inputs, State

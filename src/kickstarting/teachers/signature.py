@@ -23,7 +23,7 @@ from gymnasium import spaces
 
 from kickstarting.algo.parsing import nearest
 from kickstarting.ranges import Range
-from kickstarting.spaces import read_observations, read_space
+from kickstarting.space_json import read_observations, read_space
 from kickstarting.teachers.answers import ANSWERS, POLICIES
 
 OPTIONS: Mapping[str, str] = {

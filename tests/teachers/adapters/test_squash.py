@@ -13,7 +13,8 @@ from gymnasium import spaces
 from kickstarting.algo.distributions import DiagonalGaussian
 from kickstarting.algo.moments import CLOSEST
 from kickstarting.algo.squashed import SquashedGaussian
-from kickstarting.spaces import Scaled, describe_space, make_distribution, read_space, squash
+from kickstarting.space_json import describe_space, read_space
+from kickstarting.spaces import Scaled, make_distribution, squash
 from kickstarting.teachers import Kind, Label, Teacher, adapt
 from kickstarting.teachers.label import parameters_of
 from kickstarting.types import Inputs, State

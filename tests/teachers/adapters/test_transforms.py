@@ -9,7 +9,8 @@ import pytest
 import torch
 from gymnasium import spaces
 
-from kickstarting.spaces import Grid, Pixels, Vector, describe_space
+from kickstarting.space_json import describe_space
+from kickstarting.spaces import Grid, Pixels, Vector
 from kickstarting.teachers import Label, adapt
 from kickstarting.teachers.adapters import OBSERVATIONS, syntax
 from kickstarting.teachers.adapters.transform import behind

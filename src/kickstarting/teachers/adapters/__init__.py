@@ -15,7 +15,8 @@ from pathlib import Path
 import gymnasium
 from gymnasium import spaces
 
-from kickstarting.spaces import Scaled, Shaped, describe_space, unsquashed
+from kickstarting.space_json import describe_space
+from kickstarting.spaces import Scaled, Shaped, unsquashed
 from kickstarting.teachers.adapters import syntax
 from kickstarting.teachers.adapters.actions import ActionAdapter, actions, mask
 from kickstarting.teachers.adapters.bins import bins
