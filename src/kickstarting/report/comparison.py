@@ -7,6 +7,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from kickstarting.report.lineage import Lineage
+
 CONFIDENCE = 0.95
 
 
@@ -102,31 +104,6 @@ class TeacherResult:
     """Measured on every task, so that its score can be held against the suite's."""
     experts: int = 1
     """More: this is the union of so many teachers, the best of them on each task."""
-
-
-@dataclass(frozen=True)
-class Lineage:
-    """A population. What is indexed by member and round holds one tuple of rounds for each member."""
-
-    name: str
-    seed: int
-    frames: tuple[int, ...]
-    """Of a member at the end of each round."""
-    scores: tuple[tuple[float | None, ...], ...]
-    """None while a window of episodes fills."""
-    goes_on_as: tuple[tuple[int, ...], ...]
-    """Whose weights a member has after the round: its own, or those of the member that it copied."""
-    values: dict[str, tuple[tuple[float, ...], ...]]
-    """Every hyperparameter, in force during the round."""
-    ancestry: tuple[int, ...]
-    """For each round the member whose weights led to the best one, which is the last."""
-
-    @property
-    def copies(self) -> tuple[tuple[int, int, int], ...]:
-        """(round, member, whom it copied at the round's end)"""
-        rounds = range(len(self.frames))
-        pairs = ((turn, member, row[turn]) for turn in rounds for member, row in enumerate(self.goes_on_as))
-        return tuple(copy for copy in pairs if copy[1] != copy[2])
 
 
 @dataclass(frozen=True)

@@ -1,18 +1,43 @@
-"""Read a population's lineage.json: what every member scored and was told, and who copied whom."""
+"""A population's lineage, read from its lineage.json: what every member scored and was told, and who copied whom."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from kickstarting.report.comparison import Lineage
 from kickstarting.report.runs import Run, all_visible
 from kickstarting.runs.files import blaming, read_json, read_json_list, typed
 from kickstarting.runs.layout import PopulationDirectory, RunDirectory
 
 REMEDY = "resume the population, or leave it out"
 FIRST = ("alpha", "horizon", "learning_rate", "entropy_cost")
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """A population. What is indexed by member and round holds one tuple of rounds for each member."""
+
+    name: str
+    seed: int
+    frames: tuple[int, ...]
+    """Of a member at the end of each round."""
+    scores: tuple[tuple[float | None, ...], ...]
+    """None while a window of episodes fills."""
+    goes_on_as: tuple[tuple[int, ...], ...]
+    """Whose weights a member has after the round: its own, or those of the member that it copied."""
+    values: dict[str, tuple[tuple[float, ...], ...]]
+    """Every hyperparameter, in force during the round."""
+    ancestry: tuple[int, ...]
+    """For each round the member whose weights led to the best one, which is the last."""
+
+    @property
+    def copies(self) -> tuple[tuple[int, int, int], ...]:
+        """(round, member, whom it copied at the round's end)"""
+        rounds = range(len(self.frames))
+        pairs = ((turn, member, row[turn]) for turn in rounds for member, row in enumerate(self.goes_on_as))
+        return tuple(copy for copy in pairs if copy[1] != copy[2])
 
 
 def read_lineage(run: Run) -> Lineage | None:

@@ -9,12 +9,13 @@ from html import escape
 from pathlib import Path
 
 from kickstarting.report.cluster import cluster_sentence, cluster_table
-from kickstarting.report.comparison import ClusterHistory, Comparison, Lineage, RunResult
+from kickstarting.report.comparison import ClusterHistory, Comparison, RunResult
 from kickstarting.report.figures import TOGETHER, stem_of
 from kickstarting.report.figures.cluster import lanes_of
 from kickstarting.report.figures.teachers import voices
 from kickstarting.report.health import health_table
 from kickstarting.report.layout import ReportDirectory
+from kickstarting.report.lineage import Lineage
 from kickstarting.report.look import PALETTE
 from kickstarting.report.tables import to_html
 from kickstarting.report.teachers import NAMED

@@ -7,9 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from kickstarting.report.comparison import Lineage, RunResult
+from kickstarting.report.comparison import RunResult
 from kickstarting.report.groups import Group
 from kickstarting.report.health import spells
+from kickstarting.report.lineage import Lineage
 from kickstarting.report.runs import Run
 from kickstarting.report.wording import frames_text
 from kickstarting.teachers.references import Reference

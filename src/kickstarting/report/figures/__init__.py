@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from matplotlib.figure import Figure
 
-from kickstarting.report.comparison import ClusterHistory, Comparison, Lineage
+from kickstarting.report.comparison import ClusterHistory, Comparison
 from kickstarting.report.figures.cluster import cluster_figure
 from kickstarting.report.figures.curves import curves_figure
 from kickstarting.report.figures.lineage import lineage_figure
@@ -17,6 +17,7 @@ from kickstarting.report.figures.panels import panels_figure
 from kickstarting.report.figures.score_map import score_map_figure
 from kickstarting.report.figures.tasks import tasks_figure
 from kickstarting.report.figures.teachers import teachers_figure
+from kickstarting.report.lineage import Lineage
 from kickstarting.report.look import LONGEST, look
 
 __all__ = [

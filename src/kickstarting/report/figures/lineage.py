@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from kickstarting.report.comparison import Lineage
 from kickstarting.report.figures.legend import draw_legend, frames_axis, legend_height
+from kickstarting.report.lineage import Lineage
 from kickstarting.report.look import COLOURS, FAINT, WIDTH, label, look
 from kickstarting.report.teachers import NAMED
 
