@@ -54,9 +54,11 @@ def writer(root: Path) -> WriteRun:
         suite: str = "toy",
         total_frames: int | None = None,
         teachers: Sequence[str] = (),
+        returns: bool = False,
         folder: str | None = None,
     ) -> Path:
-        """tasks: name -> what its score has above the suite's; they should sum to 0."""
+        """tasks: name -> what its score has above the suite's; they should sum to 0. returns: that is the return of its episodes,
+        as of a task without a reference."""
         directory = root / "runs" / (folder or f"{name}-{seed}")
         directory.mkdir(parents=True)
         config = {
@@ -74,6 +76,7 @@ def writer(root: Path) -> WriteRun:
             line: dict[str, Any] = {"frames": frames, "seconds": frames / 100.0, "frames_per_second": 100.0, "score": score}
             if score is not None:
                 line |= {f"task_score/{task}": score + above for task, above in (tasks or {}).items()}
+                line |= {f"task_return/{task}": score + above for task, above in (tasks or {}).items() if returns}
             line |= {f"lambda/{teacher}": weight(frames) for teacher, weight in (lambdas or {}).items()}
             line |= {f"health/{name}": stands(frames) for name, stands in (health or {}).items()}
             lines.append(json.dumps(line) + "\n")

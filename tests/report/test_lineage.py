@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -72,6 +73,12 @@ def test_a_member_goes_on_from_where_the_copied_one_was(population):
     assert [[250, 20], [500, 20], [750, 30], [1000, 40]] in lines  # member 0, after its copy of 1
     assert [[500, 60], [750, 90]] in lines  # member 2 up to its copy of 0
     assert [[750, 30], [1000, 120]] in lines  # and from there on
+
+
+def test_returns_are_not_cut_at_100(population):
+    (lineage,) = compare([population]).lineages
+    assert lineage_figure(lineage).axes[0].get_ylim() == (0.0, 100.0)
+    assert lineage_figure(replace(lineage, points=False)).axes[0].get_ylim() == pytest.approx((0.0, 126.0))
 
 
 def test_shares_of_many_teachers_are_one_panel(population):

@@ -11,6 +11,7 @@ from matplotlib.collections import PolyCollection
 from kickstarting.report import compare_runs, headline
 from kickstarting.report.figures import TOGETHER, curves_figure, draw, tasks_figure
 from kickstarting.report.figures.legend import colour
+from kickstarting.report.figures.score_map import DARKEST
 from kickstarting.report.look import COLOURS, PALETTE
 from known import known
 
@@ -151,6 +152,40 @@ def test_a_score_below_random_stays_in_the_figure(write_run):
     comparison = compare_runs([path], out=None)
     assert curves_figure(comparison).axes[0].get_ylim()[0] <= -10.0
     assert known(tasks_figure(comparison)).axes[0].get_xlim()[0] <= -5.0
+
+
+@pytest.mark.parametrize("number", [2, TOGETHER + 1])
+@pytest.mark.parametrize("slope", [50.0, -3.0])
+def test_returns_are_not_cut_at_100(write_run, number, slope):
+    options = {"tasks": {"x": -25.0, "y": 25.0}, "returns": True, "lambdas": {"old": lambda frames: 1.0}, "teachers": ["*=old"]}
+    options["teacher_scores"] = {"old": {"score": 60.0 * slope, "tasks": {"x": 60.0 * slope, "y": 60.0 * slope}}}
+    paths = [write_run(f"g{i}", seed, line_curve(slope=slope + seed + i), **options) for i in range(number) for seed in range(2)]
+    comparison = compare_runs(paths, out=None, bootstrap=50)
+    assert not comparison.points
+    figures = draw(comparison)
+    assert_fits(figures["curves"].axes[0].get_ylim(), [value for line in figures["curves"].axes[0].lines for value in ys(line)])
+    if number == 2:
+        (axes,) = figures["tasks"].axes
+        assert_fits(axes.get_xlim(), [bar.get_x() + bar.get_width() for bar in bars(axes)])
+    else:  # the scale of the map is each row's own
+        cells = bars(figures["tasks"].axes[0])
+        assert {bar.get_alpha() for bar in cells} >= {0.0, DARKEST}
+        assert len({bar.get_alpha() for bar in cells if bar.get_y() < 0}) == number + 1
+
+
+def assert_fits(limits: tuple[float, float], scores: list[float]) -> None:
+    """All scores and 0 are seen, and not much beside."""
+    low, high = min(0.0, *scores), max(0.0, *scores)
+    assert low - 0.2 * (high - low) <= limits[0] <= low <= high <= limits[1] <= high + 0.2 * (high - low)
+
+
+def test_a_score_that_is_a_return_is_told_from_points(write_run):
+    """A success that never came is 0 in points and as a metric, too, and says nothing."""
+    nothing = write_run("never", 0, dict.fromkeys((0, 1000), 0.0), tasks={"x": 0.0}, returns=True)
+    points = write_run("points", 0, line_curve(), tasks={"x": 0.0})
+    returns = write_run("returns", 0, line_curve(slope=0.5), tasks={"x": 0.0}, returns=True)
+    assert compare_runs([nothing, points], out=None).points
+    assert not compare_runs([points, returns], out=None).points
 
 
 def test_nine_groups_can_be_told_apart(write_run):

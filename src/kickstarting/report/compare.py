@@ -61,6 +61,7 @@ def compare(
     compared = yardsticks(teachers, groups)
     return Comparison(
         suite=short_path(groups[0].runs[0].suite),
+        points=all(run.in_points for group in groups for run in group.runs),
         baseline=baseline,
         at_frames=points,
         levels=all_levels,

@@ -185,6 +185,8 @@ class RunResult:
 @dataclass(frozen=True)
 class Comparison:
     suite: str
+    points: bool
+    """Scores are points, of which the reference has 100; else some of them are returns, of tasks without a reference."""
     baseline: str
     at_frames: tuple[int, ...]
     levels: tuple[Level, ...]

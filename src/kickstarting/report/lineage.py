@@ -29,6 +29,8 @@ class Lineage:
     """Whose weights a member has after the round: its own, or those of the member that it copied."""
     values: dict[str, tuple[tuple[float, ...], ...]]
     """Every hyperparameter, in force during the round."""
+    points: bool
+    """As `Comparison.points`."""
     ancestry: tuple[int, ...]
     """For each round the member whose weights led to the best one, which is the last."""
 
@@ -65,6 +67,7 @@ def read_lineage(run: Run) -> Lineage | None:
                     rows[0][0]["values"], key=lambda name: (FIRST.index(name) if name in FIRST else len(FIRST), name)
                 )
             },
+            points=run.in_points,
             ancestry=ancestry,
         )
 

@@ -65,6 +65,16 @@ class Run:
         known = np.isfinite(values)
         return self.frames[known], values[known]
 
+    @property
+    def in_points(self) -> bool:
+        """Whether scores are points, 100 of which are the reference; where a task has none, its score is the metric itself."""
+        return not any(self._is_metric(task) for task in self.names(TASK_SCORE))
+
+    def _is_metric(self, task: str) -> bool:
+        _, scores = self.curve(TASK_SCORE + task)
+        metrics = (self.curve(f"{metric}/{task}")[1] for metric in ("task_return", "task_success"))
+        return bool(scores.any()) and any(len(x) == len(scores) and np.allclose(x, scores, rtol=1e-6) for x in metrics)
+
     def names(self, prefix: str) -> tuple[str, ...]:
         """What stands behind `prefix` in the column names, such as the tasks behind TASK_SCORE."""
         return tuple(column.removeprefix(prefix) for column in self.columns if column.startswith(prefix))

@@ -10,11 +10,13 @@ from matplotlib.ticker import MaxNLocator
 from kickstarting.report.comparison import Comparison
 from kickstarting.report.figures.legend import (
     colour,
+    curve_scores,
     dash,
     draw_legend,
     frames_axis,
     group_handle,
     legend_height,
+    score_limits,
     teacher_line_handles,
 )
 from kickstarting.report.figures.teachers import voices, weight_table
@@ -39,17 +41,15 @@ def curves_figure(comparison: Comparison) -> Figure:
 
 
 def _draw_scores(axes: Axes, comparison: Comparison) -> None:
-    lowest = 0.0
     for group in reversed(comparison.groups):  # the baseline last, so that it is never hidden
         curve, shade = group.curve, colour(comparison, group)
-        lowest = min(lowest, *curve.mean, *curve.low)
         if curve.low:
             axes.fill_between(curve.frames, curve.low, curve.high, color=shade, alpha=0.18, linewidth=0)
         axes.plot(curve.frames, curve.mean, color=shade, linestyle=dash(comparison, group), linewidth=1.8)
     for teacher in comparison.yardsticks:
         if teacher.whole_suite:
             axes.axhline(teacher.score, color=INK, linestyle=TEACHER_DASH, linewidth=1.0, zorder=1.5)
-    axes.set_ylim(lowest, 100.0)
+    axes.set_ylim(score_limits(curve_scores(comparison), comparison.points))
     axes.set_ylabel("score")
     axes.grid(axis="y")
 

@@ -1,8 +1,8 @@
-"""What figures of groups share: colours and dashes of the groups, marks of the teachers, a legend above everything."""
+"""What figures share: colours and dashes of the groups, marks of the teachers, a legend above everything, axes."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import cycle
 from typing import Any
 
@@ -86,6 +86,23 @@ def draw_legend(figure: Figure, handles: Sequence[Handle]) -> None:
 def _columns(handles: Sequence[Handle]) -> int:
     longest = max(len(str(handle.get_label())) for handle in handles)
     return max(1, min(len(handles), int(72 / (longest + 7))))
+
+
+def curve_scores(comparison: Comparison) -> Iterator[float]:
+    """Every score that stands in a figure of curves."""
+    for group in comparison.groups:
+        yield from (*group.curve.mean, *group.curve.low, *group.curve.high)
+    yield from (teacher.score for teacher in comparison.yardsticks if teacher.whole_suite)
+
+
+def score_limits(scores: Iterable[float], points: bool) -> tuple[float, float]:
+    """The ends of an axis on which all scores are seen, and 0: up to 100 if they are points, else with some room."""
+    known = [0.0, *scores]
+    low, high = min(known), max(known)
+    if points:
+        return low, 100.0
+    room = 0.05 * (high - low) or 1.0
+    return low - room * (low < 0.0), high + room * (high > 0.0 or high == low)
 
 
 def frames_axis(axes: Axes, last: float) -> None:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from kickstarting.report.figures.legend import draw_legend, frames_axis, legend_height
+from kickstarting.report.figures.legend import draw_legend, frames_axis, legend_height, score_limits
 from kickstarting.report.lineage import Lineage
 from kickstarting.report.look import COLOURS, FAINT, WIDTH, label, look
 from kickstarting.report.teachers import NAMED
@@ -73,7 +73,8 @@ def _draw_scores(axes: Axes, lineage: Lineage) -> None:
             axes.plot(lineage.frames[turn], ends[0], "o", color=COPY, markersize=3.5, zorder=4)
             axes.plot(lineage.frames[turn], ends[1], "x", color=COPY, markersize=4.5, markeredgewidth=1.2, zorder=4)
     known = [score for scores in lineage.scores for score in scores if score is not None]
-    axes.set_ylim(min([0.0, *known]), min(100.0, 1.1 * max([20.0, *known])))
+    low, high = score_limits(known, lineage.points)
+    axes.set_ylim(low, min(high, 1.1 * max([20.0, *known])) if lineage.points else high)
     axes.set_ylabel("score")
     axes.grid(axis="y")
 

@@ -11,7 +11,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from kickstarting.report.comparison import Comparison, GroupResult
-from kickstarting.report.figures.legend import draw_legend, legend_height, teacher_line_handles
+from kickstarting.report.figures.legend import curve_scores, draw_legend, legend_height, score_limits, teacher_line_handles
 from kickstarting.report.figures.teachers import voices, weight_table
 from kickstarting.report.look import BASELINE, COLOURS, FAINT, INK, TEACHER_DASH, WIDTH, label, look
 from kickstarting.report.teachers import NAMED
@@ -72,7 +72,7 @@ def _draw_score(axes: Axes, comparison: Comparison, group: GroupResult) -> None:
     axes.set_title(label(group.name, TITLE), loc="left", fontsize=8.0, pad=3.0)
     if group.final.value is not None:
         axes.text(0.98, 0.93, score_text(group.final.value), color=SHADE, ha="right", va="top", transform=axes.transAxes)
-    axes.set_ylim(min(0.0, *(value for g in comparison.groups for value in (*g.curve.mean, *g.curve.low))), 100.0)
+    axes.set_ylim(score_limits(curve_scores(comparison), comparison.points))
     axes.grid(axis="y")
 
 

@@ -13,7 +13,8 @@ DARKEST = 0.55  # opacity of a full score, on which ink can still be read
 
 
 def score_map_figure(comparison: Comparison) -> Figure | None:
-    """Tasks by groups, the teachers behind them; darker where the score is higher. None if tasks are not logged."""
+    """Tasks by groups, the teachers behind them; darker where the score is higher: up to 100 points, or where scores are returns
+    from the lowest to the highest of the row. None if tasks are not logged."""
     tasks, groups = comparison.tasks, comparison.groups
     if not tasks:
         return None
@@ -22,10 +23,11 @@ def score_map_figure(comparison: Comparison) -> Figure | None:
     with look():
         figure = Figure(figsize=(WIDTH, ROW * len(tasks) + HEADING + 0.1), layout="constrained")
         axes = figure.subplots()
-        for x, scores in enumerate(columns.values()):
-            for y, task in enumerate(tasks):
-                if (score := scores.get(task)) is not None:
-                    _draw_cell(axes, x, y, score)
+        for y, task in enumerate(tasks):
+            known = {x: score for x, scores in enumerate(columns.values()) if (score := scores.get(task)) is not None}
+            low, high = (0.0, 100.0) if comparison.points else (min(known.values(), default=0.0), max(known.values(), default=0.0))
+            for x, score in known.items():
+                _draw_cell(axes, x, y, score, (score - low) / (high - low) if high > low else 1.0)
         names = [label(name, 20) for name in columns]
         axes.set_xticks(range(len(names)), names, rotation=90, fontsize=7.5)
         axes.set_yticks(range(len(tasks)), list(map(label, tasks)), fontsize=8.0)
@@ -39,7 +41,7 @@ def score_map_figure(comparison: Comparison) -> Figure | None:
         return figure
 
 
-def _draw_cell(axes: Axes, x: int, y: int, score: float) -> None:
-    share = min(max(score, 0.0), 100.0) / 100.0
-    axes.barh(y, 0.94, 0.9, x - 0.47, color=COLOURS[0], alpha=DARKEST * share, linewidth=0)
+def _draw_cell(axes: Axes, x: int, y: int, score: float, share: float) -> None:
+    """share: of a full score."""
+    axes.barh(y, 0.94, 0.9, x - 0.47, color=COLOURS[0], alpha=DARKEST * min(max(share, 0.0), 1.0), linewidth=0)
     axes.text(x, y, f"{score:.0f}".replace("-0", "0"), ha="center", va="center", fontsize=7.5)

@@ -11,6 +11,7 @@ from kickstarting.report.figures.legend import (
     draw_legend,
     group_handle,
     legend_height,
+    score_limits,
     teacher_marker_handles,
     teacher_markers,
 )
@@ -40,7 +41,7 @@ def tasks_figure(comparison: Comparison) -> Figure | None:
         axes.set_yticks(middles, list(map(label, tasks)), fontsize=8.5 if len(tasks) <= FEW else 8.0)
         axes.tick_params(axis="y", length=0)
         axes.set_ylim(block * len(tasks), 0.0)
-        axes.set_xlim(min(0.0, *_ends(comparison)), 100.0)
+        axes.set_xlim(score_limits(_ends(comparison), comparison.points))
         axes.spines["left"].set_visible(False)
         axes.axvline(0.0, color=FAINT, linewidth=0.8)
         axes.set_xlabel("final score")
@@ -65,5 +66,5 @@ def _draw_teacher(axes: Axes, score: float, marker: str, *, y: float, reach: flo
 
 def _ends(comparison: Comparison) -> list[float]:
     estimates = [estimate for group in comparison.groups for estimate in group.tasks.values()]
-    ends = [end for estimate in estimates for end in (estimate.value, estimate.low) if end is not None]
+    ends = [end for estimate in estimates for end in (estimate.value, estimate.low, estimate.high) if end is not None]
     return ends + [score for teacher in comparison.yardsticks for score in teacher.tasks.values()]
