@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -14,6 +15,11 @@ import pytest
 
 def without_times(metrics: dict) -> dict:
     return {k: v for k, v in metrics.items() if not k.startswith(("seconds", "frames_per_second", "health/slow"))}
+
+
+def history_of(out: Path) -> list[dict]:
+    """The lines of a run's or population's history.jsonl."""
+    return [json.loads(line) for line in (out / "history.jsonl").read_text().splitlines()]
 
 
 def kill_when(command: list[str], condition: Callable[[], bool]) -> None:

@@ -17,9 +17,9 @@ from pathlib import Path
 
 import pytest
 
-from kickstarting.runs.history import read_history
 from kickstarting.runs.layout import PopulationDirectory, RunDirectory, finished
 from kickstarting.runs.metrics import read_metrics
+from resuming import history_of
 
 pytestmark = pytest.mark.usefixtures("signals_heard")
 KILLS = int(os.environ.get("KILLS", "50"))
@@ -108,7 +108,7 @@ def brought_to_its_end(
 
 def told(name: str, begin: list[str], out: Path) -> list[str]:
     """The command with the seams that signals made, if it was stopped by one."""
-    stopped = [line for line in read_history(out / "history.jsonl") if line["event"] == "stopped"]
+    stopped = [line for line in history_of(out) if line["event"] == "stopped"]
     at = [f"{line['member']}:{line['frames']}" if name == "population" else str(line["frames"]) for line in stopped]
     return [*begin, "--checkpoint-at", *at] if at else begin
 

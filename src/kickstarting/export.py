@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -22,7 +21,7 @@ from kickstarting.networks.spec import NetworkSpec
 from kickstarting.provenance import known_of
 from kickstarting.runs.checkpoint import Snapshot, load_weights
 from kickstarting.runs.exported import ExportDirectory, to_files
-from kickstarting.runs.files import FileError, check_replaceable, check_writable, make_directory, read_json, write_bytes
+from kickstarting.runs.files import check_replaces, check_writable, make_directory, write_bytes
 from kickstarting.space_json import describe_space
 from kickstarting.spaces import make_distribution
 from kickstarting.suites import Suite, load_suite
@@ -97,16 +96,7 @@ def check_export_out(out: Path) -> None:
     check_writable(out)
     directory = ExportDirectory(out)
     files = (directory.config, directory.weights, directory.card, directory.results, directory.onnx, directory.torch_export)
-    present = [path for path in files if os.path.lexists(path)]
-    for path in present:
-        check_replaceable(path)
-    if present:
-        try:
-            ours = read_json(directory.config, remedy="").get("library") == "kickstarting"
-        except FileError:
-            ours = False
-        if not ours:
-            raise FileError(f"{present[0]} is there already, and of no earlier export; choose another --out, or move it away")
+    check_replaces(files, "export", directory.config, lambda data: data.get("library") == "kickstarting")
 
 
 def _path_of(ref: str) -> Path:

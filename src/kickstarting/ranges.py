@@ -2,7 +2,7 @@
 
     discount: Annotated[float, Range(0, 1)] = 0.99
 
-NaN and infinity are in no range. Whoever takes settings calls `check_fields` or `check_arguments` before any work.
+NaN and infinity are in no range. Whoever takes settings calls `check_fields`, or is `checked`, before any work.
 """
 
 from __future__ import annotations

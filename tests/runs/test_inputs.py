@@ -18,8 +18,8 @@ from kickstarting.population.run import run_population
 from kickstarting.runs.checkpoint import CheckpointError, latest_checkpoint
 from kickstarting.runs.configuration import read_config, read_run_file
 from kickstarting.runs.files import FileError, signed_text
-from kickstarting.runs.history import read_history
 from kickstarting.runs.run import resume, run
+from resuming import history_of
 
 
 def interrupted(config: Config, out: Path) -> Path:
@@ -113,7 +113,7 @@ def test_a_lower_learning_rate_is_taken_and_recorded(tiny, tmp_path):
     before["learning"].pop("learning_rate")
     before["machine"].pop("environment_timeout")
     assert after == before
-    resumed = [line for line in read_history(out / "history.jsonl") if line["event"] == "resumed"]
+    resumed = [line for line in history_of(out) if line["event"] == "resumed"]
     assert [(line["frames"], line["learning_rate"]) for line in resumed] == [(192, "5e-4")]
 
 

@@ -25,13 +25,12 @@ from kickstarting.population.run import resume_population, run_population
 from kickstarting.runs import saving
 from kickstarting.runs.checkpoint import CheckpointError, check_space, latest_checkpoint, load_checkpoint
 from kickstarting.runs.configuration import read_config
-from kickstarting.runs.history import read_history
 from kickstarting.runs.layout import PopulationDirectory, RunDirectory, checkpoints
 from kickstarting.runs.metrics import read_metrics
 from kickstarting.runs.run import resume, run
 from kickstarting.runs.saving import Saving, ten_minutes
 from kickstarting.runs.signals import Stopped, listening
-from resuming import without_times
+from resuming import history_of, without_times
 
 pytestmark = pytest.mark.usefixtures("signals_heard")
 PBT = PopulationConfig(members=2, slice="128", burn_in="128", test="margin", margin=0.0)
@@ -71,7 +70,7 @@ def test_a_signal_saves_at_the_next_update(tiny, tmp_path, name):
     out = tmp_path / "stopped"
     assert str(stopped.value) == f"saved at 96 frames on {name}; go on with `kickstart train --resume {out}`"
     assert not RunDirectory(out).finished
-    history = [(line["event"], line["frames"]) for line in read_history(out / "history.jsonl")]
+    history = [(line["event"], line["frames"]) for line in history_of(out)]
     assert history == [("began", 0), ("stopped", 96)]
     resume(out)
     run(replace(config, run=replace(config.run, checkpoint_at=("96",))), tmp_path / "told")
@@ -128,7 +127,7 @@ def test_a_population_saves_the_member_that_trains(tiny, tmp_path, monkeypatch, 
     with pytest.raises(Stopped, match=rf"on SIGTERM; go on with `kickstart population --resume {out}`"):
         run_population(config, PBT, out, console=QUIET, backend=backend)
     assert not PopulationDirectory(out).finished
-    stopped = [line for line in read_history(out / "history.jsonl") if line["event"] == "stopped"]
+    stopped = [line for line in history_of(out) if line["event"] == "stopped"]
     assert stopped if backend is None else True  # processes may have ended their slice before they heard of it
     resume_population(out, console=QUIET)
     told = config.changed(checkpoint_at=tuple(f"{line['member']}:{line['frames']}" for line in stopped))

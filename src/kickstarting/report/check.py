@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 from kickstarting.report.layout import CheckDirectory
 from kickstarting.report.page import clip_figure, document
 from kickstarting.report.tables import Table, table_html
-from kickstarting.runs.files import FileError, check_replaceable, check_writable, make_directory, read_json, write_bytes
+from kickstarting.runs.files import check_replaces, check_writable, make_directory, write_bytes
 
 
 def check_page(
@@ -47,18 +46,8 @@ def check_check_out(out: Path) -> None:
     """Raise FileError, before any work, if a check cannot be written into this directory, or only over files of others."""
     check_writable(out)
     directory = CheckDirectory(out)
-    present = [path for path in (directory.numbers, directory.page, directory.clip) if os.path.lexists(path)]
-    for path in present:
-        check_replaceable(path)
-    if present and not _is_ours(directory):
-        raise FileError(f"{present[0]} is there already, and of no earlier check; choose another --out, or move it away")
-
-
-def _is_ours(directory: CheckDirectory) -> bool:
-    try:
-        return read_json(directory.numbers, remedy="").keys() >= {"ref", "suite", "can_teach"}
-    except FileError:
-        return False
+    files = (directory.numbers, directory.page, directory.clip)
+    check_replaces(files, "check", directory.numbers, lambda data: data.keys() >= {"ref", "suite", "can_teach"})
 
 
 def write_check(out: Path, page: str, numbers: Mapping[str, Any], clip: bytes) -> None:

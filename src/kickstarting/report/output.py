@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from kickstarting.report.figures import draw, rendered
 from kickstarting.report.layout import ReportDirectory
 from kickstarting.report.page import to_page
 from kickstarting.report.tables import to_markdown
-from kickstarting.runs.files import FileError, check_replaceable, check_writable, make_directory, read_json, write_bytes
+from kickstarting.runs.files import check_replaces, check_writable, make_directory, write_bytes
 
 FIGURES = ("curves", "teachers", "tasks", "lineage", "lineage-*", "cluster", "cluster-*")
 OURS = {"confidence", "suite", "baseline", "groups", "runs", "bootstrap_seed"}
@@ -24,18 +23,8 @@ def check_out(out: Path) -> None:
     check_writable(out)
     report = ReportDirectory(out)
     figures = [path for stem in FIGURES for suffix in ("png", "svg") for path in out.glob(f"{stem}.{suffix}")]
-    present = [path for path in (report.numbers, report.table, report.page, report.clip, *figures) if os.path.lexists(path)]
-    for path in present:
-        check_replaceable(path)
-    if present and not _is_ours(report):
-        raise FileError(f"{present[0]} is there already, and of no earlier report; choose another --out, or move it away")
-
-
-def _is_ours(report: ReportDirectory) -> bool:
-    try:
-        return read_json(report.numbers, remedy="").keys() >= OURS
-    except FileError:
-        return False
+    files = (report.numbers, report.table, report.page, report.clip, *figures)
+    check_replaces(files, "report", report.numbers, lambda data: data.keys() >= OURS)
 
 
 def write_report(comparison: Comparison, out: Path, clip: tuple[bytes, str] | None = None) -> None:

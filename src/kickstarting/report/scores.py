@@ -6,32 +6,10 @@ the Edge of the Statistical Precipice"; the resampler is our own because rliable
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 from scipy.stats import trim_mean
-
-Numbers = np.ndarray | Sequence[Any] | float
-
-
-def normalise(returns: Numbers, random: Numbers, reference: Numbers) -> np.ndarray:
-    """100 * (return - random) / (reference - random), capped at 100 and not below (Schmitt et al. 2018, section 4.1).
-
-    The three broadcast against each other, for example [R, K], [K] and [K].
-    """
-    returns, random, reference = (np.asarray(x, dtype=float) for x in (returns, random, reference))
-    if not np.all(reference > random):
-        raise ValueError(
-            f"every reference return must exceed the random one, but reference is {reference} and random is {random}; "
-            "correct the suite's reference scores"
-        )
-    return np.minimum(100.0 * (returns - random) / (reference - random), 100.0)
-
-
-def mean(scores: np.ndarray) -> np.ndarray:
-    """Mean over runs and tasks: [..., R, K] -> [...]."""
-    return np.asarray(scores.mean(axis=(-2, -1)))
 
 
 def median(scores: np.ndarray) -> np.ndarray:
@@ -51,11 +29,6 @@ def probability_of_improvement(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """
     difference = x[..., :, None, :] - y[..., None, :, :]
     return np.asarray((0.5 + 0.5 * np.sign(difference)).mean(axis=(-3, -2, -1)))
-
-
-def performance_profile(scores: np.ndarray, taus: Numbers) -> np.ndarray:
-    """Share of the R * K scores above each threshold: [..., R, K], [N] -> [..., N]."""
-    return (scores[..., None] > np.asarray(taus, dtype=float)).mean(axis=(-3, -2))
 
 
 def stratified_bootstrap(

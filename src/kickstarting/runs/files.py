@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast
 from zipfile import BadZipFile
@@ -90,6 +90,25 @@ def check_replaceable(path: Path) -> None:
         raise FileError(f"{path} is a link to {os.readlink(path)}; name the file itself, or remove the link")
     if os.path.exists(path) and not os.path.isfile(path):
         raise FileError(f"{path} is {'a directory' if os.path.isdir(path) else 'no regular file'}; name another file")
+
+
+def check_replaces(files: Sequence[Path], what: str, marker: Path, ours: Callable[[dict[str, Any]], bool]) -> None:
+    """Raise FileError if one of the files is there already, and may not be replaced, or is of somebody else.
+
+    what: they are written of. marker: the one, of JSON, by which `ours` tells that all are of an earlier one.
+    """
+    present = [path for path in files if os.path.lexists(path)]
+    for path in present:
+        check_replaceable(path)
+    if present and not _says(marker, ours):
+        raise FileError(f"{present[0]} is there already, and of no earlier {what}; choose another --out, or move it away")
+
+
+def _says(marker: Path, ours: Callable[[dict[str, Any]], bool]) -> bool:
+    try:
+        return ours(read_json(marker, remedy=""))
+    except FileError:
+        return False
 
 
 def _is_there(path: Path) -> bool:

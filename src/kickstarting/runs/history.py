@@ -18,16 +18,3 @@ def note(path: Path, event: str, **what: Any) -> None:
     line = {"time": time.strftime("%Y-%m-%d %H:%M:%S"), "event": event, **what, "host": socket.gethostname(), "pid": os.getpid()}
     with path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(line) + "\n")
-
-
-def read_history(path: Path) -> list[dict[str, Any]]:
-    """The lines, without those that are damaged: the history informs, nothing is made of it."""
-    lines = []
-    for text in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else ():
-        try:
-            line = json.loads(text)
-        except (ValueError, RecursionError):
-            continue
-        if isinstance(line, dict) and isinstance(line.get("event"), str):
-            lines.append(line)
-    return lines

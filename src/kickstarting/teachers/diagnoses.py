@@ -186,4 +186,3 @@ DIAGNOSES = (
     Diagnosis("saturated", "it tells little beside its first choice: soften it by a temperature", saturated),
     Diagnosis("greedy_better", "the student learns all that it would do: sharpen it by a temperature", greedy_better),
 )
-BY_NAME = {diagnosis.name: diagnosis for diagnosis in DIAGNOSES}

@@ -39,7 +39,7 @@ class Reference:
     pattern: str = "*"
     """A glob pattern of task names."""
     adapters: tuple[str, ...] = ()
-    """Between the student's environments and the teacher, the student's side first (`teachers/adapters.py`)."""
+    """Between the student's environments and the teacher, the student's side first (`teachers/adapters/`)."""
     sha256: str = ""
     """Of the policy behind the reference; empty before a run has begun."""
     path: str = ""
