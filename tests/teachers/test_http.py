@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import copy
 import json
-import os
-import signal
 import socket
 import ssl
-import subprocess
 import sys
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -23,8 +18,6 @@ import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
-from hypothesis import given
-from hypothesis import strategies as st
 from programs import Policy, save_onnx, unroll
 
 from kickstarting.runs.checkpoint import latest_checkpoint
@@ -36,21 +29,7 @@ from kickstarting.teachers import wire
 from kickstarting.teachers.origins import digest, http, load_teacher
 from kickstarting.teachers.protocol import Kind, Label, Teacher, TeacherFault
 from kickstarting.types import Inputs
-
-
-@contextmanager
-def serving(
-    teacher: Teacher, port: int = 0, token: str = "", sha256: str = "", tls: ssl.SSLContext | None = None
-) -> Iterator[TeacherServer]:
-    with TeacherServer(Served(teacher, sha256), port=port, token=token) as server:
-        server.socket = tls.wrap_socket(server.socket, server_side=True) if tls else server.socket
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
+from serving import serving
 
 
 @contextmanager
@@ -248,59 +227,6 @@ def test_addresses_are_checked(address) -> None:
         load_teacher(address)
 
 
-def test_a_server_is_not_opened_to_others_without_a_token(teacher, server) -> None:
-    with pytest.raises(ValueError, match="other machines may reach; give --token-from"):
-        TeacherServer(Served(teacher), host="0.0.0.0")
-    with pytest.raises(ValueError, match="choose another --host or --port"):
-        TeacherServer(Served(teacher), port=server.server_address[1])
-
-
-def ask(url: str, data: bytes | None = None, **headers: str) -> tuple[int, bytes]:
-    request = urllib.request.Request(url, data, {name.replace("_", "-"): text for name, text in headers.items()})
-    try:
-        with urllib.request.urlopen(request, timeout=5) as answer:
-            return answer.status, answer.read()
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, error.read()
-
-
-def test_it_speaks_the_protocol_to_others(server) -> None:
-    """Also with JSON alone, as curl would."""
-    base = server.url.removesuffix(wire.MODEL)
-    assert [ask(f"{base}{path}")[0] for path in ("/v2/health/live", "/v2/health/ready", f"{wire.MODEL}/ready", "/v2", "/x")] == [
-        200
-    ] * 4 + [404]
-    described = json.loads(ask(server.url)[1])
-    request = [{**port, "shape": [max(n, 1) for n in port["shape"]]} for port in described["inputs"]]
-    for port in request:
-        port["data"] = np.zeros(port["shape"], int).tolist()
-    status, body = ask(f"{server.url}/infer", json.dumps({"inputs": request}).encode())
-    assert status == 200
-    assert json.loads(body[: body.index(b"}]}") + 3])["outputs"][0]["name"] == "logits"
-
-
-@pytest.mark.parametrize(
-    ("body", "headers", "status"),
-    [
-        (b"", {}, 400),
-        (b"hello", {}, 400),
-        (b'{"inputs": []}', {}, 400),
-        (b'{"inputs": 3}', {}, 400),
-        (b'{"inputs": [{"name": "is_first", "datatype": "BOOL", "shape": [1, 1], "data": [true]}]}', {}, 400),
-        (b'{"inputs": [{"name": "x", "datatype": "FP32", "shape": [9], "parameters": {"binary_data_size": 36}}]}', {}, 400),
-        (b"{}", {wire.LENGTH: "99"}, 400),
-        (b"{}", {wire.LENGTH: "-1"}, 400),
-        (b"{}", {wire.LENGTH: "x"}, 400),
-        (b"{}", {"Content-Length": str(2**40)}, 413),
-    ],
-)
-def test_nonsense_is_answered_with_a_reason(server, body, headers, status) -> None:
-    found, said = ask(f"{server.url}/infer", body, **headers)
-    assert found == status
-    assert json.loads(said)["error"]
-
-
 def described(**changes: object) -> bytes:
     inputs = [{"name": "observation", "datatype": "FP32", "shape": [-1, 4]}]
     return json.dumps(
@@ -478,42 +404,3 @@ def test_it_is_pinned_by_what_the_server_says_of_it(teacher) -> None:
         with serving(teacher, port, sha256=sha256):
             digests.append(digest(f"http://127.0.0.1:{port}"))
     assert digests[0] == digests[1] != digests[2]
-
-
-def test_the_command_serves_until_a_signal_comes(make_policy) -> None:
-    command = [sys.executable, "-m", "kickstarting", "serve", make_policy(), "--port", "0", "--token-from", "KICKSTART_TOKEN"]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, text=True, env={**os.environ, wire.TOKEN: "x", "COLUMNS": "300"}
-    ) as process:
-        assert process.stdout
-        url = next(word for word in process.stdout.readline().split() if word.startswith("http")).rstrip(";")
-        assert ask(url)[0] == 401
-        status, said = ask(url, Authorization="Bearer x")
-        assert (status, len(json.loads(said)["properties"]["sha256"])) == (200, 64)
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 128 + signal.SIGTERM
-
-
-ARRAYS = st.dictionaries(
-    st.text(max_size=5),
-    st.tuples(st.sampled_from(sorted(wire.DATATYPES)), st.lists(st.integers(0, 3), max_size=3)),
-    max_size=4,
-)
-
-
-@given(ARRAYS, st.integers(0, 2**32 - 1))
-def test_arrays_come_back_as_they_went(described, seed) -> None:
-    numbers = np.random.default_rng(seed)
-    arrays = {name: numbers.integers(0, 2, shape).astype(wire.DATATYPES[kind]) for name, (kind, shape) in described.items()}
-    length, pieces = wire.pack("inputs", arrays)
-    found = wire.unpack("inputs", bytearray(b"".join(pieces)), length)
-    assert found.keys() == arrays.keys()
-    for name, x in arrays.items():
-        assert (found[name].dtype, found[name].shape) == (x.dtype, x.shape)
-        assert (found[name] == x).all()
-
-
-@given(st.binary(max_size=60), st.none() | st.integers(-5, 80))
-def test_any_bytes_are_read_or_refused(data, length) -> None:
-    with pytest.raises(ValueError, match=r"Open Inference Protocol|Content-Length"):
-        wire.unpack("inputs", bytearray(data), length)
