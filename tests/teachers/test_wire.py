@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kickstarting.teachers import wire
@@ -16,6 +16,7 @@ ARRAYS = st.dictionaries(
 )
 
 
+@settings(deadline=None)
 @given(ARRAYS, st.integers(0, 2**32 - 1))
 def test_arrays_come_back_as_they_went(described, seed) -> None:
     numbers = np.random.default_rng(seed)
@@ -28,6 +29,7 @@ def test_arrays_come_back_as_they_went(described, seed) -> None:
         assert (found[name] == x).all()
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=60), st.none() | st.integers(-5, 80))
 def test_any_bytes_are_read_or_refused(data, length) -> None:
     with pytest.raises(ValueError, match=r"Open Inference Protocol|Content-Length"):
