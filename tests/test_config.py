@@ -57,3 +57,12 @@ def test_a_configuration_is_read_in_groups_and_without() -> None:
         config_from_json({**grouped, "sede": 3})
     with pytest.raises(ValueError, match="does not say how to learn"):
         config_from_json({"suite": "x"})
+
+
+@pytest.mark.parametrize(("task", "rate"), [("grid-8:two_rooms", 3e-3), ("CartPole-v1", 1e-3)])
+def test_the_usual_learning_rate_follows_what_is_observed_and_is_written_out(task: str, rate: float) -> None:
+    config = Config(task)
+    schedule = config.parsed("learning_rate")
+    assert (schedule.at(0), schedule.at(config.total_frames)) == pytest.approx((rate, rate / 10))
+    assert config.on_this_machine().learning.learning_rate == f"linear:{rate:.0e}:{rate / 10:.0e}:100%".replace("e-0", "e-")
+    assert config.changed(learning_rate="0.5").on_this_machine().learning.learning_rate == "0.5"

@@ -17,9 +17,8 @@ EXAMPLES = str(Path(__file__).parent.parent / "examples")
 
 
 def last_score(suite: str, frames: int, *options: str, **changes: Any) -> float:
-    config = Config.of(
-        suite, network="small", network_options=options, total_frames=frames, torch_threads=1, precision="float32", **changes
-    )
+    settings = {"network": "small", "network_options": options, "total_frames": frames, "torch_threads": 1, **changes}
+    config = Config.of(suite, precision="float32", **settings)
     scores = [update.metrics["score"] for update in train(config)]
     assert scores[-1] is not None
     return scores[-1]
@@ -96,6 +95,16 @@ def test_a_t_maze_needs_a_memory(monkeypatch, tmp_path) -> None:
     )
     assert with_memory > 0.9
     assert 0.1 < without < 0.7
+
+
+@pytest.mark.slow
+def test_a_teacher_shows_what_to_remember(monkeypatch) -> None:
+    """A student whose head began near 0 turned at random to the end: its LSTM had closed before it knew what to keep."""
+    monkeypatch.syspath_prepend(EXAMPLES)
+    teacher = "sb3:tests/teachers/foreign/recurrent-ppo-maze.zip"
+    maze = "experiments/foreign-teachers/t_maze.toml"
+    changes = {"network": "large", "teachers": (teacher,), "trust_modules": ("t_maze",)}
+    assert last_score(maze, 30_208, "lstm=64", **changes) > 80
 
 
 ROOMS = """

@@ -13,6 +13,8 @@ from kickstarting.config import Config
 from kickstarting.envs import MultiTaskEnv, TaskSpaces, describe
 from kickstarting.learner import Learner
 from kickstarting.machine import cores, resolve_device, use_machine
+from kickstarting.networks.agent import Agent
+from kickstarting.networks.heads import initialise_to_be_taught
 from kickstarting.networks.spec import NetworkSpec
 from kickstarting.overlapped import OverlappedActor
 from kickstarting.spaces import without
@@ -36,7 +38,10 @@ def build(config: Config) -> tuple[Suite, TaskSpaces, NetworkSpec, Learner]:
     spec = NetworkSpec(config.network, config.parsed_network_options(), read, spaces.action_space)
     torch.manual_seed(config.seed)
     learning = replace(how, minibatches=min(how.minibatches, config.envs_learned))
-    learner = Learner(spec.build(spaces.distribution), spaces.distribution, learning, device, len(suite.tasks))
+    network = spec.build(spaces.distribution)
+    if config.teaching.teachers and isinstance(network, Agent) and network.core:
+        initialise_to_be_taught(network.policy)
+    learner = Learner(network, spaces.distribution, learning, device, len(suite.tasks))
     return suite, spaces, spec, learner
 
 

@@ -10,21 +10,23 @@ from typing import Annotated, Any
 
 import tyro
 
-from kickstarting.algo.parsing import parse_frames, parse_schedule
+from kickstarting.algo.parsing import AUTO, parse_frames, parse_schedule
 from kickstarting.algo.schedules import Schedule
 from kickstarting.cluster.config import RemoteConfig
+from kickstarting.envs import describe
 from kickstarting.inputs import Input, inputs_of
-from kickstarting.learning import LearningConfig
+from kickstarting.learning import LearningConfig, usual_rate
 from kickstarting.machine import MachineConfig
 from kickstarting.networks import check_network
 from kickstarting.ranges import COUNT, FRAMES, SEED, Name, Range, check_fields, shown
 from kickstarting.runs.histories import arrow
 from kickstarting.settings import changed, flat
+from kickstarting.suites import load_suite
 from kickstarting.suites.suite import env_in, suite_file
 from kickstarting.teachers.build import pinned
 from kickstarting.teachers.config import TeachingConfig
 from kickstarting.teachers.origins import named_modules
-from kickstarting.trust import TrustConfig, module_in
+from kickstarting.trust import TrustConfig, module_in, trust
 
 Frames = Annotated[
     int,
@@ -39,7 +41,6 @@ Frames = Annotated[
 """A number of frames, on the command line also as 250k or 1.5M."""
 
 
-AUTO = "auto"
 FORMAT = 2
 """Of configurations as JSON; those of earlier versions do not say one."""
 
@@ -172,10 +173,11 @@ class Config:
 
     def on_this_machine(self) -> Config:
         """With what `auto` means here written out, and all that the run reads pinned: paths absolute, contents by SHA-256. So a
-        run resumes as it began, or not at all."""
+        run resumes as it began, or not at all. A learning rate `auto` asks the environments what is observed."""
         suite, schedule = suite_file(self.suite), self.teaching.schedule
         teachers = pinned(self.teaching.references)
         settings: dict[str, Any] = {"teachers": teachers, "inputs": self.inputs or inputs_of(suite, schedule)}
+        settings["learning_rate"] = self._learning_rate()
         if self.teaching.teacher_adapters:
             settings["teacher_adapters"] = tuple("+".join(teacher.adapters) for teacher in teachers)
         if suite and ".toml" in self.suite:
@@ -186,7 +188,14 @@ class Config:
 
     def parsed(self, name: str) -> Schedule:
         """The schedule in the setting `name`."""
-        return parse_schedule(flat(self)[name], self.total_frames)
+        text = self._learning_rate() if name == "learning_rate" else flat(self)[name]
+        return parse_schedule(text, self.total_frames)
+
+    def _learning_rate(self) -> str:
+        if (rate := self.learning.learning_rate) != AUTO:
+            return rate
+        trust(self.trusted_modules)
+        return usual_rate(describe(load_suite(self.suite).tasks, timeout=self.machine.environment_timeout).observation_space)
 
     def parsed_network_options(self) -> dict[str, Any]:
         options = {}

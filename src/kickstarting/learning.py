@@ -5,21 +5,32 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from kickstarting.algo.parsing import Rate
+from gymnasium import spaces
+
+from kickstarting.algo.parsing import AUTO, Rate
 from kickstarting.learner import LearnerConfig
 from kickstarting.machine import memory_bytes
 from kickstarting.ranges import Range
+from kickstarting.spaces import kind_of
 
 SCHEDULED = ("learning_rate", "entropy_cost", "policy_cost", "baseline_cost")
 """What is a number or a schedule, in the order of the learner's `Hyperparameters`."""
+
+GRIDS, OTHERS = "linear:3e-3:3e-4:100%", "linear:1e-3:1e-4:100%"
+"""The learning rates that `auto` stands for (decision 30)."""
+
+
+def usual_rate(observations: spaces.Dict) -> str:
+    """What `auto` means for these observations."""
+    return GRIDS if "grid" in (kind_of(name, space) for name, space in observations.items()) else OTHERS
 
 
 @dataclass(frozen=True)
 class LearningConfig:
     """How the student learns: from how much experience, at which rate, at which costs."""
 
-    learning_rate: Annotated[str, Rate(1e30)] = "linear:3e-3:3e-4:100%"
-    """A number or a schedule."""
+    learning_rate: Annotated[str, Rate(1e30, auto=True)] = AUTO
+    """A number or a schedule. auto falls to a tenth over the run, from 3e-3 where a grid is observed and from 1e-3 elsewhere."""
     entropy_cost: Annotated[str, Rate(1e6)] = "0.01"
     """A number or a schedule."""
     policy_cost: Annotated[str, Rate(1e6)] = "1"

@@ -98,16 +98,23 @@ def parse_rate(name: str, text: str, total_frames: int) -> Schedule:
     return schedule
 
 
+AUTO = "auto"
+"""What stands for a value that is chosen when the run begins."""
+
+
 class Rate(Declaration):
-    """A number or a schedule of frames alone, nowhere below 0 and nowhere above `high`."""
+    """A number or a schedule of frames alone, nowhere below 0 and nowhere above `high`; with `auto`, also that word."""
 
     also = (int, float)
 
-    def __init__(self, high: float, why: str = "") -> None:
+    def __init__(self, high: float, why: str = "", *, auto: bool = False) -> None:
         self.high = high
         self.why = why or f"it must be at most {high:g}"
+        self.auto = auto
 
     def check(self, name: str, value: str | float, total_frames: int) -> None:
+        if self.auto and value == AUTO:
+            return
         try:
             schedule = parse_rate(name, str(value), total_frames)
         except ValueError as error:

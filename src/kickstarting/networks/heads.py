@@ -53,10 +53,19 @@ def policy_head(width: int, distribution: Distribution, *, state_independent_std
     return Head(width, distribution.size)
 
 
-def initialise(policy: Head | StateIndependent, value: Head, gain: float) -> None:
+def initialise(policy: nn.Linear | StateIndependent, value: nn.Linear, gain: float) -> None:
     """So that a new policy is nearly the same everywhere. gain: of the value's weights."""
-    means = policy.mean if isinstance(policy, StateIndependent) else policy
-    nn.init.orthogonal_(means.weight, 0.01)
+    nn.init.orthogonal_(_means(policy).weight, 0.01)
     nn.init.orthogonal_(value.weight, gain)
-    nn.init.zeros_(means.bias)
+    nn.init.zeros_(_means(policy).bias)
     nn.init.zeros_(value.bias)
+
+
+def initialise_to_be_taught(policy: nn.Linear | StateIndependent) -> None:
+    """Weights of norm 1, behind an LSTM. Teachers ask a new student for large logits; behind weights near 0 only large activations
+    give them, and these close the LSTM's gates before it has learned what to keep (decision 30)."""
+    nn.init.orthogonal_(_means(policy).weight)
+
+
+def _means(policy: nn.Linear | StateIndependent) -> nn.Linear:
+    return policy.mean if isinstance(policy, StateIndependent) else policy
