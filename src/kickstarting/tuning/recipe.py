@@ -17,6 +17,7 @@ from typing import Any, get_args
 from kickstarting.algo.parsing import nearest, parse_schedule
 from kickstarting.config import Config
 from kickstarting.console import visible
+from kickstarting.learning import SCHEDULED
 from kickstarting.ranges import shown
 from kickstarting.runs.files import FileError, read_bytes, write_text
 from kickstarting.settings import flat, types_of
@@ -175,14 +176,15 @@ def _option_value(path: Path, name: str, value: Any) -> Any:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if type(value) in types:
         return value
+    scheduled = name in SCHEDULED or _is_schedule(defaults[name])
     try:
-        if is_number and str in types and _is_schedule(defaults[name]):
+        if is_number and str in types and scheduled:
             return str(value)
         if isinstance(value, int) and is_number and float in types:
             return float(value)
     except (ValueError, OverflowError):  # of more digits than Python writes, or than a float holds
         raise ValueError(f"{path}: {name} is {shown(value)}, which no setting can be") from None
-    wanted = "a number or a schedule" if _is_schedule(defaults[name]) else " or ".join(sorted(t.__name__ for t in types))
+    wanted = "a number or a schedule" if scheduled else " or ".join(sorted(t.__name__ for t in types))
     raise ValueError(f"{path}: {name} is {shown(value)} ({type(value).__name__}); it must be {wanted}, as {defaults[name]!r}")
 
 
