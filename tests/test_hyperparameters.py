@@ -34,7 +34,12 @@ def schedules_for(suite: Suite, scores: list[dict[str, float]], error: float = 0
         }
         for i, s in enumerate(scores)
     }
-    config = Config.of("unused", envs_per_task=2, teachers=tuple("x" for _ in scores), **{"schedule": "progress:2", **changes})
+    config = Config.of(
+        "unused",
+        envs_per_task=2,
+        teachers=tuple("x" for _ in scores),
+        **{"schedule": "progress:2", "learning_rate": "3e-3", **changes},
+    )
     return HyperparameterSchedules(Scheduled.of(config), teachers, suite, columns // 2, measured)
 
 

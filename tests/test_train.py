@@ -60,16 +60,27 @@ def test_same_seed_same_weights(tiny, alone):
     assert not same(weights, consume(train(tiny(seed=1)))[1])
 
 
-@pytest.mark.parametrize(
-    "changes", [{"schedule": "constant:0"}, {"schedule": "progress:1"}, {"schedule": "evidence:1"}, {"teacher_shares": (0.0,)}]
-)
-def test_a_teacher_without_weight_changes_nothing(tiny, alone, make_policy, changes):
-    """Bit for bit: lambda = 0 is V-trace alone. Under `progress` and `evidence` this teacher is no better than random."""
-    teacher = make_policy()
+def without_weight(tiny, teacher: str, changes: dict[str, Any]) -> Weights:
+    """Of a run whose teacher is no better than random on any task."""
     scores = {teacher: {"tasks": {"object": 0.5, "obstacles": -3.0}}}
     updates, weights = consume(train(tiny(teachers=(teacher,), **changes), teacher_scores=scores))
-    assert same(weights, alone[1])
     assert all(u.metrics[f"lambda/{teacher}"] == 0 for u in updates)
+    return weights
+
+
+@pytest.mark.parametrize("changes", [{"schedule": "constant:0"}, {"teacher_shares": (0.0,)}])
+def test_a_teacher_without_weight_changes_nothing(tiny, alone, make_policy, changes):
+    """Bit for bit: lambda = 0 is V-trace alone."""
+    assert same(without_weight(tiny, make_policy(), changes), alone[1])
+
+
+@pytest.mark.parametrize("changes", [{"schedule": "progress:1"}, {"schedule": "evidence:1"}])
+def test_a_teacher_that_turns_out_no_good_changes_how_the_student_begins_and_no_more(
+    tiny, alone, make_policy, changes, monkeypatch: pytest.MonkeyPatch
+):
+    assert not same(without_weight(tiny, make_policy(), changes), alone[1])
+    monkeypatch.setattr("kickstarting.assembly.initialise_to_be_taught", lambda policy: None)
+    assert same(without_weight(tiny, make_policy(), changes), alone[1])
 
 
 def test_a_teacher_with_weight_changes_the_weights(tiny, alone, make_policy):

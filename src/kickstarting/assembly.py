@@ -39,7 +39,7 @@ def build(config: Config) -> tuple[Suite, TaskSpaces, NetworkSpec, Learner]:
     torch.manual_seed(config.seed)
     learning = replace(how, minibatches=min(how.minibatches, config.envs_learned))
     network = spec.build(spaces.distribution)
-    if config.teaching.teachers and isinstance(network, Agent) and network.core:
+    if isinstance(network, Agent) and network.core and config.teaching.heard(config.total_frames):
         initialise_to_be_taught(network.policy)
     learner = Learner(network, spaces.distribution, learning, device, len(suite.tasks))
     return suite, spaces, spec, learner

@@ -192,8 +192,11 @@ class Config:
         return parse_schedule(text, self.total_frames)
 
     def _learning_rate(self) -> str:
-        if (rate := self.learning.learning_rate) != AUTO:
-            return rate
+        rate = self.learning.learning_rate
+        return self.usual_learning_rate() if rate == AUTO else rate
+
+    def usual_learning_rate(self) -> str:
+        """What `auto` means for the suite, whose environments are asked what is observed."""
         trust(self.trusted_modules)
         return usual_rate(describe(load_suite(self.suite).tasks, timeout=self.machine.environment_timeout).observation_space)
 

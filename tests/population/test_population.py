@@ -85,7 +85,7 @@ def test_values_are_perturbed_whether_or_not_a_member_copied():
 
 @pytest.mark.parametrize(("schedule", "tuned"), [("constant:1", False), ("progress:1", False), ("cosine:1:0:9%", True)])
 def test_a_horizon_is_tuned_where_there_is_one(schedule, tuned):
-    config = Config.of("unused", teachers=("old",), schedule=schedule)
+    config = Config.of("unused", teachers=("old",), schedule=schedule, learning_rate="linear:3e-3:3e-4:100%")
     ranges, starts = ranges_of(config, PBT)
     assert ("horizon" in ranges) == tuned
     assert set(ranges) - {"horizon"} == {"alpha", "rho/0", "learning_rate", "entropy_cost"}

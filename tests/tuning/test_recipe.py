@@ -45,9 +45,9 @@ def test_what_is_written_is_read_and_applied(tmp_path):
     write_recipe(tmp_path / "recipe.toml", OPTIONS, found)
     recipe = read_recipe(tmp_path / "recipe.toml")
     assert recipe == Recipe(tmp_path / "recipe.toml", OPTIONS, found)
-    config = apply(Config("CartPole-v1", seed=3), recipe)
+    config = apply(Config("grid-8:two_rooms", seed=3), recipe)
     assert (config.suite, config.seed, config.learning.learning_rate, config.learning.unroll_length) == (
-        "CartPole-v1",
+        "grid-8:two_rooms",
         3,
         OPTIONS["learning_rate"],
         7,

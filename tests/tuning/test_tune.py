@@ -81,7 +81,7 @@ def test_the_least_budget_is_named():
 
 @pytest.mark.parametrize("teachers", [(), ("old",)])
 def test_configurations_are_drawn_by_seed_and_number_alone(teachers):
-    config = Config.of("x", teachers=teachers, envs_per_task=3, seed=5)
+    config = Config.of("x", teachers=teachers, envs_per_task=3, seed=5, learning_rate="linear:3e-3:3e-4:100%")
     assert draw(config, 0) == config
     drawn = [draw(config, i) for i in range(1, 60)]
     assert drawn == [draw(config, i) for i in range(1, 60)]
@@ -294,7 +294,7 @@ def test_all_that_diverge_end_the_tune(tiny, tmp_path, here):
 
 def test_a_default_that_wins_is_an_empty_recipe(tuned, tmp_path):
     file = io.StringIO()
-    tuning = replace(read_tune(tuned[0]), out=tmp_path, config=Config("x", total_frames=576))
+    tuning = replace(read_tune(tuned[0]), out=tmp_path, config=Config("CartPole-v1", total_frames=576).on_this_machine())
     results: list[tune.Scores] = [{0: 1.0, 1: 5.0, 2: 0.0}, {0: 5.0, 1: 5.0}]
     tune._finish(tuning, tuning.configurations(), results, Console(file=file, width=200))
     recipe = read_recipe(tmp_path / "recipe.toml")

@@ -95,6 +95,11 @@ class TeachingConfig:
             return read
         return tuple(replace(r, adapters=parse_adapters(a)) for r, a in zip(read, self.teacher_adapters, strict=True))
 
+    def heard(self, total_frames: int) -> bool:
+        """Whether any teacher has a weight at any time."""
+        shares = self.teacher_shares or (1.0,) * len(self.teachers)
+        return any(share * alpha.highest > 0 for share, alpha in zip(shares, self.schedules(total_frames), strict=True))
+
     def schedules(self, total_frames: int) -> list[Schedule]:
         """alpha for each teacher: one schedule for all, or each teacher's own from an evolved schedule.json.
 
