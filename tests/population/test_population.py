@@ -43,7 +43,7 @@ def snapshot(successes: dict[str, list[float]], frames: int = 100) -> Snapshot:
 
 def looked(successes: list[dict[str, list[float]]], frames: int = 100, **changes) -> Population:
     """One round of a population of two or more, teacherless, windows of four episodes."""
-    config = Config.of("unused", total_frames=1000, score_window=4)
+    config = Config.of("unused", learning_rate="1e-3", total_frames=1000, score_window=4)
     population = replace(PBT, members=len(successes), burn_in="50", **changes)
     values = [{"learning_rate": 1e-3, "entropy_cost": 0.01} for _ in successes]
     state = Population(0, values, [snapshot(s, frames) for s in successes])
@@ -91,6 +91,15 @@ def test_a_horizon_is_tuned_where_there_is_one(schedule, tuned):
     assert set(ranges) - {"horizon"} == {"alpha", "rho/0", "learning_rate", "entropy_cost"}
     begin_as_a_run = {name: config.parsed(name).start for name in ("learning_rate", "entropy_cost")}
     assert starts == {"alpha": 1.0, "rho/0": 1.0, **begin_as_a_run}
+
+
+@pytest.mark.parametrize(("name", "rate"), [("learning_rate", 1e-3), ("learning_rate", 1e-5), ("entropy_cost", 0.002)])
+def test_members_start_where_a_run_would(name, rate):
+    config = Config.of("unused", **{"learning_rate": "3e-3", name: f"linear:{rate}:0:100%"})
+    ranges, starts = ranges_of(config, PopulationConfig())
+    assert starts[name] == rate
+    assert ranges[name].low == pytest.approx(rate / 10)
+    assert ranges[name].high > 2 * rate
 
 
 def test_a_sample_is_one_episode_of_every_task():

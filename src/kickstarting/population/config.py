@@ -6,20 +6,26 @@ import math
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from kickstarting.algo.parsing import Share
+from kickstarting.algo.parsing import AUTO, Share
 from kickstarting.algo.pbt import Range
 from kickstarting.config import Config
 from kickstarting.ranges import FRAMES, SEED, Choice, Declaration, check, check_fields, shown
 from kickstarting.ranges import Range as Within
 
 
-class Span(Declaration):
-    """LOW:HIGH[:START], above 0 and at most `most`."""
+AROUND = {"learning_rate": (0.1, 3.0), "entropy_cost": (0.1, 5.0)}
+"""How far evolution may go from the configured value where the range is `auto`."""
 
-    def __init__(self, most: float) -> None:
-        self.most = most
+
+class Span(Declaration):
+    """LOW:HIGH[:START], above 0 and at most `most`; with `auto`, also that word."""
+
+    def __init__(self, most: float, *, auto: bool = False) -> None:
+        self.most, self.auto = most, auto
 
     def check(self, name: str, value: Any, total_frames: int) -> None:
+        if self.auto and value == AUTO:
+            return
         if (high := parse_range(name, value)[0].high) > self.most:
             raise ValueError(f"{name} {shown(value)} goes up to {high:g}; give at most {self.most:g}")
 
@@ -47,10 +53,11 @@ class PopulationConfig:
     """Share of the run over which --schedule falls. A schedule without a horizon, such as constant:1, has none to tune."""
     rho_range: Annotated[str, Span(1e6)] = "0.05:1:1"
     """Share of each teacher."""
-    learning_rate_range: Annotated[str, Span(1e3)] = "3e-4:1e-2:3e-3"
-    """Where --learning-rate starts; the shape of its schedule is kept."""
-    entropy_cost_range: Annotated[str, Span(1e6)] = "1e-3:5e-2:1e-2"
-    """Where --entropy-cost starts; the shape of its schedule is kept."""
+    learning_rate_range: Annotated[str, Span(1e3, auto=True)] = AUTO
+    """Where --learning-rate starts; the shape of its schedule is kept. auto: all members start as it says, and it may fall to a
+    tenth of that or rise to three times."""
+    entropy_cost_range: Annotated[str, Span(1e6, auto=True)] = AUTO
+    """Where --entropy-cost starts; the shape of its schedule is kept. auto: as it says, from a tenth to five times."""
 
     def check(self, config: Config) -> None:
         """Raise ValueError, with the remedy, for what cannot work with such members."""
@@ -91,6 +98,9 @@ def parse_range(name: str, text: str) -> tuple[Range, float | None]:
 def ranges_of(config: Config, population: PopulationConfig) -> tuple[dict[str, Range], dict[str, float]]:
     """Ranges and fixed starts of everything that this population tunes."""
     written = {"learning_rate": population.learning_rate_range, "entropy_cost": population.entropy_cost_range}
+    for name in (name for name, text in written.items() if text == AUTO):
+        start, (low, high) = config.parsed(name).start, AROUND[name]
+        written[name] = f"{low * start!r}:{high * start!r}:{start!r}"
     if config.teaching.teachers:
         shares = {f"rho/{t}": population.rho_range for t in range(len(config.teaching.teachers))}
         horizon = {"horizon": population.horizon_range} if math.isfinite(config.parsed("schedule").horizon) else {}
