@@ -8,13 +8,14 @@ from kickstarting.ad.results import HowEvaluated
 from kickstarting.ad.saved import TrainConfig
 
 DARK_ROOM = CollectConfig("dark-room", "policy-gradient", histories=1920, episodes=400)
-DARK_ROOM_TRAINING = TrainConfig(updates=1500)
+DARK_ROOM_TRAINING = TrainConfig(updates=3000)
+"""With half of them two models of three lost goals that they had found, or never found them."""
 DARK_ROOM_SHOWN = HowEvaluated(episodes=200, rollouts=4)
 
 KEY_TO_DOOR = CollectConfig("key-to-door", "policy-gradient", histories=1500, episodes=1000, every=10)
 """One episode of ten is kept: the others would show the same."""
 KEY_TO_DOOR_TRAINING = TrainConfig(
-    episodes=4, batch=32, updates=1500, model=ModelConfig(width=64, layers=3, heads=4, feedforward=128)
+    episodes=4, batch=32, updates=3000, model=ModelConfig(width=64, layers=3, heads=4, feedforward=128)
 )
 KEY_TO_DOOR_SHOWN = HowEvaluated(episodes=100)
 

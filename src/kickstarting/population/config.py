@@ -12,7 +12,6 @@ from kickstarting.config import Config
 from kickstarting.ranges import FRAMES, SEED, Choice, Declaration, check, check_fields, shown
 from kickstarting.ranges import Range as Within
 
-
 AROUND = {"learning_rate": (0.1, 3.0), "entropy_cost": (0.1, 5.0)}
 """How far evolution may go from the configured value where the range is `auto`."""
 

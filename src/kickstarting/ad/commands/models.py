@@ -108,6 +108,7 @@ def reproduce(
     name: tyro.conf.Positional[str] = "",
     scale: str = "cpu",
     seeds: Annotated[int, COUNT] | None = None,
+    first_seed: Annotated[int, SEED] = 1,
     out: Where | None = None,
     resume: bool = False,
     threads: Annotated[int, THREADS] = 0,
@@ -117,7 +118,8 @@ def reproduce(
     Args:
         name: Name of the experiment.
         scale: tiny (a minute or so; tests the machinery), cpu (up to hours on two cores) or gpu.
-        seeds: Of everything: tasks that are held out, histories, models; the scale's number unless given.
+        seeds: How many, of everything: tasks that are held out, histories, models; the scale's number unless given.
+        first_seed: From which they count. Test tasks of another seed have not been looked at yet.
         out: Directory for all steps of this scale; runs/ad/reproduce/SCALE unless given. Experiments share steps there.
         resume: Continue an experiment that was begun.
         threads: Of torch; all cores unless given.
@@ -130,7 +132,9 @@ def reproduce(
         console.print(experiment_table(experiments()))
         return
     with resumed_by(shlex.join(["kickstart", *sys.argv[1:], *(["--resume"] if "--resume" not in sys.argv else [])])):
-        run_experiment(name, scale=scale, seeds=seeds, out=out, resume=resume, threads=threads, console=console)
+        run_experiment(
+            name, scale=scale, seeds=seeds, first_seed=first_seed, out=out, resume=resume, threads=threads, console=console
+        )
 
 
 def demo(out: Where = Path("runs/ad/demo"), episodes: Annotated[int, COUNT] = 60, seed: Annotated[int, SEED] = 0) -> None:

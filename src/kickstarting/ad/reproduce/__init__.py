@@ -47,9 +47,17 @@ def question(experiment: Experiment) -> str:
 
 
 def reproduce(
-    name: str, *, scale: str, seeds: int | None, out: Path | None, resume: bool, threads: int, console: Console
+    name: str,
+    *,
+    scale: str,
+    seeds: int | None = None,
+    first_seed: int = 1,
+    out: Path | None = None,
+    resume: bool = False,
+    threads: int = 0,
+    console: Console,
 ) -> ReportDirectory:
-    """Bring an experiment to its end and write its report to OUT/NAME. Seeds count from 1.
+    """Bring an experiment to its end and write its report to OUT/NAME. Seeds count from `first_seed`.
 
     Raises ValueError if there is no such experiment or scale, or OUT holds it already and `resume` is not set.
     """
@@ -64,13 +72,13 @@ def reproduce(
     check_writable(report.path)
     if report.experiment.exists() and not resume:
         raise ValueError(f"{report.path} was begun already; add --resume to go on with it, or choose another --out")
-    plan = Plan(SCALES[scale], out, range(1, wanted + 1), threads)
+    plan = Plan(SCALES[scale], out, range(first_seed, first_seed + wanted), threads)
     known[name].arms(plan)
     say(console, f"{name}: {question(known[name])}")
     say(console, f"{len(plan.steps)} steps in {out}, {len(plan.arms)} arms, {wanted} seed{'s' * (wanted > 1)}")
     with written_by_us(out):
         make_directory(report.path)
-        write_json(report.experiment, {"scale": scale, "seeds": wanted, "versions": versions()})
+        write_json(report.experiment, {"scale": scale, "seeds": wanted, "first_seed": first_seed, "versions": versions()})
         use_machine(threads)
         carry_out(plan.steps, console)
         found = measure(plan.arms)
