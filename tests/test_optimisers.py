@@ -1,4 +1,4 @@
-"""RMSProp as TensorFlow 1 computes it, against its definition written out."""
+"""RMSProp as TensorFlow 1 computes it, against its definition written out, and how far Adam jumps."""
 
 from __future__ import annotations
 
@@ -50,6 +50,19 @@ def test_optimisers_by_name(name: str, key: str, epsilon: float) -> None:
     parameter = torch.ones(1, requires_grad=True)
     assert make_optimiser(name, [parameter]).param_groups[0][key] == epsilon
     assert make_optimiser(name, [parameter], 1e-3).param_groups[0][key] == 1e-3
+
+
+@pytest.mark.parametrize(("beta2", "steps"), [(0.999, 3.16), (0.99, 1.0)])
+def test_after_a_long_calm_adam_moves_a_weight_by_so_many_learning_rates(beta2: float, steps: float) -> None:
+    """A solved task's gradients are nearly 0; then one episode fails."""
+    parameter, rate = torch.zeros(1, requires_grad=True), 0.01
+    optimiser = make_optimiser("adam", [parameter], epsilon=1e-12, beta2=beta2)
+    optimiser.param_groups[0]["lr"] = rate
+    for gradient in [1e-9] * 5000 + [1.0]:
+        before = parameter.item()
+        parameter.grad = torch.full((1,), gradient)
+        optimiser.step()
+    assert (before - parameter.item()) / rate == pytest.approx(steps, rel=0.02)
 
 
 def test_an_unknown_optimiser_is_named_with_its_neighbour() -> None:

@@ -33,6 +33,9 @@ class LearnerConfig:
     """adam, or rmsprop as TensorFlow computes it."""
     epsilon: Annotated[float | None, Range(1e-15, 1000)] = None
     """Epsilon of the optimiser; 1e-5 for adam and 0.1 for rmsprop unless given."""
+    beta2: Annotated[float, Range(0, 1, high_open=True)] = 0.99
+    """Of adam, the decay of its mean square. A gradient that is suddenly large moves a weight by at most 0.1 / sqrt(1 - this)
+    learning rates: by 1 at 0.99, by 3 at 0.999."""
     epochs: Annotated[int, COUNT] = 2
     """Passes over each unroll."""
     minibatches: Annotated[int, COUNT] = 4
@@ -54,6 +57,7 @@ PAPER = LearnerConfig(
     normalise_advantages=False,
     max_grad_norm=1.0,
     epsilon=1e-8,
+    beta2=0.999,
     loss=LossConfig(policy_clip=0.0, vtrace_lambda=1.0),
 )
 """One step on each unroll with the plain V-trace loss, as in the paper and in version 0.1 of this package."""
@@ -87,7 +91,7 @@ class Learner:
         self._ranks: Ranks = ALONE
         self._parameters = [p for p in network.parameters() if p.requires_grad]
         self._normalisers = [module for module in network.modules() if isinstance(module, Normaliser)]
-        self.optimiser = make_optimiser(config.optimiser, self._parameters, config.epsilon)
+        self.optimiser = make_optimiser(config.optimiser, self._parameters, config.epsilon, config.beta2)
 
     def join(self, ranks: Ranks) -> None:
         """Step together with other learners, each on its own columns, as one learner on all of them would: what is a mean over

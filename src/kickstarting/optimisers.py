@@ -48,11 +48,13 @@ class RMSpropTF(torch.optim.Optimizer):
             torch._foreach_sub_(params, buffers)
 
 
-def make_optimiser(name: str, params: Iterable[Tensor], epsilon: float | None = None) -> torch.optim.Optimizer:
-    """`adam` (epsilon 1e-5) or `rmsprop` (epsilon 0.1). The learning rate is set before every step."""
+def make_optimiser(
+    name: str, params: Iterable[Tensor], epsilon: float | None = None, beta2: float = 0.999
+) -> torch.optim.Optimizer:
+    """`adam` (epsilon 1e-5) or `rmsprop` (epsilon 0.1). beta2: adam's. The learning rate is set before every step."""
     params = list(params)
     if name == "adam":
-        return torch.optim.Adam(params, lr=0.0, eps=1e-5 if epsilon is None else epsilon, fused=True)
+        return torch.optim.Adam(params, lr=0.0, betas=(0.9, beta2), eps=1e-5 if epsilon is None else epsilon, fused=True)
     if name == "rmsprop":
         return RMSpropTF(params, lr=0.0, epsilon=0.1 if epsilon is None else epsilon)
     raise ValueError(f"unknown optimiser {name!r}; {nearest(name, ['adam', 'rmsprop'])}")

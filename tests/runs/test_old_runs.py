@@ -44,7 +44,8 @@ def test_an_old_configuration_means_what_it_meant(old: Path) -> None:
 def test_version_0_1_knew_the_papers_learner_only() -> None:
     """Read again it must not take today's defaults for what it did not name."""
     assert read_config(OLD / "0.1" / "student" / "config.json").learning.learner == PAPER
-    assert read_config(OLD / "flat-config" / "student" / "config.json").learning.learner.loss.policy_clip == 0.2
+    later = read_config(OLD / "flat-config" / "student" / "config.json").learning.learner
+    assert (later.loss.policy_clip, later.beta2) == (0.2, 0.999)
 
 
 def test_an_old_run_goes_on_where_it_was_killed(old: Path) -> None:
