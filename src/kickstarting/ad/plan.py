@@ -37,9 +37,9 @@ class Scale:
 
 
 SCALES = {
-    "tiny": Scale(seeds=1, histories=0.01, updates=0.005, episodes=0.06),
+    "tiny": Scale(seeds=1, histories=0.01, updates=0.003, episodes=0.06),
     "cpu": Scale(seeds=3),
-    "gpu": Scale(seeds=5, updates=10, episodes=2.5, batch=4, model=ModelConfig(width=256, layers=4, heads=8, feedforward=1024)),
+    "gpu": Scale(seeds=5, updates=6, episodes=2.5, batch=4, model=ModelConfig(width=256, layers=4, heads=8, feedforward=1024)),
 }
 
 
