@@ -164,8 +164,8 @@ def test_a_schedule_for_other_teachers_is_refused(evolved, make_policy, tmp_path
         run(other, tmp_path / "run")
 
 
-def test_a_killed_population_resumes_to_the_same_bytes(evolved, tmp_path):
-    config, whole = evolved
+def killed_population(config: Config, tmp_path: Path, mirror: Path | None = None) -> Path:
+    """A population like `evolved` that was killed in its second round, or when a mirror had its first."""
     killed = tmp_path / "killed"
     job = tmp_path / "job.py"
     job.write_text(
@@ -174,9 +174,30 @@ def test_a_killed_population_resumes_to_the_same_bytes(evolved, tmp_path):
         "from kickstarting.config import *; from kickstarting.runs.configuration import *\n"
         f"config = config_from_json({config.to_json()!r}); config = replace(config, name={config.name!r})\n"
         f"pbt = PopulationConfig(members=3, slice='64', burn_in='64', test='margin', margin=0.0, horizon_range='0.6:1')\n"
-        f"run_population(config, pbt, Path({str(killed)!r}), console=Console(quiet=True))\n"
+        f"run_population(config, pbt, Path({str(killed)!r}), console=Console(quiet=True), mirror={mirror and str(mirror)!r})\n"
     )
-    kill_when([sys.executable, str(job)], lambda: (killed / "checkpoints" / "00000002").exists())
+    there, said, number = (mirror, "*/manifest.json", 1) if mirror else (killed, "checkpoints", 2)
+    kill_when([sys.executable, str(job)], lambda: any(_mentions(path, f"{number:08d}") for path in there.glob(said)))
+    return killed
+
+
+def _mentions(path: Path, name: str) -> bool:
+    return name in path.read_text() if path.is_file() else (path / name).exists()
+
+
+def test_a_killed_population_goes_on_from_its_mirror_to_the_same_bytes(evolved, tmp_path, kickstart):
+    config, whole = evolved
+    shutil.rmtree(killed_population(config, tmp_path, tmp_path / "shared"))  # the machine is gone
+    kickstart("population", "--resume", tmp_path / "shared", "--out", tmp_path / "again")
+    assert json.loads((whole / "lineage.json").read_text()) == json.loads((tmp_path / "again" / "lineage.json").read_text())
+    for name in ("network.safetensors", "optimiser.safetensors"):
+        a, b = (latest_checkpoint(out / "best") / name for out in (whole, tmp_path / "again"))
+        assert a.read_bytes() == b.read_bytes()
+
+
+def test_a_killed_population_resumes_to_the_same_bytes(evolved, tmp_path):
+    config, whole = evolved
+    killed = killed_population(config, tmp_path)
     assert not (killed / "best").exists()
     (killed / "lineage.json").write_text("[{")  # it is written anew from the checkpoint
     began_with = json.loads((killed / "population.json").read_text())
