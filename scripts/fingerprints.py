@@ -32,7 +32,10 @@ env_id = "Pong-v5"
 [defaults]
 action_repeat = 4
 """
-PAPER = "--beta2 0.999 --epochs 1 --minibatches 1 --policy-clip 0 --no-normalise-returns --no-normalise-advantages".split()
+PAPER = [
+    *("--beta2", "0.999", "--epochs", "1", "--minibatches", "1", "--policy-clip", "0"),
+    *("--no-normalise-returns", "--no-normalise-advantages"),
+]
 ZOO = "zoo:grid-8-small"
 
 CASES: dict[str, list[str]] = {
