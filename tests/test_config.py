@@ -66,3 +66,12 @@ def test_the_usual_learning_rate_follows_what_is_observed_and_is_written_out(tas
     assert (schedule.at(0), schedule.at(config.total_frames)) == pytest.approx((rate, rate / 10))
     assert config.on_this_machine().learning.learning_rate == f"linear:{rate:.0e}:{rate / 10:.0e}:100%".replace("e-0", "e-")
     assert config.changed(learning_rate="0.5").on_this_machine().learning.learning_rate == "0.5"
+
+
+def test_a_run_on_stacked_images_says_that_it_has_no_lstm() -> None:
+    config = Config("Breakout-v5", network_options=("hidden=64",))
+    assert config.on_this_machine().network_options == ("lstm=0", "hidden=64")
+    assert config.on_this_machine().on_this_machine().network_options == ("lstm=0", "hidden=64")
+    with_lstm = config.changed(network_options=("lstm=32",)).on_this_machine()
+    assert with_lstm.network_options == with_lstm.on_this_machine().network_options == ("normalise=False", "lstm=32")
+    assert Config("CartPole-v1").on_this_machine().network_options == ()

@@ -43,7 +43,7 @@ WORLDS: dict[str, dict[str, Any]] = {
     "Acrobot-v1": {"total_frames": 300_000},
     "Pendulum-v1": {"total_frames": 500_000},
     "gymnasium:t_maze:TMaze-v0": {"total_frames": 300_000, "network_options": ("lstm=64",)},
-    "experiments/robust/suites/breakout.toml": {"total_frames": 1_000_000, "network": "small"},
+    "atari-57:breakout": {"total_frames": 1_000_000, "network": "small"},
 }
 """Breakout: 250k steps of four frames each."""
 

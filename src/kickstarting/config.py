@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
+from gymnasium import spaces
 
 from kickstarting.algo.parsing import AUTO, parse_frames, parse_schedule
 from kickstarting.algo.schedules import Schedule
@@ -17,7 +18,7 @@ from kickstarting.envs import describe
 from kickstarting.inputs import Input, inputs_of
 from kickstarting.learning import LearningConfig, usual_rate
 from kickstarting.machine import MachineConfig
-from kickstarting.networks import check_network
+from kickstarting.networks import check_network, usual_options
 from kickstarting.ranges import COUNT, FRAMES, SEED, Name, Range, check_fields, shown
 from kickstarting.runs.histories import arrow
 from kickstarting.settings import changed, flat
@@ -88,7 +89,8 @@ class Config:
     network: str = "large"
     """small, large, or package.module:Class."""
     network_options: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(name="network-option")] = ()
-    """KEY=VALUE, overrides the network's preset: lstm=512, channels=(16,32)."""
+    """KEY=VALUE, overrides the network's preset: lstm=512, channels=(16,32). On images lstm=0 unless given if they come
+    stacked, as in Atari, and normalise=False else."""
     total_frames: Annotated[Frames, tyro.conf.arg(name="frames"), FRAMES] = 1_000_000
     """Simulator frames to train for: 250000, 250k, 1.5M."""
     seed: Annotated[int, SEED] = 0
@@ -173,11 +175,12 @@ class Config:
 
     def on_this_machine(self) -> Config:
         """With what `auto` means here written out, and all that the run reads pinned: paths absolute, contents by SHA-256. So a
-        run resumes as it began, or not at all. A learning rate `auto` asks the environments what is observed."""
+        run resumes as it began, or not at all. Learning rate and network options go by what is observed."""
         suite, schedule = suite_file(self.suite), self.teaching.schedule
         teachers = pinned(self.teaching.references)
         settings: dict[str, Any] = {"teachers": teachers, "inputs": self.inputs or inputs_of(suite, schedule)}
         settings["learning_rate"] = self._learning_rate()
+        settings["network_options"] = (*self._usual_network_options(), *self.network_options)
         if self.teaching.teacher_adapters:
             settings["teacher_adapters"] = tuple("+".join(teacher.adapters) for teacher in teachers)
         if suite and ".toml" in self.suite:
@@ -197,8 +200,15 @@ class Config:
 
     def usual_learning_rate(self) -> str:
         """What `auto` means for the suite, whose environments are asked what is observed."""
+        return usual_rate(self._observed())
+
+    def _usual_network_options(self) -> list[str]:
+        usual = usual_options(self.network, self._observed(), self.parsed_network_options())
+        return [f"{option}={value}" for option, value in usual.items()]
+
+    def _observed(self) -> spaces.Dict:
         trust(self.trusted_modules)
-        return usual_rate(describe(load_suite(self.suite).tasks, timeout=self.machine.environment_timeout).observation_space)
+        return describe(load_suite(self.suite).tasks, timeout=self.machine.environment_timeout).observation_space
 
     def parsed_network_options(self) -> dict[str, Any]:
         options = {}

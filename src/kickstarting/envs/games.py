@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import gymnasium
@@ -93,6 +94,8 @@ class Timeouts(gymnasium.Wrapper):
 
 
 def _made(env_id: str, arguments: Mapping[str, Any]) -> gymnasium.Env:
+    if game_of(env_id) is VIZDOOM:
+        Path("_vizdoom").mkdir(exist_ok=True)  # engines that begin at once all want to make it, and the slower ones die
     env = gymnasium.make(env_id, **arguments)
     return Timeouts(env) if game_of(env_id) is VIZDOOM else env
 

@@ -47,6 +47,20 @@ def build_network(
     return _built(name, Agent, observation_space, distribution, {**PRESETS[_preset(observation_space)][name], **options})
 
 
+def usual_options(name: str, observation_space: gymnasium.spaces.Dict, given: Mapping[str, Any]) -> dict[str, Any]:
+    """What a new run on images takes for options of `small` and `large` that nobody gave (decision 33).
+
+    No LSTM where all images come stacked, with more than three channels, so that what moves is seen. With an LSTM no LayerNorm in
+    front of it, to which the still part of a picture is everything.
+    """
+    images = [space for key, space in observation_space.items() if kind_of(key, space) == "pixels"]
+    if not images or name not in PRESETS["pixels"]:
+        return {}
+    stacked = all((space.shape or (0,))[-1] > 3 for space in images)
+    usual = {"lstm": 0} if stacked and "lstm" not in given else {} if given.get("lstm") == 0 else {"normalise": False}
+    return {option: value for option, value in usual.items() if option not in given}
+
+
 def check_network(name: str, options: Mapping[str, Any]) -> None:
     """Raise ValueError for a name that is none, and for what its options cannot be, as far as no observation is known."""
     if ":" in name:
@@ -88,4 +102,4 @@ def _import(name: str) -> Any:
         raise ValueError(f"network {name!r} cannot be imported: {why}; it must be package.module:Class") from error
 
 
-__all__ = ["PRESETS", "Network", "build_network", "count_parameters"]
+__all__ = ["PRESETS", "Network", "build_network", "count_parameters", "usual_options"]

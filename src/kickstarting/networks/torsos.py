@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from kickstarting.networks.convolution import GridConv
+
+
+def keep_size(layer: nn.Conv2d | nn.Linear) -> None:
+    """Weights through which a signal, and the small part of it that a moving thing is, keeps its size in front of a ReLU."""
+    nn.init.orthogonal_(layer.weight, math.sqrt(2.0))
+    assert layer.bias is not None
+    nn.init.zeros_(layer.bias)
 
 
 class PixelSmall(nn.Module):
@@ -25,6 +34,8 @@ class PixelSmall(nn.Module):
         second = nn.Conv2d(16, 32, 3, 2, padding=1) if small else nn.Conv2d(16, 32, 4, 2)
         self.convs = nn.Sequential(first, nn.ReLU(), second, nn.ReLU())
         self.output = nn.Linear(_flat(self.convs, shape), size)
+        for layer in (first, second, self.output):
+            keep_size(layer)
 
     def forward(self, x: Tensor) -> Tensor:
         return F.relu(self.output(self.convs(_to_nchw(x)).flatten(1)))
@@ -59,6 +70,8 @@ class PixelLarge(nn.Module):
             sections += [nn.Conv2d(before, after, 3, padding=1), SamePool(), Residual(after), Residual(after)]
         self.convs = nn.Sequential(*sections, nn.ReLU())
         self.output = nn.Linear(_flat(self.convs, shape), size)
+        for layer in (*(part for part in sections if isinstance(part, nn.Conv2d)), self.output):
+            keep_size(layer)
 
     def forward(self, x: Tensor) -> Tensor:
         return F.relu(self.output(self.convs(_to_nchw(x)).flatten(1)))
