@@ -116,6 +116,9 @@ def test_an_unknown_suite_suggests_the_nearest():
         load_suite("MiniGrid-DorKey-5x5-v0")
     with pytest.raises(ValueError, match=r"no suite file at nowhere\.toml"):
         load_suite("nowhere.toml")
+    with pytest.raises(ValueError, match="did you mean Pusher-v5") as error:  # which several backends have
+        load_suite("Pushr-v5")
+    assert str(error.value).count("Pusher-v5") == 1
 
 
 def test_a_part_of_a_suite_keeps_names_scores_and_order():

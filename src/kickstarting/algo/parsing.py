@@ -148,7 +148,7 @@ def parse_frames(text: str, total_frames: int) -> float:
 
 def nearest(name: str, known) -> str:
     """ "did you mean ..." or the whole list, for an error about an unknown name."""
-    known = list(known)
+    known = list(dict.fromkeys(known))
     close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     return f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(known)}"
 
