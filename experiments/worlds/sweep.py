@@ -1,4 +1,5 @@
-"""Learning from scratch and kickstarted on one task of each suite: a teacher with the small network, then students of both kinds.
+"""Learning from scratch and kickstarted on one task of each suite, with the defaults: a teacher with the small network, then students
+of both kinds.
 
     python experiments/worlds/sweep.py doom            # one world, 3 seeds; resumes where it was killed
     python experiments/worlds/sweep.py pong --seeds 1 --jobs 1
@@ -10,9 +11,8 @@ Everything goes to runs/worlds/WORLD; the reports to experiments/worlds/WORLD.
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
@@ -27,23 +27,20 @@ RUNS = Path("runs/worlds")
 
 @dataclass(frozen=True)
 class World:
-    """One task, with budgets that two cores can do."""
+    """One task, with budgets that two cores can do; the large network would take hours on Atari's images."""
 
     suite: str
     frames: int
     """Of a student."""
     teacher_frames: int
-    settings: dict[str, Any] = field(default_factory=dict)
-    """Of all runs, where the defaults are not it."""
     network: str = "large"
     """Of the students; the teacher's is small."""
 
 
-ATARI: dict[str, Any] = {"reward_clip": "abs_one", "unroll_length": 20, "envs_per_task": 32}
 WORLDS = {
-    "breakout": World("atari-57:breakout", 2_000_000, 4_000_000, ATARI),
-    "pong": World("atari-57:pong", 4_000_000, 8_000_000, ATARI),
-    "coinrun": World("procgen-16-easy:coinrun", 500_000, 1_000_000, {"envs_per_task": 32}),
+    "breakout": World("atari-57:breakout", 1_000_000, 2_000_000, network="small"),
+    "pong": World("atari-57:pong", 4_000_000, 8_000_000, network="small"),
+    "coinrun": World("procgen-16-easy:coinrun", 500_000, 1_000_000),
     "doom": World("doom-8:basic", 800_000, 1_600_000),
 }
 
@@ -51,12 +48,11 @@ WORLDS = {
 def configs(name: str, seeds: int) -> dict[Path, Config]:
     world, runs = WORLDS[name], {}
     teacher = RUNS / name / "teacher"
-    shared = {"envs_per_task": 16, **world.settings}
-    runs[teacher] = Config.of(world.suite, name="teacher", network="small", seed=1000, total_frames=world.teacher_frames, **shared)
+    runs[teacher] = Config.of(world.suite, name="teacher", network="small", seed=1000, total_frames=world.teacher_frames)
     for seed in range(seeds):
         for arm, taught in {"scratch": (), "kickstarted": (str(teacher),)}.items():
             runs[RUNS / name / f"{arm}-{seed}"] = Config.of(
-                world.suite, name=arm, network=world.network, seed=seed, total_frames=world.frames, teachers=taught, **shared
+                world.suite, name=arm, network=world.network, seed=seed, total_frames=world.frames, teachers=taught
             )
     return runs
 
