@@ -1,5 +1,4 @@
-"""Learning from scratch and kickstarted on one task of each suite, with the defaults: a teacher with the small network, then students
-of both kinds.
+"""Learning from scratch and kickstarted on one task of each suite, with the defaults: first a teacher, then students of both kinds.
 
     python experiments/worlds/sweep.py doom            # one world, 3 seeds; resumes where it was killed
     python experiments/worlds/sweep.py pong --seeds 1 --jobs 1
