@@ -59,7 +59,10 @@ def panels_figure(panels: Mapping[str, Mapping[str, tuple[np.ndarray, np.ndarray
             axes.set_xlim(1, max(2, *(len(mean) for mean, _, _ in curves.values())))
             axes.grid(axis="y")
             axes.set_title(label(title), fontsize=9)
-        figure.supxlabel("episode in context", fontsize=9)
+        for axes in grid.flat[
+            max(0, len(panels) - columns) : len(panels)
+        ]:  # matplotlib would write a figure's label over its legend
+            axes.set_xlabel("episode in context")
         figure.supylabel("share of the optimum", fontsize=9)
         handles = {name: line for axes in grid.flat for line, name in zip(*axes.get_legend_handles_labels(), strict=True)}
         figure.legend(handles.values(), handles, loc="outside lower center", ncols=2, fontsize=8)
