@@ -45,7 +45,7 @@ WORLDS: dict[str, dict[str, Any]] = {
     "gymnasium:t_maze:TMaze-v0": {"total_frames": 300_000, "network_options": ("lstm=64",)},
     "atari-57:breakout": {"total_frames": 1_000_000, "network": "small"},
 }
-"""Breakout: 250k steps of four frames each."""
+"""Breakout: 250k steps of four frames each; the large network would take hours."""
 
 
 def config(suite: int, name: str, seed: int, frames: int, **changes: Any) -> Config:
