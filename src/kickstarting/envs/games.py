@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -95,7 +96,8 @@ class Timeouts(gymnasium.Wrapper):
 
 def _made(env_id: str, arguments: Mapping[str, Any]) -> gymnasium.Env:
     if game_of(env_id) is VIZDOOM:
-        Path("_vizdoom").mkdir(exist_ok=True)  # engines that begin at once all want to make it, and the slower ones die
+        with suppress(OSError):  # engines that begin at once all want to make it, and the slower ones die
+            Path("_vizdoom").mkdir(exist_ok=True)
     env = gymnasium.make(env_id, **arguments)
     return Timeouts(env) if game_of(env_id) is VIZDOOM else env
 

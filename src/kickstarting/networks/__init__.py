@@ -56,9 +56,9 @@ def usual_options(name: str, observation_space: gymnasium.spaces.Dict, given: Ma
     images = [space for key, space in observation_space.items() if kind_of(key, space) == "pixels"]
     if not images or name not in PRESETS["pixels"]:
         return {}
-    stacked = all((space.shape or (0,))[-1] > 3 for space in images)
-    usual = {"lstm": 0} if stacked and "lstm" not in given else {} if given.get("lstm") == 0 else {"normalise": False}
-    return {option: value for option, value in usual.items() if option not in given}
+    if "lstm" not in given and all((space.shape or (0,))[-1] > 3 for space in images):
+        return {"lstm": 0}
+    return {} if given.get("lstm") == 0 or "normalise" in given else {"normalise": False}
 
 
 def check_network(name: str, options: Mapping[str, Any]) -> None:

@@ -93,8 +93,9 @@ class Agent(Recurrent):
         self.core = LSTM(size, lstm) if lstm else None
         self.policy = policy_head(lstm or size, distribution, state_independent_std=state_independent_std)
         self.value = Head(lstm or size, 1)
-        seen = any(kind_of(name, space) == "pixels" for name, space in observation_space.items())
-        initialise(self.policy, self.value, gain=1.0 if seen else 1.0 / math.sqrt(lstm or size))
+        # a faint critic on pixels leaves the torso to the policy's noise; elsewhere a loud one is noise itself (decision 33)
+        pixels = any(kind_of(name, space) == "pixels" for name, space in observation_space.items())
+        initialise(self.policy, self.value, gain=1.0 if pixels else 1.0 / math.sqrt(lstm or size))
 
     def features(self, inputs: Inputs) -> Tensor:
         leading = inputs.is_first.shape

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from kickstarting.algo.distributions import Distribution
 from kickstarting.networks.heads import Head, initialise, policy_head
 from kickstarting.networks.normaliser import Normaliser
+from kickstarting.networks.torsos import keep_size
 from kickstarting.ranges import Range
 from kickstarting.spaces import kind_of
 from kickstarting.types import Inputs, Output, State
@@ -81,7 +82,6 @@ def _layers(width: int, hidden: tuple[int, ...]) -> nn.Sequential:
     layers: list[nn.Module] = []
     for before, after in zip((width, *hidden), hidden, strict=False):
         linear = nn.Linear(before, after)
-        nn.init.orthogonal_(linear.weight, math.sqrt(2.0))
-        nn.init.zeros_(linear.bias)
+        keep_size(linear)
         layers += [linear, nn.Tanh()]
     return nn.Sequential(*layers)

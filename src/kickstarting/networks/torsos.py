@@ -12,7 +12,7 @@ from kickstarting.networks.convolution import GridConv
 
 
 def keep_size(layer: nn.Conv2d | nn.Linear) -> None:
-    """Weights through which a signal, and the small part of it that a moving thing is, keeps its size in front of a ReLU."""
+    """Orthogonal weights, behind which a signal is as large as before: half of what gain √2 makes of it passes a ReLU."""
     nn.init.orthogonal_(layer.weight, math.sqrt(2.0))
     assert layer.bias is not None
     nn.init.zeros_(layer.bias)
