@@ -29,6 +29,11 @@ def _escaped(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
 
 
+def in_figures(x: float) -> str:
+    """A score, be it points or a return: 0.0512, 87.3, 2,118."""
+    return f"{x:,.0f}" if abs(x) >= 1000 else f"{x:.3g}"
+
+
 def literal(text: str, style: str = "") -> Text:
     """For rich, which finds neither markup nor names of emoji in it."""
     return Text(visible(text), style=style)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from kickstarting.console import literal
+from kickstarting.console import in_figures, literal
 from kickstarting.evaluate import TaskResult
 from kickstarting.report.tables import Cell, Column, Row
 from kickstarting.report.tables import Table as Grid
@@ -100,7 +100,7 @@ def _said_cells(said: Said) -> list[Cell]:
 def verdict(ref: str, suite: str, checked: Checked) -> str:
     """In one sentence."""
     found = findings(checked)
-    scored = f"it scores {mean_score(checked.sampled):.3g}"
+    scored = f"it scores {in_figures(mean_score(checked.sampled))}"
     if faults := [finding.name for finding in found if finding.fault]:
         return f"{ref} cannot teach {suite} as it is ({', '.join(faults)}): {scored}."
     return f"{ref} can teach {suite}: {scored}."

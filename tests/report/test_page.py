@@ -148,6 +148,11 @@ def test_bars_are_the_final_scores(two_groups):
     assert markers == [60.0, 30.0]
 
 
+def test_low_scores_fill_the_figure(write_run):
+    path = write_run("a", 0, {0: 0.0, 1000: 30.0}, tasks={"x": 25.0, "y": 35.0})
+    assert curves_figure(compare_runs([path], out=None)).axes[0].get_ylim() == pytest.approx((0.0, 33.0))
+
+
 def test_a_score_below_random_stays_in_the_figure(write_run):
     path = write_run("a", 0, {0: -10.0, 1000: 20.0}, tasks={"x": -25.0, "y": 25.0})
     comparison = compare_runs([path], out=None)

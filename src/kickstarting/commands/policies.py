@@ -9,7 +9,7 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
-from kickstarting.console import literal, say
+from kickstarting.console import in_figures, literal, say
 from kickstarting.help import Where
 from kickstarting.ranges import COUNT, PORT, SEED, Choice, Name, Range
 from kickstarting.trust import TrustConfig, trust
@@ -161,7 +161,7 @@ def watch(
     with console.status("watching ...", spinner="line"):
         recording = write_clip(ref, suite, out, per_second=per_second, seed=seed, **what)
     last = recording.moments[-1]
-    say(console, f"{len(recording.moments) - 1} steps of {recording.title}, return {last.total:.3g}: {out}")
+    say(console, f"{len(recording.moments) - 1} steps of {recording.title}, return {in_figures(last.total)}: {out}")
 
 
 def serve(

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from kickstarting.assembly import build
 from kickstarting.config import Config
-from kickstarting.console import say
+from kickstarting.console import in_figures, say
 from kickstarting.evaluate import EPISODE_LIMIT
 from kickstarting.runs.checkpoint import check_space
 from kickstarting.teachers import build_teachers
@@ -42,7 +42,7 @@ def measure_teachers(config: Config, out: Path | None = None) -> dict[str, dict[
         say(Console(), in_one_line(name, score, follows_scores), style="yellow" if faults else "")
         if "worse_than_random" in [finding["name"] for finding in faults] and not config.teaching.accept_weak_teachers:
             raise ValueError(
-                f"teacher {name} scores {score['score']:.3g}, no better than random on every task that it teaches "
+                f"teacher {name} scores {in_figures(score['score'])}, no better than random on every task that it teaches "
                 f"({', '.join(score['tasks'])}); `kickstart check` finds out why, --accept-weak-teachers trains all the same"
             )
     return scores
@@ -51,7 +51,7 @@ def measure_teachers(config: Config, out: Path | None = None) -> dict[str, dict[
 def in_one_line(name: str, score: Mapping[str, Any], follows_scores: bool) -> str:
     """What the short check of a teacher found. follows_scores: it is not listened to where it is no better than random."""
     count = len(score["tasks"])
-    parts = [f"{name} scores {score['score']:.3g} on {count} task{'s' * (count > 1)}"]
+    parts = [f"{name} scores {in_figures(score['score'])} on {count} task{'s' * (count > 1)}"]
     if cut := score["cut"]:
         parts.append(f"episodes of {', '.join(cut)} did not end within {EPISODE_LIMIT:,} steps and count with what they had")
     if useless := score["no_better_than_random"]:

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from kickstarting.console import in_figures
 from kickstarting.teachers.checked import SURE, Checked, clearly_above, mean_score
 from kickstarting.teachers.listen import CERTAIN
 
@@ -70,7 +71,7 @@ def worse_than_random(c: Checked) -> str | None:
     if gain > 2 * error or any(c.above_random(r, SURE) for r in c.sampled):
         return None
     random = sum(chance.score for chance in chances) / len(chances)
-    return f"it scores {mean_score(c.sampled):.3g}, random actions {random:.3g}, and on no task is it better"
+    return f"it scores {in_figures(mean_score(c.sampled))}, random actions {in_figures(random)}, and on no task is it better"
 
 
 def useless_tasks(c: Checked) -> str | None:
@@ -84,7 +85,7 @@ def wrong_layout(c: Checked) -> str | None:
         return None
     now, then = mean_score(c.fit.before), mean_score(c.fit.results)
     tasks = f" on {', '.join(r.task for r in c.fit.results)}" if len(c.fit.results) < len(c.sampled) else ""
-    return f"with {c.fit.layout} it scores {then:.3g}{tasks}, as it is {now:.3g}"
+    return f"with {c.fit.layout} it scores {in_figures(then)}{tasks}, as it is {in_figures(now)}"
 
 
 def state_not_carried(c: Checked) -> str | None:
@@ -98,7 +99,8 @@ def state_not_reset(c: Checked) -> str | None:
 def state_hurts(c: Checked) -> str | None:
     if not c.forgetful or not clearly_above(c.forgetful, c.sampled, c.points):
         return None
-    return f"with its state wiped at every step it scores {mean_score(c.forgetful):.3g}, with it {mean_score(c.sampled):.3g}"
+    wiped, kept = in_figures(mean_score(c.forgetful)), in_figures(mean_score(c.sampled))
+    return f"with its state wiped at every step it scores {wiped}, with it {kept}"
 
 
 def not_repeatable(c: Checked) -> str | None:
@@ -146,7 +148,7 @@ def saturated(c: Checked) -> str | None:
 def greedy_better(c: Checked) -> str | None:
     if not c.greedy or not clearly_above(c.greedy, c.sampled, c.points):
         return None
-    return f"its most probable actions score {mean_score(c.greedy):.3g}, sampled ones {mean_score(c.sampled):.3g}"
+    return f"its most probable actions score {in_figures(mean_score(c.greedy))}, sampled ones {in_figures(mean_score(c.sampled))}"
 
 
 DIAGNOSES = (

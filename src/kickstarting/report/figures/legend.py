@@ -96,11 +96,11 @@ def curve_scores(comparison: Comparison) -> Iterator[float]:
 
 
 def score_limits(scores: Iterable[float], points: bool) -> tuple[float, float]:
-    """The ends of an axis on which all scores are seen, and 0: up to 100 if they are points, else with some room."""
+    """The ends of an axis on which all scores are seen, and 0, with some room; points have at least 20, and end at 100."""
     known = [0.0, *scores]
     low, high = min(known), max(known)
     if points:
-        return low, 100.0
+        return low, min(100.0, 1.1 * max(20.0, high))
     room = 0.05 * (high - low) or 1.0
     return low - room * (low < 0.0), high + room * (high > 0.0 or high == low)
 

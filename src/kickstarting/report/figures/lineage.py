@@ -73,8 +73,7 @@ def _draw_scores(axes: Axes, lineage: Lineage) -> None:
             axes.plot(lineage.frames[turn], ends[0], "o", color=COPY, markersize=3.5, zorder=4)
             axes.plot(lineage.frames[turn], ends[1], "x", color=COPY, markersize=4.5, markeredgewidth=1.2, zorder=4)
     known = [score for scores in lineage.scores for score in scores if score is not None]
-    low, high = score_limits(known, lineage.points)
-    axes.set_ylim(low, min(high, 1.1 * max([20.0, *known])) if lineage.points else high)
+    axes.set_ylim(score_limits(known, lineage.points))
     axes.set_ylabel("score")
     axes.grid(axis="y")
 
