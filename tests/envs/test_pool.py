@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -79,3 +82,11 @@ def test_actions_are_clipped_to_the_box():
 def test_an_unknown_environment_suggests_the_nearest():
     with pytest.raises(ValueError, match="did you mean MiniGrid-DoorKey-5x5-v0"):
         EnvPoolEnv("MiniGrid-DorKey-5x5-v0", 1, seed=0)
+
+
+def test_mujoco_is_asked_for_a_picture_where_it_can_draw_and_never_ends_the_process():
+    asked = (
+        "from kickstarting.envs.pool import EnvPoolEnv as E; e = E('Hopper-v4', 1, seed=0); e.reset(); e.render(); print('alive')"
+    )
+    done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "alive\n"), done.stderr

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import subprocess
+import sys
 import warnings
 from collections.abc import Mapping
 from functools import cache
@@ -53,6 +55,18 @@ def _defaults(env_id: str) -> dict[str, Any]:
     return {**dict(zip(spec._config_keys, spec._default_config_values, strict=True)), **own}
 
 
+@cache
+def _draws(env_id: str) -> bool:
+    """Whether a picture can be asked for: without OpenGL, MuJoCo ends the process that asks, so another one tries."""
+    if not _library(env_id).startswith("mujoco"):
+        return True
+    tried = f"import envpool; pool = envpool.make_gymnasium({env_id!r}, num_envs=1); pool.reset(); pool.render()"
+    try:
+        return not subprocess.run([sys.executable, "-c", tried], capture_output=True, timeout=60, check=False).returncode
+    except subprocess.TimeoutExpired:
+        return False
+
+
 class EnvPoolEnv:
     """One pool, stepped in synchrony, with EnvPool's own next-step reset.
 
@@ -77,7 +91,7 @@ class EnvPoolEnv:
             raise ValueError(f"EnvPool has no environment {env_id!r}; {nearest(env_id, envpool_ids())}")
         if (options or {}).get("noop_max", 1) < 1:
             raise ValueError(f"noop_max of {env_id!r} is {(options or {})['noop_max']}; EnvPool crashes below 1")
-        self.num_envs = num_envs
+        self.num_envs, self._env_id = num_envs, env_id
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about float64 bounds cast to float32
             try:
@@ -145,6 +159,8 @@ class EnvPoolEnv:
         return TimeStep(self._observe(state, is_first), rewards, terminated, truncated, is_first, ~is_first, scored, over)
 
     def render(self) -> np.ndarray | None:
+        if not _draws(self._env_id):
+            return None
         try:
             frames = self._pool.render()
         except (RuntimeError, ValueError, NotImplementedError):  # not every library of EnvPool draws
