@@ -113,7 +113,9 @@ def test_whole_loss_is_the_weighted_sum_of_its_terms() -> None:
         "entropy_loss": mean_over(valid, lambda t, b: (np.exp(log_probs[t, b]) * log_probs[t, b]).sum()),
         "rho": mean_over(valid, lambda t, b: np.exp(log_rhos[t, b])),
         "rho_clipped": mean_over(valid, lambda t, b: np.exp(log_rhos[t, b]) > 1.1 * 2.0),
-        "explained_variance": 1 - np.var((vs - values.numpy()[:-1])[valid]) / np.var(vs[valid]),
+        "value_error": np.mean((vs - values.numpy()[:-1])[valid]),
+        "target": np.mean(vs[valid]),
+        "target_square": np.mean(np.square(vs[valid])),
         "distillation_loss": np.mean(
             [crossed[k, t, b] for k in range(2) for t in range(T) for b in range(B) if weights[k, b] and valid[t, b]]
         ),

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from rich.console import Console
 from rich.text import Text
@@ -17,7 +18,7 @@ from rich.text import Text
 from kickstarting import Config
 from kickstarting.display import Display, ailing, panel
 from kickstarting.runs.health import BY_NAME, DIAGNOSES, Facts, Health, longer
-from kickstarting.runs.metrics import summarise
+from kickstarting.runs.metrics import explained_variance, summarise
 from known import known
 
 Line = dict[str, Any]
@@ -33,16 +34,21 @@ FACTS = Facts(
 )
 
 
+def explaining(share: float, baseline_loss: float = 0.02) -> Line:
+    """Of a critic that explains this share of its targets' variance."""
+    variance = 2 * baseline_loss / (1 - share)
+    return {"baseline_loss": baseline_loss, "value_error": 0.0, "target": 0.5, "target_square": variance + 0.25}
+
+
 def healthy(x: float) -> Line:
     """A kickstarted run that goes well, after the share x of its frames: lambda is 0 from a fifth on, the teacher scores 70."""
-    score = 95.0 * min(1.0, x / 0.3)
+    score, critic = 95.0 * min(1.0, x / 0.3), 0.02 + 0.01 * math.sin(50 * x)
     tasks = {"door": score + 3, "key": score - 3}
     return {
         "entropy_loss": -LOG7 * max(0.05, 1.0 - 2 * x),
         "policy_cost": 1.0,
         "baseline_cost": 0.5,
-        "baseline_loss": 0.02 + 0.01 * math.sin(50 * x),
-        "explained_variance": 0.7 * x,
+        **explaining(0.7 * x, critic),
         "grad_norm": 1.5,
         "grad_clipped": 0.9,
         "rho_clipped": 0.05,
@@ -98,8 +104,8 @@ BAD: dict[str, tuple[Callable[[float], Line], int, str]] = {
         "it scores 40 .* raise --entropy-cost",
     ),
     "no_reward": (lambda x: {"task_return/key": 0.0, "task_success/key": 0.0}, 20_000, "on key; give a teacher"),
-    "exploding_value": (lambda x: {"baseline_loss": 5.0} if x > 0.5 else {}, 55_000, "explodes: 5, where 0.02"),
-    "blind_critic": (lambda x: {"explained_variance": -0.5}, 24_000, "explains -0.50 .* raise --baseline-cost"),
+    "exploding_value": (lambda x: explaining(0.3, 5.0) if x > 0.5 else {}, 55_000, "explodes: 5, where 0.02"),
+    "blind_critic": (lambda x: explaining(-0.5), 35_000, "explains -0.50 .* raise --baseline-cost"),
     "clipped_gradient": (
         lambda x: {"grad_clipped": 0.99, "grad_norm": 12.0} if x > 0.3 else {},
         35_000,
@@ -155,7 +161,7 @@ def test_each_passes_once_when_its_cause_has(name):
 def test_a_bad_line_among_good_ones_is_no_diagnosis_and_a_good_one_among_bad_ones_no_recovery():
     def change(x: float) -> Line:
         bad = x > 0.5 and round(LINES * x) % 4 == 0
-        return {"rho_clipped": 0.9, "grad_clipped": 1.0, "grad_norm": 99.0, "baseline_loss": 9.0} if bad else {}
+        return {"rho_clipped": 0.9, "grad_clipped": 1.0, "grad_norm": 99.0, **explaining(0.3, 9.0)} if bad else {}
 
     assert said(lines(change)) == []
     assert spells(lines(lambda x: {"rho_clipped": 0.9 if round(LINES * x) % 6 else 0.1})) == {"off_policy": [5000]}
@@ -196,15 +202,15 @@ def test_first_rewards_are_no_explosion():
     """The critic's loss goes from nothing to 0.1 with the returns, for the first and for larger ones."""
     for before in (0.0, 0.01):
         first, then = ({f"task_return/{task}": value for task in FACTS.tasks} for value in (before, 0.5))
-        change = {True: {**then, "baseline_loss": 0.1}, False: {**first, "baseline_loss": 1e-4}}
+        change = {True: {**then, **explaining(0.3, 0.1)}, False: {**first, **explaining(0.3, 1e-4)}}
         assert said(lines(lambda x, change=change: change[x > 0.5])) == []
-    tiny = lines(lambda x: {"baseline_loss": 9e-3 if x > 0.5 else 1e-6})
+    tiny = lines(lambda x: explaining(0.3, 9e-3 if x > 0.5 else 1e-6))
     assert said(tiny) == []
-    assert "exploding_value" in spells(lines(lambda x: {"baseline_loss": 9e-2 if x > 0.5 else 1e-6}))
+    assert "exploding_value" in spells(lines(lambda x: explaining(0.3, 9e-2 if x > 0.5 else 1e-6)))
 
 
 def test_a_critic_that_does_not_learn_or_sees_no_reward_is_not_judged():
-    blind = {"explained_variance": -3.0}
+    blind = explaining(-3.0)
     assert said(lines(lambda x: {**blind, "baseline_cost": 0.0})) == []
     assert said(lines(lambda x: {"baseline_cost": 0.0, "baseline_loss": 1.0 if x < 0.5 else 100.0})) == []
     none = {f"task_{kind}/{task}": 0.0 for kind in ("return", "success") for task in FACTS.tasks}
@@ -322,8 +328,37 @@ def test_every_diagnosis_and_metric_is_documented():
         assert f"`health/{name}`" in (docs / "metrics.md").read_text()
 
 
-def test_shares_and_explained_variance_are_averaged_over_the_steps_of_a_line():
-    names = ("rho_clipped", "grad_clipped", "explained_variance")
+def test_a_critic_of_environments_in_step_is_judged_by_many_lines():
+    """The targets of a line hardly vary, and less than the critic's noise: it is worse than a constant of that line, and far better
+    than one of all lines."""
+
+    def in_step(x: float, share: float) -> Line:
+        target = math.sin(200 * x)
+        error = (1 - share) * target
+        square = error**2 + 2e-3
+        return {"baseline_loss": 0.5 * square, "value_error": error, "target": target, "target_square": target**2 + 1e-3}
+
+    assert said(lines(lambda x: in_step(x, 0.9))) == []
+    assert "blind_critic" in spells(lines(lambda x: in_step(x, -0.5)))
+    assert explained_variance([in_step(0.1, 0.9)]) < 0 < explained_variance([in_step(0.05 * n, 0.9) for n in range(20)])
+
+
+def test_what_the_critic_explains_is_of_all_transitions_since_the_line_before():
+    """By definition, from the transitions themselves; not known where targets do not vary, or a line lacks what it takes."""
+    rng, updates = np.random.default_rng(0), []
+    targets, errors = rng.normal(3.0, 1.0, (4, 100)), rng.normal(0.2, 0.5, (4, 100))
+    for target, error in zip(targets, errors, strict=True):
+        loss = 0.5 * np.square(error).mean()
+        moments = {"value_error": error.mean(), "target": target.mean(), "target_square": np.square(target).mean()}
+        updates.append({"baseline_loss": loss, **moments})
+    assert summarise(updates)["explained_variance"] == pytest.approx(1 - errors.var() / targets.var())
+    assert summarise([{**update, "target": 1.0, "target_square": 1.0} for update in updates])["explained_variance"] is None
+    assert math.isnan(explained_variance([*updates, {"baseline_loss": 1.0}]))
+    assert "explained_variance" not in summarise([{"baseline_loss": 1.0}])
+
+
+def test_shares_are_averaged_over_the_steps_of_a_line():
+    names = ("rho_clipped", "grad_clipped")
     averaged = summarise([dict.fromkeys(names, 0.0), dict.fromkeys(names, 0.5)])
     assert averaged == dict.fromkeys(names, 0.25)
 

@@ -202,12 +202,12 @@ def kickstarting_loss(
 
 @torch.no_grad()
 def _measures(log_ratios: Tensor, values: Tensor, vs: Tensor, valid: Tensor, config: LossConfig) -> dict[str, Tensor]:
-    """What the loss does not contain, and a run is watched by."""
-    rhos, count = log_ratios.exp(), valid.sum().clamp(min=1)
-    measured = torch.stack([rhos, (rhos > 1.1 * config.clip_rho_threshold).to(rhos.dtype), vs - values, vs])
-    means = torch.where(valid, measured, 0.0).sum((1, 2)) / count
-    unexplained, variance = torch.where(valid, measured[2:] - means[2:, None, None], 0.0).square().sum((1, 2)) / count
-    return {"rho": means[0], "rho_clipped": means[1], "explained_variance": 1 - unexplained / variance.clamp(min=1e-12)}
+    """What the loss does not contain, and a run is watched by. All are means, so that those of many steps have one, too."""
+    rhos = log_ratios.exp()
+    clipped = (rhos > 1.1 * config.clip_rho_threshold).to(rhos.dtype)
+    measured = torch.stack([rhos, clipped, vs - values, vs, vs.square()])
+    means = measured.masked_fill(~valid, 0.0).sum((1, 2)) / valid.sum().clamp(min=1)
+    return dict(zip(("rho", "rho_clipped", "value_error", "target", "target_square"), means.unbind(), strict=True))
 
 
 def _distances(logits: Tensor, teacher_logits: Tensor, distribution: Distribution, config: LossConfig) -> Tensor:

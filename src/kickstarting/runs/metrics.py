@@ -21,6 +21,8 @@ from kickstarting.runs.files import LARGEST, FileError, read_bytes, shown, typed
 
 P = ParamSpec("P")
 R = TypeVar("R")
+ROUNDING = 1e-5
+"""Of a mean square in float32, below which its distance from the square of the mean is none."""
 TAIL = 20_000
 """Bytes that `last_metrics` reads at first: some lines of a suite of fifty tasks."""
 
@@ -30,12 +32,12 @@ class Metric:
     """One number of a line, or a family of them.
 
     name: `loss`; of a family `lambda/*`, where the star stands for a teacher, a task, a phase.
-    kept: of the updates since the line before: their "mean" or "max", over those that have the number; the "last" one's; or a
-        "rate", a count over the wall-clock time since then.
+    kept: of the updates since the line before: their "mean" or "max", over those that have the number; the "last" one's; what
+        follows from "all" of them; or a "rate", a count over the wall-clock time since then.
     """
 
     name: str
-    kept: Literal["mean", "max", "last", "rate"]
+    kept: Literal["mean", "max", "last", "all", "rate"]
     meaning: str
     unit: str = ""
 
@@ -54,7 +56,10 @@ METRICS = (
     Metric("success", "last", "mean of the tasks' successes", "0 to 1"),
     Metric("policy_gradient_loss", "mean", "the policy gradient's loss"),
     Metric("baseline_loss", "mean", "the critic's loss", "unit²"),
-    Metric("explained_variance", "mean", "share of the variance of the targets that the critic explains"),
+    Metric("value_error", "mean", "of the critic: target minus value", "unit"),
+    Metric("target", "mean", "V-trace's target of the critic", "unit"),
+    Metric("target_square", "mean", "its square", "unit²"),
+    Metric("explained_variance", "all", "share of the variance of the targets that the critic explains"),
     Metric("entropy_loss", "mean", "minus the entropy of the policy", "nats"),
     Metric("distillation_loss", "mean", "cross-entropy of the student to its teachers, before lambda", "nats"),
     Metric("value_distillation_loss", "mean", "half the squared distance to the teachers' values", "squared discounted reward"),
@@ -110,7 +115,23 @@ def summarise(updates: Sequence[Mapping[str, float | None]]) -> dict[str, float 
         if metric and metric.kept in ("mean", "max") and last is not None:
             known = [value for update in updates if (value := update.get(name)) is not None]
             line[name] = float(np.mean(known) if metric.kept == "mean" else max(known))
+    if "target" in line:
+        explained = explained_variance(updates)
+        line["explained_variance"] = explained if math.isfinite(explained) else None
     return line
+
+
+def explained_variance(lines: Sequence[Mapping[str, Any]]) -> float:
+    """Share of the variance of the targets in all of these lines that the critic explains: 1 - Var(v_s - V) / Var(v_s).
+
+    A single unroll may hold hardly any variance, as where all environments run in step; a constant is the same in all lines.
+    nan where a line lacks what it takes, and where targets vary by no more than the rounding of float32.
+    """
+    names = ("baseline_loss", "value_error", "target_square", "target")
+    known = np.array([[line.get(name) for name in names] for line in lines], dtype=float)  # None is nan
+    half_square_error, error, square, target = known.mean(0)
+    variance = square - target**2
+    return float(1 - (2 * half_square_error - error**2) / variance) if variance > ROUNDING * square else math.nan
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:

@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from kickstarting.runs.metrics import explained_variance
+
 LINES = 5
 """Several lines: a run has about 200, so this is a fortieth of it."""
 EARLY = 0.2
@@ -32,6 +34,8 @@ EXPLODED = 20.0
 """Times the median: the error itself is 4.5 times as large."""
 LEAST_VALUE_LOSS = 0.01
 """Squared reward. Below it the critic is wrong by 0.14, which hurts nobody, however small the median was."""
+JUDGED = 0.1
+"""Share of the frames over which a critic must know more than one number."""
 MEDIAN_LINES = 10  # a median of fewer says little
 CLIPPED_STEPS, CLIPPED_NORM = 0.95, 5.0
 """Share of the steps, and times max_grad_norm: Adam does not mind a gradient scaled alike in every step, but of one that
@@ -147,9 +151,11 @@ def exploding_value(past: Past) -> str | None:
 
 
 def blind_critic(past: Past) -> str | None:
-    """Without any reward the targets' variance is noise, and no share of it means anything."""
-    explained = past.last("explained_variance")
-    if past.share >= EARLY and explained < 0 and past.last("baseline_cost") != 0 and _sizes(past)[-1] > 0:
+    """Over many lines, since a constant for each has an easy life. Without any reward the targets' variance is noise, and no share
+    of it means anything."""
+    began = past.lines[-1]["frames"] - JUDGED * past.facts.total_frames
+    explained = explained_variance([line for line in past.lines if line["frames"] > began])
+    if past.share >= EARLY + JUDGED and explained < 0 and past.last("baseline_cost") != 0 and _sizes(past)[-1] > 0:
         return f"the critic is worse than a constant: it explains {explained:.2f} of the returns' variance"
     return None
 
