@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from kickstarting import Config, Output
-from kickstarting.machine import MachineConfig, mixed_precision, resolve_precision, run_network, use_machine
+from kickstarting.machine import MachineConfig, mixed_precision, resolve_precision, run_network, use_fitting_products, use_machine
 from kickstarting.types import Inputs
 
 
@@ -39,6 +39,17 @@ def test_float32_products_are_exact_to_float32():
     x, y = (torch.randn(256, 256, generator=generator) for _ in range(2))
     error = (x @ y).double() - x.double() @ y.double()
     assert error.abs().max() < 256 * 2**-23 * 4
+
+
+@pytest.mark.parametrize(("rows", "small"), [(64, True), (2_000, False)])
+def test_only_products_that_are_worth_a_call_are_onednns(rows, small):
+    """64 x 64 numbers: MKL multiplies 64 rows of them, oneDNN 2,000, where it is exact."""
+    use_machine(1)
+    usual = torch.backends.mkldnn.matmul.fp32_precision
+    use_fitting_products(nn.Sequential(nn.Linear(17, 64), nn.Linear(64, 64)), rows)
+    assert torch.backends.mkldnn.matmul.fp32_precision == ("ieee" if small else usual)
+    use_machine(1)
+    assert torch.backends.mkldnn.matmul.fp32_precision == usual
 
 
 def test_bfloat16_is_used_when_asked_for_and_the_output_is_float32():

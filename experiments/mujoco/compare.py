@@ -6,7 +6,8 @@
     python experiments/mujoco/compare.py table                                # what there is, as results.csv and Markdown
 
 Runs go one after the other, each in a process with one thread, to runs/mujoco; what is there already is not run again. All act in
-EnvPool's environments. A run's score is the mean return of its last 20 training episodes, its time that of the whole process.
+EnvPool's environments. A run's score is the mean return of its last 20 training episodes, its time that of the whole process, on the
+wall and of the processor.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import argparse
 import csv
 import json
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -69,11 +71,13 @@ def run(task: str, arm: str, frames: int, seed: int, sb3: str) -> None:
     if Path(f"{out}.json").exists():
         return
     out.parent.mkdir(parents=True, exist_ok=True)
-    began = time.perf_counter()
+    began, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     with Path(f"{out}.log").open("w") as log:
         subprocess.run(command(task, arm, frames, seed, sb3), env=environment, stdout=log, stderr=log, check=True)
-    result = {"score": score(task, out), "seconds": time.perf_counter() - began}
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    result = {"score": score(task, out), "seconds": time.perf_counter() - began, "cpu_seconds": cpu}
     Path(f"{out}.json").write_text(json.dumps(result) + "\n")
     print(f"{out}: {result['score']:.0f} in {result['seconds']:.0f} s", flush=True)
 
@@ -101,15 +105,15 @@ def table() -> None:
         writer = csv.DictWriter(file, list(found[0]))
         writer.writeheader()
         writer.writerows({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()} for row in found)
-    print("| task | frames | arm | seeds | score | seconds |\n|---|---:|---|---:|---:|---:|")
+    print("| task | frames | arm | seeds | score | seconds | of the processor |\n|---|---:|---|---:|---:|---:|---:|")
     for key in sorted(
         {(row["task"], row["frames"], row["arm"]) for row in found}, key=lambda k: (k[0], k[1], list(ARMS).index(k[2]))
     ):
         own = [row for row in found if (row["task"], row["frames"], row["arm"]) == key]
         scores = np.array([row["score"] for row in own])
-        seconds = np.mean([row["seconds"] for row in own])
+        seconds, cpu = (np.mean([row[which] for row in own]) for which in ("seconds", "cpu_seconds"))
         spread = f"{scores.mean():.0f} ({scores.min():.0f} to {scores.max():.0f})"
-        print(f"| {key[0]} | {key[1] / 1e3:.0f}k | {key[2]} | {len(own)} | {spread} | {seconds:.0f} |")
+        print(f"| {key[0]} | {key[1] / 1e3:.0f}k | {key[2]} | {len(own)} | {spread} | {seconds:.0f} | {cpu:.0f} |")
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ from kickstarting.actor import Actor, Unrolls
 from kickstarting.config import Config
 from kickstarting.envs import MultiTaskEnv, TaskSpaces, describe
 from kickstarting.learner import Learner
-from kickstarting.machine import cores, resolve_device, use_machine
+from kickstarting.machine import cores, resolve_device, use_fitting_products, use_machine
 from kickstarting.networks.agent import Agent
 from kickstarting.networks.heads import initialise_to_be_taught
 from kickstarting.networks.spec import NetworkSpec
@@ -42,6 +42,8 @@ def build(config: Config) -> tuple[Suite, TaskSpaces, NetworkSpec, Learner]:
     if isinstance(network, Agent) and network.core and config.teaching.heard(config.total_frames):
         initialise_to_be_taught(network.policy)
     learner = Learner(network, spaces.distribution, learning, device, len(suite.tasks))
+    columns = len(suite.tasks) * config.envs_learned // learning.minibatches
+    use_fitting_products(network, columns * (config.learning.unroll_length + 1))
     return suite, spaces, spec, learner
 
 

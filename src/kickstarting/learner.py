@@ -129,7 +129,8 @@ class Learner:
             output, trajectory, self.distribution, config.loss, hyperparameters, targets, advantage_scale
         )
         metrics |= {"loss": loss.detach()}
-        self.optimiser.zero_grad(set_to_none=True)
+        for parameter in self._parameters:
+            parameter.grad = None
         loss.backward()
         if self._ranks.size > 1:
             metrics = self._averaged(metrics, trajectory.valid.sum())

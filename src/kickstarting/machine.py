@@ -12,12 +12,15 @@ from typing import Annotated, Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from kickstarting.ranges import COUNT, SECONDS, THREADS, Choice
 from kickstarting.types import Output, State
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 PRECISIONS = ("auto", "float32", "bfloat16")
+WORTH_A_CALL = 10**6
+"""Multiplications of numbers, from which oneDNN is no slower than MKL."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,17 @@ def use_machine(torch_threads: int, precision: str = "float32", device: str = "c
         mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
 
 
+def use_fitting_products(network: nn.Module, rows: int) -> None:
+    """Of a process that trains this network on so many rows at once: oneDNN only if its largest product is worth the call.
+
+    A call of it costs 30 us, where MKL multiplies 64 rows by 64 x 64 numbers in 15 us and oneDNN in 40 us; at a million
+    multiplications they are even. (Two cores of an AMD EPYC with AVX2; `python benchmarks/parts.py` measures it anywhere.)
+    """
+    largest = max((p.numel() for p in network.parameters() if p.dim() == 2), default=0)
+    if 0 < rows * largest < WORTH_A_CALL:
+        _multiply("ieee")
+
+
 def fastest_threads(most: int) -> int:
     """How many of torch's threads multiply fastest at the moment: `most`, or a half, a quarter, ... of them, or one.
 
@@ -166,10 +180,12 @@ def _use_onednn_if_exact() -> None:
     switch as "bf16 allowed", and on processors with AMX that is what it does; the probe is a product that bfloat16 cannot
     represent.
     """
-    matmul = getattr(torch.backends.mkldnn, "matmul", None)  # older versions of torch have none
-    if matmul is None:
-        return
-    matmul.fp32_precision = "bf16"
+    _multiply("bf16")
     x = torch.full((64, 64), 1.0 + 2.0**-12)
     if not torch.equal(x @ torch.eye(64), x):
-        matmul.fp32_precision = "ieee"
+        _multiply("ieee")
+
+
+def _multiply(how: str) -> None:
+    if matmul := getattr(torch.backends.mkldnn, "matmul", None):  # older versions of torch have none
+        matmul.fp32_precision = how

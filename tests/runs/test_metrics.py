@@ -164,7 +164,9 @@ def test_every_number_that_a_run_logs_is_registered_and_none_that_no_run_logs(
 
 
 def test_the_page_has_a_row_for_every_metric_with_its_meaning_and_unit():
-    rows = re.findall(r"^\| `([^`]+)` \| (.*?) \| (mean|max|last|all|rate) \|(?: (.*?) ?\|)?$", PAGE.read_text(), flags=re.MULTILINE)
+    rows = re.findall(
+        r"^\| `([^`]+)` \| (.*?) \| (mean|max|last|all|rate) \|(?: (.*?) ?\|)?$", PAGE.read_text(), flags=re.MULTILINE
+    )
     documented = {re.sub(r"/[A-Z]+$", "/*", name): (meaning, kept, unit) for name, meaning, kept, unit in rows}
     assert list(documented) == [metric.name for metric in METRICS]
     for metric in METRICS:
