@@ -108,8 +108,8 @@ class Learner:
         new, old = ([x for x in self._normalisers if bool(x.count) == known] for known in (False, True))
         self._normalise(trajectory, new)
         n = self.config.minibatches
-        parts = [slice(i, None, n) for _ in range(self.config.epochs) for i in range(n)]
-        steps = [self.step(trajectory.columns(part), hyperparameters) for part in parts]
+        parts = [trajectory.columns(slice(i, None, n)) for i in range(n)]
+        steps = [self.step(part, hyperparameters) for _ in range(self.config.epochs) for part in parts]
         self._normalise(trajectory, old)
         return {name: torch.stack([metrics[name] for metrics in steps]).mean() for name in steps[0]}
 

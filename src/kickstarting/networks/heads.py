@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -19,15 +21,15 @@ class Head(nn.Linear):
 
 
 class StateIndependent(nn.Module):
-    """The head of a Gaussian whose means are linear in the features and whose deviations are numbers of their own, 1 at first.
+    """The head of a Gaussian whose means are linear in the features and whose deviations are numbers of their own, std at first.
 
     It has the weights that a `Head` would have, in which no feature changes a deviation.
     """
 
-    def __init__(self, width: int, dimensions: int) -> None:
+    def __init__(self, width: int, dimensions: int, std: float = 1.0) -> None:
         super().__init__()
         self.mean = Head(width, dimensions)
-        self.log_std = nn.Parameter(torch.zeros(dimensions))
+        self.log_std = nn.Parameter(torch.full((dimensions,), math.log(std)))
 
     def forward(self, input: Tensor) -> Tensor:
         mean = self.mean(input)
@@ -46,10 +48,12 @@ class StateIndependent(nn.Module):
         return 2 * self.mean.out_features
 
 
-def policy_head(width: int, distribution: Distribution, *, state_independent_std: bool = False) -> Head | StateIndependent:
-    """state_independent_std: of a Gaussian; discrete actions have no deviation."""
+def policy_head(
+    width: int, distribution: Distribution, *, state_independent_std: bool = False, initial_std: float = 1.0
+) -> Head | StateIndependent:
+    """state_independent_std, and initial_std of it: of a Gaussian; discrete actions have no deviation."""
     if state_independent_std and isinstance(distribution, DiagonalGaussian):
-        return StateIndependent(width, *distribution.action_shape)
+        return StateIndependent(width, *distribution.action_shape, initial_std)
     return Head(width, distribution.size)
 
 

@@ -24,7 +24,8 @@ class ActorCriticMLP(nn.Module):
     """Reads vectors, and scalars one-hot; neither the last action nor the last reward (Huang et al. 2022, "The 37 implementation
     details of proximal policy optimization", those for continuous actions).
 
-    hidden: widths of the layers of each half. normalise_observations, state_independent_std: as for `Agent`.
+    hidden: widths of the layers of each half. normalise_observations, state_independent_std: as for `Agent`. initial_std: of each
+    component of continuous actions, where the deviations are numbers of their own.
     """
 
     def __init__(
@@ -34,6 +35,7 @@ class ActorCriticMLP(nn.Module):
         hidden: Annotated[tuple[int, ...], WIDTH] = (64, 64),
         normalise_observations: bool = True,
         state_independent_std: bool = True,
+        initial_std: Annotated[float, Range(0.01, 7)] = 1.0,
     ) -> None:
         super().__init__()
         self.distribution = distribution
@@ -55,7 +57,7 @@ class ActorCriticMLP(nn.Module):
         )
         last = (width, *hidden)[-1]
         self.actor, self.critic = _layers(width, hidden), _layers(width, hidden)
-        self.policy = policy_head(last, distribution, state_independent_std=state_independent_std)
+        self.policy = policy_head(last, distribution, state_independent_std=state_independent_std, initial_std=initial_std)
         self.value = Head(last, 1)
         initialise(self.policy, self.value, gain=1.0)
 
