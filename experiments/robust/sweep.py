@@ -69,7 +69,7 @@ def students(suite: int, what: str, arguments: argparse.Namespace) -> Iterator[t
     budget = "" if arguments.frames == BUDGET else f"@{arguments.frames // 1000}k"
     for seed in range(arguments.seeds):
         for variant, settings in changes.items():
-            for arm in ARMS:
+            for arm in arguments.arms:
                 taught = listening | ({"schedule": "linear:1:0:20%"} if what == "old" else {}) if arm == "kickstarted" else {}
                 out = RUNS / f"random-{suite}" / f"{arm}-{variant.replace(' ', '-')}{budget}-{seed}"
                 yield out, config(suite, f"{arm}, {variant}", seed, arguments.frames, **settings, **taught)
@@ -175,6 +175,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("run", "old", "cells", "worlds", "table"))
     parser.add_argument("--suites", type=int, nargs="+", default=TEST, help="seeds of scripts/random_suites.py")
+    parser.add_argument("--arms", nargs="+", default=ARMS, choices=ARMS)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--frames", type=int, default=BUDGET)
     parser.add_argument("--teacher-frames", type=int, default=1_500_000)
