@@ -84,10 +84,18 @@ def test_a_run_keeps_what_auto_meant_where_it_began(tiny, monkeypatch):
         monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: True)
         for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
             monkeypatch.setattr(torch.cpu, name, bool, raising=False)
-        began = tiny(precision="auto").on_this_machine()
+        began = tiny(suite="MiniGrid-Empty-5x5-v0", precision="auto").on_this_machine()
         assert (began.machine.device, began.machine.precision) == (device, precision)
         monkeypatch.setattr(torch.cuda, "is_available", lambda has=has: not has)
         assert began.on_this_machine() == began
+
+
+def test_auto_is_float32_where_nothing_is_convolved(tiny, monkeypatch):
+    """Of a few numbers the products are small; a run that asks for bfloat16 has it."""
+    monkeypatch.setattr("kickstarting.machine.resolve_precision", lambda given, device: "bfloat16")
+    for suite, precision in (("CartPole-v1", "float32"), ("MiniGrid-Empty-5x5-v0", "bfloat16")):
+        assert tiny(suite=suite, precision="auto").on_this_machine().machine.precision == precision
+    assert tiny(suite="CartPole-v1", precision="bfloat16").on_this_machine().machine.precision == "bfloat16"
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@
     python experiments/mujoco/compare.py table                                # what there is, as results.csv and Markdown
 
 Runs go one after the other, each in a process with one thread, to runs/mujoco; what is there already is not run again. All act in
-EnvPool's environments. A run's score is the mean return of its last 20 training episodes, its time that of the whole process, on the
-wall and of the processor.
+EnvPool's environments. A run's score is the mean return of its last 20 training episodes, its time that of the whole process, on
+the wall and of the processor.
 """
 
 from __future__ import annotations

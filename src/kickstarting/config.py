@@ -22,6 +22,7 @@ from kickstarting.networks import check_network, usual_options
 from kickstarting.ranges import COUNT, FRAMES, SEED, Name, Range, check_fields, shown
 from kickstarting.runs.histories import arrow
 from kickstarting.settings import changed, flat
+from kickstarting.spaces import kind_of
 from kickstarting.suites import load_suite
 from kickstarting.suites.suite import env_in, suite_file
 from kickstarting.teachers.build import pinned
@@ -187,7 +188,8 @@ class Config:
             settings["suite"] = self.suite.replace(str(suite), str(suite.resolve()), 1)
         if schedule.endswith(".json"):
             settings["schedule"] = str(Path(schedule).resolve())
-        return dataclasses.replace(self.changed(**settings), machine=self.machine.here())
+        images = any(kind_of(name, space) in ("grid", "pixels") for name, space in self._observed().items())
+        return dataclasses.replace(self.changed(**settings), machine=self.machine.here(images))
 
     def parsed(self, name: str) -> Schedule:
         """The schedule in the setting `name`."""

@@ -28,8 +28,8 @@ class MachineConfig:
     """What a run takes of the machine; nothing of it changes what is learned, but precision and overlap."""
 
     precision: Annotated[str, Choice(*PRECISIONS)] = "auto"
-    """Precision of convolutions and linear layers: float32, bfloat16, or auto, which is bfloat16 where the hardware has it. A run
-    keeps the precision that it began with."""
+    """Precision of convolutions and linear layers: float32, bfloat16, or auto, which is bfloat16 where images or grids are observed
+    and the hardware has it. A run keeps the precision that it began with."""
     device: Annotated[str, Choice("auto", "cpu", "cuda")] = "auto"
     """cpu, cuda, or auto, which is cuda where there is a GPU."""
     overlap: bool = False
@@ -64,11 +64,12 @@ class MachineConfig:
         """torch's threads for each thread that runs a network."""
         return self.torch_threads or max(1, cores() // (self.num_learners * (2 if self.overlap else 1)))
 
-    def here(self) -> MachineConfig:
-        """With what `auto` means on this machine written out."""
+    def here(self, images: bool = True) -> MachineConfig:
+        """With what `auto` means on this machine written out. images: there are convolutions. Without them the products are small,
+        and in bfloat16 the casts take longer than it saves (decision 6)."""
         device = resolve_device(self.device)
         threads = self.torch_threads or fastest_threads(self.threads_each())
-        precision = resolve_precision(self.precision, device)
+        precision = resolve_precision(self.precision, device) if images or self.precision != "auto" else "float32"
         return replace(self, device=device, precision=precision, learners=self.num_learners, torch_threads=threads)
 
 
@@ -111,7 +112,7 @@ def use_fitting_products(network: nn.Module, rows: int) -> None:
     """Of a process that trains this network on so many rows at once: oneDNN only if its largest product is worth the call.
 
     A call of it costs 30 us, where MKL multiplies 64 rows by 64 x 64 numbers in 15 us and oneDNN in 40 us; at a million
-    multiplications they are even. (Two cores of an AMD EPYC with AVX2; `python benchmarks/parts.py` measures it anywhere.)
+    multiplications they are even. (Two cores of an AMD EPYC with AVX-512; `python benchmarks/parts.py` measures it anywhere.)
     """
     largest = max((p.numel() for p in network.parameters() if p.dim() == 2), default=0)
     if 0 < rows * largest < WORTH_A_CALL:

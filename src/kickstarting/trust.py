@@ -14,7 +14,8 @@ from typing import Annotated
 
 import tyro
 
-_trusted: set[str] = set()
+_trusted: set[str] = {"kickstarting.ad.tasks"}
+"""At first the environments that the package itself registers."""
 
 PICKLE, CODE = "<pickle>", "<code>"
 """What is trusted beside modules: pickles, and programs such as TorchScript. No module has such a name."""

@@ -12,6 +12,7 @@ from kickstarting.ad.tasks.grid import RoomBatch, Rooms
 from kickstarting.ad.tasks.vector import TaskVectorEnv
 from kickstarting.envs import MultiTaskEnv
 from kickstarting.suites import load_suite
+from kickstarting.trust import check_trusted
 
 LEFT, RIGHT, UP, DOWN, NOOP = range(5)
 
@@ -160,6 +161,12 @@ def test_they_are_suites_of_the_package():
     assert steps[-1].truncated.all()
     assert env.step(np.full(2, NOOP)).is_first.all()
     env.close()
+
+
+def test_a_file_may_name_them_without_being_trusted():
+    check_trusted("kickstarting.ad.tasks:DarkRoom-v0", "rooms.toml")
+    with pytest.raises(ValueError, match="--trust-module kickstarting.runs"):
+        check_trusted("kickstarting.runs:Room", "rooms.toml")
 
 
 def test_wrong_options_are_told():

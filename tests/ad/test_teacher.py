@@ -62,6 +62,14 @@ def test_it_says_of_an_unroll_what_a_player_says_step_by_step(model):
     torch.testing.assert_close(torch.cat(parts), torch.stack(expected), atol=1e-5, rtol=1e-4)
 
 
+def test_it_stays_float32_in_a_process_that_multiplies_bfloat16(model):
+    teacher, (inputs, _) = load_teacher(f"ad:{model}"), unroll_of(42)
+    expected, _ = teacher.label(inputs, teacher.initial_state(2))
+    with torch.autocast("cpu", torch.bfloat16):
+        found, _ = teacher.label(inputs, teacher.initial_state(2))
+    assert torch.equal(found.policy, expected.policy)
+
+
 def test_its_context_goes_on_where_an_episode_begins_and_the_state_that_went_in_stays(model):
     teacher = load_teacher(str(model))  # recognised by what lies there
     inputs, _ = unroll_of(42)

@@ -46,7 +46,7 @@ def run(config: Config, out: Path, *, display: Display | None = None, profile: b
         check_free(out, "run", resume_command(out))  # who held the lock before us may have begun one
         pinned = config.on_this_machine()
         teacher_scores = measure_teachers(pinned, out)  # and with it every error that can be found before the work
-        config, tried = spread(config)
+        config, tried = spread(config.changed(precision=pinned.machine.precision))
         if len(tried) > 1:
             say(Console(), f"tried {'; '.join(map(str, tried))}")
         config = replace(pinned, machine=config.machine.here())
