@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from kickstarting.ad.evaluation import evaluate_in_context, run_source
+from kickstarting.ad.joined import join_histories
 from kickstarting.ad.model import ModelConfig
 from kickstarting.ad.results import HowEvaluated, compared, results_table, write_results
 from kickstarting.ad.saved import TrainConfig, load_model
@@ -111,3 +112,21 @@ def test_a_run_is_distilled_and_acts_in_its_suite(tiny, tmp_path):
     assert next(iter(results.outcomes.values())).returns.shape == (4, 2)
     with pytest.raises(ValueError, match="the suite shows"):
         compared(tmp_path / "model", HowEvaluated(suite="CartPole-v1"), False)
+
+
+def test_runs_of_several_suites_are_distilled_together_and_act_in_the_one_that_is_named(tiny, tmp_path):
+    rooms = []
+    for goal in ([3, 4], [5, 4]):
+        rooms.append(tmp_path / f"goal-{goal[0]}.toml")
+        lines = ('env_id = "kickstarting.ad.tasks:DarkRoom-v0"', 'backend = "gymnasium-vector"', f"options = {{tasks = [{goal}]}}")
+        rooms[-1].write_text("\n".join(["[[task]]", *lines]))
+        run(tiny(suite=str(rooms[-1]), record_histories=True), tmp_path / rooms[-1].stem)
+    joined = join_histories([tmp_path / room.stem for room in rooms], tmp_path / "joined")
+    assert joined.about.facts["suites"] == [str(room) for room in rooms]
+    assert "families" not in joined.about.facts
+    config = TrainConfig(episodes=2, skip=(1,), updates=2, batch=2, threads=1, model=TINY)
+    train_model(config, tmp_path / "joined", tmp_path / "model")
+    with pytest.raises(ValueError, match=r"goal-3.toml, .*goal-5.toml; give one of them, or another, by --suite"):
+        compared(tmp_path / "model", HowEvaluated(), False)
+    results = compared(tmp_path / "model", HowEvaluated(suite=str(rooms[0]), episodes=2), False)
+    assert next(iter(results.outcomes.values())).returns.shape == (1, 2)

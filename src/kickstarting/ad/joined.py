@@ -40,9 +40,11 @@ def joined_histories(parts: Sequence[Histories]) -> Histories:
                 "observed and done alike"
             )
     facts = [part.about.facts for part in parts]
-    same = {name: x for name, x in facts[0].items() if all(fact.get(name) == x for fact in facts)}
-    several: dict[str, Any] = {} if "family" in same else {"families": sorted({str(fact.get("family", "")) for fact in facts})}
-    about = About(spaces.Dict(observed), first.action_space, [task for part in parts for task in part.about.tasks], same | several)
+    same: dict[str, Any] = {name: x for name, x in facts[0].items() if all(fact.get(name) == x for fact in facts)}
+    for one, many in (("family", "families"), ("suite", "suites")):
+        names = sorted({str(fact[one]) for fact in facts if one in fact})
+        same |= {many: names} if len(names) > 1 else {}
+    about = About(spaces.Dict(observed), first.action_space, [task for part in parts for task in part.about.tasks], same)
     columns = {
         name: np.concatenate([part.columns[name].astype(dtype) for part in parts]) for name, (dtype, _) in about.kinds.items()
     }

@@ -56,9 +56,10 @@ def compared(model: Path, how: HowEvaluated, baselines: bool, progress: Callable
     What learned from a suite's histories is evaluated in a suite. Raises ValueError if it does not fit.
     """
     trained = load_model(model, how.context)
-    if (several := trained.facts.get("families")) and not how.family:
-        raise ValueError(f"{model} learned from {', '.join(several)}; give one of them, or another, by --family")
-    if not (name := how.family or trained.family):
+    for one, many in (("family", "families"), ("suite", "suites")):
+        if (several := trained.facts.get(many)) and not (how.family or how.suite):
+            raise ValueError(f"{model} learned from {', '.join(several)}; give one of them, or another, by --{one}")
+    if how.suite or not (name := how.family or trained.family):
         return _in_suite(trained, model, how, progress)
     family = find_family(name)
     check_fits(trained, family)
