@@ -165,7 +165,7 @@ def test_they_are_suites_of_the_package():
 
 def test_a_file_may_name_them_without_being_trusted():
     check_trusted("kickstarting.ad.tasks:DarkRoom-v0", "rooms.toml")
-    with pytest.raises(ValueError, match="--trust-module kickstarting.runs"):
+    with pytest.raises(ValueError, match=r"--trust-module kickstarting\.runs"):
         check_trusted("kickstarting.runs:Room", "rooms.toml")
 
 
