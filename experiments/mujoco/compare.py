@@ -38,6 +38,7 @@ STUDENT = ("--network-option", "hidden=(128,128)")
 """Of another size than its teacher, which has 64-64."""
 ARMS: dict[str, tuple[str, ...]] = {
     "ours": (),
+    "ours-quiet": ("--network-option", "initial_std=0.14"),
     "cleanrl": (),
     "sb3": (),
     "scratch": STUDENT,
