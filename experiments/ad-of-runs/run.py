@@ -19,6 +19,7 @@ import numpy as np
 from rich.console import Console
 
 from kickstarting.ad.demo import SHIPPED
+from kickstarting.ad.figures import curves_figure, write_figure
 from kickstarting.ad.results import HowEvaluated, read_shares
 from kickstarting.ad.saved import TrainConfig, load_model
 from kickstarting.ad.steps import Evaluate, Join, Train, carry_out
@@ -72,7 +73,7 @@ def distil(arm: str, directories: tuple[Path, ...], skip: Sequence[int]) -> tupl
     joined = read(histories)
     goals = np.array([[int(n) for n in str(task).split("-")[1:]] for task in joined.about.tasks])
     returns = next(iter(read_shares(looked)[1].values())) / np.repeat(ROOM.optimum(GOALS.test), ROLLOUTS)[:, None]
-    return curve_of(joined) / ROOM.optimum(goals)[:, None], returns
+    return curve_of(joined)[:, :-1] / ROOM.optimum(goals)[:, None], returns  # a run ends within an episode
 
 
 def main() -> None:
@@ -90,8 +91,9 @@ def main() -> None:
             at = " | ".join(f"{curve[:, n - 1].mean():.3f}" if n <= curve.shape[1] else "" for n in (1, 5, 10, 20, 50, 100))
             last = curve[:, -10:].mean(1)
             print(f"| {name} | {at} | {last.mean():.3f} | {(last < 0.5).mean():.0%} |", flush=True)
-            found[name] = curve.mean(0).round(4).tolist()
-    (HERE / "curves.json").write_text(json.dumps(found) + "\n")
+            found[name] = curve
+    write_figure(curves_figure(found, "Dark Room: runs, and models of runs on goals that no run had"), HERE / "curves.png")
+    (HERE / "curves.json").write_text(json.dumps({name: curve.mean(0).round(4).tolist() for name, curve in found.items()}) + "\n")
 
 
 if __name__ == "__main__":
