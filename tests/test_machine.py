@@ -41,15 +41,13 @@ def test_float32_products_are_exact_to_float32():
     assert error.abs().max() < 256 * 2**-23 * 4
 
 
-@pytest.mark.parametrize(("rows", "small"), [(64, True), (2_000, False)])
-def test_only_products_that_are_worth_a_call_are_onednns(rows, small):
-    """64 x 64 numbers: MKL multiplies 64 rows of them, oneDNN 2,000, where it is exact."""
-    use_machine(1)
-    usual = torch.backends.mkldnn.matmul.fp32_precision
+@pytest.mark.parametrize(("rows", "said"), [(64, ["ieee"]), (2_000, [])])
+def test_small_products_are_taken_from_onednn(rows, said, monkeypatch):
+    """64 x 64 numbers: 64 rows of them are not worth its call, 2,000 are."""
+    found: list[str] = []
+    monkeypatch.setattr("kickstarting.machine._multiply", found.append)
     use_fitting_products(nn.Sequential(nn.Linear(17, 64), nn.Linear(64, 64)), rows)
-    assert torch.backends.mkldnn.matmul.fp32_precision == ("ieee" if small else usual)
-    use_machine(1)
-    assert torch.backends.mkldnn.matmul.fp32_precision == usual
+    assert found == said
 
 
 def test_bfloat16_is_used_when_asked_for_and_the_output_is_float32():
