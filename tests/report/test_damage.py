@@ -47,6 +47,7 @@ def files_of(directories: list[Path]) -> list[Path]:
 @settings(max_examples=150, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1))
 @example(seed=0)
+@example(seed=35770)
 def test_a_damaged_file_is_named_or_does_not_matter(directories, seed):
     rng, said = Random(seed), None
     path = rng.choice(files_of(directories))

@@ -80,10 +80,11 @@ def _rows(path: Path) -> list[list[dict[str, Any]]]:
         for entry in entries:
             number = {key: typed(typed(entry, dict, "an entry")[key], int, f"{key!r}") for key in ("member", "round", "frames")}
             if entry["score"] is not None:
-                typed(entry["score"], float, "a score")
+                entry["score"] = float(typed(entry["score"], float, "a score"))
             for name, value in typed(entry["values"], dict, "'values'").items():
                 if typed(value, float, f"a value of {name!r}") <= 0.0:
                     raise ValueError(f"a value of {name!r} is {value}, not above 0")
+                entry["values"][name] = float(value)  # JSON has numbers without a point that are larger than any integer of NumPy
             table[number["member"], number["round"]] = entry
         members, rounds = (1 + max((key[i] for key in table), default=-1) for i in (0, 1))
         if not table or len(table) != len(entries) or len(table) != members * rounds or min(map(min, table)) < 0:
