@@ -111,8 +111,8 @@ def use_machine(torch_threads: int, precision: str = "float32", device: str = "c
 def use_fitting_products(network: nn.Module, rows: int) -> None:
     """Of a process that trains this network on so many rows at once: oneDNN only if its largest product is worth the call.
 
-    A call of it costs 30 us, where MKL multiplies 64 rows by 64 x 64 numbers in 15 us and oneDNN in 40 us; at a million
-    multiplications they are even. (Two cores of an AMD EPYC with AVX-512; `python benchmarks/parts.py` measures it anywhere.)
+    MKL multiplies 64 rows by 64 x 64 numbers in 7 us, oneDNN in 19 us; beyond a million multiplications they are even. (An AMD
+    EPYC with AVX-512; `python benchmarks/parts.py` measures it anywhere.)
     """
     largest = max((p.numel() for p in network.parameters() if p.dim() == 2), default=0)
     if 0 < rows * largest < WORTH_A_CALL:
