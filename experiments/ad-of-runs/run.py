@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -62,13 +61,12 @@ def learn(arm: str, goals: np.ndarray, jobs: int) -> tuple[Path, ...]:
     return tuple(runs)
 
 
-def distil(arm: str, directories: tuple[Path, ...], skip: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+def distil(arm: str, directories: tuple[Path, ...]) -> tuple[np.ndarray, np.ndarray]:
     """Returns of the runs and of the model in its context, [rows, episodes], as shares of the optimum."""
     to = RUNS / "distilled" / arm.replace(" ", "-")
     histories, model, looked = to / "histories", to / "model", to / "test"
     test = HowEvaluated(suite=str(suite("test", GOALS.test)), episodes=EPISODES, rollouts=ROLLOUTS)
-    training = TrainConfig(updates=TRAINING.updates, threads=TRAINING.threads, skip=tuple(skip))
-    steps = [Join(directories, histories), Train(training, histories, model), Evaluate(model, test, False, looked)]
+    steps = [Join(directories, histories), Train(TRAINING, histories, model), Evaluate(model, test, False, looked)]
     carry_out(steps, Console())
     joined = read(histories)
     goals = np.array([[int(n) for n in str(task).split("-")[1:]] for task in joined.about.tasks])
@@ -79,14 +77,13 @@ def distil(arm: str, directories: tuple[Path, ...], skip: Sequence[int]) -> tupl
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--goals", type=int, default=30)
-    parser.add_argument("--skip", type=int, nargs="+", default=(), help="as of `kickstart ad train`")
     parser.add_argument("--jobs", type=int, default=0)
     arguments = parser.parse_args()
     use_machine(1)
     print("| | 1 | 5 | 10 | 20 | 50 | 100 | last 10 | failed |\n|---|---:|---:|---:|---:|---:|---:|---:|---:|")
     found = {}
     for arm in ARMS:
-        runs, model = distil(arm, learn(arm, GOALS.train[: arguments.goals], arguments.jobs), arguments.skip)
+        runs, model = distil(arm, learn(arm, GOALS.train[: arguments.goals], arguments.jobs))
         for name, curve in ((f"runs {arm}", runs), (f"model of runs {arm}", model)):
             at = " | ".join(f"{curve[:, n - 1].mean():.3f}" if n <= curve.shape[1] else "" for n in (1, 5, 10, 20, 50, 100))
             last = curve[:, -10:].mean(1)

@@ -121,3 +121,14 @@ def test_pixels_and_grids_have_nothing_to_normalise() -> None:
     space = spaces.Dict({"image": Pixels(0, 255, (36, 36, 3), np.uint8)})
     network = build_network("small", space, Categorical(2), {"normalise_observations": True})
     assert not [module for module in network.modules() if isinstance(module, Normaliser)]
+
+
+def test_a_policy_begins_with_the_noise_that_is_asked_for_and_says_where_it_cannot():
+    network = build_network("mlp", SPACE, DiagonalGaussian(2), {"initial_std": 0.14})
+    torch.testing.assert_close(network.policy.log_std.exp(), torch.full((2,), 0.14))
+    for distribution, options, why in (
+        (Categorical(3), {}, "actions are not continuous"),
+        (DiagonalGaussian(2), {"state_independent_std": False}, "state_independent_std is False"),
+    ):
+        with pytest.raises(ValueError, match=f"initial_std is 0.14, and {why}; leave it out"):
+            build_network("mlp", SPACE, distribution, {"initial_std": 0.14, **options})

@@ -44,7 +44,7 @@ class InContextTeacher:
     @torch.no_grad()
     def label(self, inputs: Inputs, state: State) -> tuple[Label, State]:
         context = context_of(self._network, self._room, tuple(x.clone() for x in state))
-        with torch.autocast(inputs.is_first.device.type, enabled=False):  # its context is float32, as it was trained
+        with torch.autocast(torch.device(self.device).type, enabled=False):  # its context is float32, as it was trained
             logits = context.read(self._read(inputs))
         return Label(logits.transpose(0, 1).float().to(inputs.is_first.device)), context.state
 

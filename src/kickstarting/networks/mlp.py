@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from kickstarting.algo.distributions import Distribution
-from kickstarting.networks.heads import Head, initialise, policy_head
+from kickstarting.networks.heads import Head, StateIndependent, initialise, policy_head
 from kickstarting.networks.normaliser import Normaliser
 from kickstarting.networks.torsos import keep_size
 from kickstarting.ranges import Range
@@ -25,7 +25,7 @@ class ActorCriticMLP(nn.Module):
     details of proximal policy optimization", those for continuous actions).
 
     hidden: widths of the layers of each half. normalise_observations, state_independent_std: as for `Agent`. initial_std: of each
-    component of continuous actions, where the deviations are numbers of their own.
+    component of continuous actions, where the deviations are numbers of their own; else ValueError.
     """
 
     def __init__(
@@ -58,6 +58,9 @@ class ActorCriticMLP(nn.Module):
         last = (width, *hidden)[-1]
         self.actor, self.critic = _layers(width, hidden), _layers(width, hidden)
         self.policy = policy_head(last, distribution, state_independent_std=state_independent_std, initial_std=initial_std)
+        if initial_std != 1.0 and not isinstance(self.policy, StateIndependent):
+            why = "actions are not continuous" if state_independent_std else "state_independent_std is False"
+            raise ValueError(f"network option initial_std is {initial_std:g}, and {why}; leave it out")
         self.value = Head(last, 1)
         initialise(self.policy, self.value, gain=1.0)
 
