@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -73,21 +72,23 @@ def said_score(scores: Mapping[int, float | None]) -> str:
 def results_table(
     configs: Sequence[Config], results: Sequence[Mapping[int, float | None]], rungs: Sequence[Rung], winner: int
 ) -> Table:
-    """Every configuration: who came furthest first, and among them the best first."""
+    """Every configuration with its last score: who came furthest first, and among them the best first."""
     tuned = space(configs[0])
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column(no_wrap=True)
-    for title in (*map(_title, tuned), *(f"score at {short(rung.frames)}" for rung in rungs)):
-        table.add_column(title, overflow="fold")
+    titles = ["its length" if setting.of == "length" else _title(setting) for setting in tuned]
+    for title in ("score", "after", *titles):
+        table.add_column(title.replace(" ", "\n"), no_wrap=True)
+    last = {i: (scores[i], rung.frames) for scores, rung in zip(results, rungs, strict=False) for i in scores}
 
-    def place(i: int) -> tuple[bool, int, float, int]:
-        scores = [scores[i] for scores in results if i in scores]
-        last = scores[-1]
-        return i != winner, -len(scores), -last if last is not None else float("inf"), i
+    def place(i: int) -> tuple[bool, int, float]:
+        score, frames = last[i]
+        return i != winner, -frames, -score if score is not None else float("inf")
 
-    for i in sorted(range(len(configs)), key=place):
+    for i in sorted(last, key=place):
+        score, frames = last[i]
         values = [_value(configs[i], setting) for setting in tuned]
-        row = [str(i) if i else "default", *map(literal, values), *(number(scores.get(i)) for scores in results)]
+        row = [str(i) if i else "default", number(score), short(frames), *map(literal, values)]
         table.add_row(*row, style="bold" if i == winner else None)
     return table
 
