@@ -137,9 +137,64 @@ def test_scales_are_part_of_the_optimisers_state(labelled) -> None:
     assert torch.equal(weights(one), weights(other))
 
 
+def with_desired_kl(learner: Learner, desired_kl: float) -> Learner:
+    config = replace(LearnerConfig(), minibatches=2, desired_kl=desired_kl)
+    return Learner(copy.deepcopy(learner.network), learner.distribution, config, tasks=2)
+
+
+def test_the_rate_falls_by_what_the_policy_moved_too_far(labelled) -> None:
+    """The definition: times the root of desired / seen, at most 1.5 times less or more at once, never above the schedule."""
+    fresh, trajectory = labelled
+    learner, hyperparameters = with_desired_kl(fresh, 1e-3), Hyperparameters(learning_rate=3e-3, entropy_cost=0.01)
+    factor = 1.0
+    for _ in range(12):
+        steps: list[torch.Tensor] = []
+        by_hand = copy.deepcopy(learner)
+        for part in [trajectory.columns(slice(i, None, 2)) for i in range(2)] * 2:
+            steps.append(by_hand.step(part, hyperparameters)["approx_kl"])
+            assert by_hand.optimiser.param_groups[0]["lr"] == pytest.approx(3e-3 * factor)
+        metrics = learner.learn(trajectory, hyperparameters)
+        assert torch.equal(weights(learner), weights(by_hand))
+        assert metrics["learning_rate_factor"].item() == pytest.approx(factor)
+        kl = torch.stack(steps[2:]).mean().item()
+        factor = min(1.0, factor * min(1.5, max(1 / 1.5, (1e-3 / kl) ** 0.5)))
+    assert factor < 0.9  # it had something to do
+
+
+def test_a_rate_that_fell_comes_back_to_its_schedule(labelled) -> None:
+    fresh, trajectory = labelled
+    learner = with_desired_kl(fresh, 0.01)
+    learner.load_optimiser_tensors({"rate_factor": torch.tensor(0.1)})
+    factors = [learner.learn(trajectory, Hyperparameters(learning_rate=1e-9))["learning_rate_factor"].item() for _ in range(8)]
+    assert factors == pytest.approx([min(1.0, 0.1 * 1.5**i) for i in range(8)])
+
+
+def test_a_policy_that_moves_less_learns_as_without_a_desired_kl(labelled) -> None:
+    fresh, trajectory = labelled
+    with_, without = with_desired_kl(fresh, 1e6), with_desired_kl(fresh, 0.0)
+    for learner in (with_, without):
+        for _ in range(3):
+            metrics = learner.learn(trajectory, Hyperparameters(learning_rate=3e-3))
+        assert ("learning_rate_factor" in metrics) == ("rate_factor" in learner.optimiser_tensors()) == (learner is with_)
+    assert torch.equal(weights(with_), weights(without))
+
+
+def test_the_rates_factor_is_part_of_the_optimisers_state(labelled) -> None:
+    fresh, trajectory = labelled
+    one, other = with_desired_kl(fresh, 1e-4), with_desired_kl(fresh, 1e-4)
+    for _ in range(2):
+        one.learn(trajectory, Hyperparameters())
+    other.network.load_state_dict(one.network.state_dict())
+    other.load_optimiser_tensors({name: x.clone() for name, x in one.optimiser_tensors().items()})
+    metrics = [learner.learn(trajectory, Hyperparameters())["learning_rate_factor"] for learner in (one, other)]
+    assert metrics[0] == metrics[1] < 1
+    assert torch.equal(weights(one), weights(other))
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"desired_kl": -0.1}, "desired_kl is -0.1; it must be at least 0"),
         ({"minibatches": 0}, "minibatches is 0; it must be at least 1"),
         ({"epochs": 0}, "epochs is 0; it must be at least 1"),
         ({"policy_clip": -0.1}, r"policy_clip is -0.1; it must lie in \[0, 1\)"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from kickstarting.tiles import BALL, COLOURS, DOOR, EMPTY, GOAL, GROUND, WALL, d
 from kickstarting.watch import record, watch
 from known import known
 
+EXAMPLES = Path(__file__).parent.parent / "examples"
 SMALL = {"hidden": 8, "lstm": 8}
 
 
@@ -40,6 +42,14 @@ def test_an_environment_draws_itself(make_policy, name):
     assert all(picture.dtype == np.uint8 and picture.shape[-1] == 3 for picture in pictures)
     assert any(not np.array_equal(pictures[0], later) for later in pictures[1:])
     assert recording.moments[0].thoughts[0].policy.shape == ((2, 1) if "Pendulum" in name else (2,))
+
+
+def test_an_environment_that_cannot_draw_itself_has_no_picture_and_no_warning(make_policy, monkeypatch, recwarn):
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    maze = "gymnasium:t_maze:TMaze-v0"
+    ref = make_policy(maze, options=SMALL)
+    assert all(moment.picture is None for moment in record(ref, maze, steps=4).moments)
+    assert not [warning for warning in recwarn if "render_mode" in str(warning.message)]
 
 
 def test_the_same_seed_gives_the_same_clip(make_policy, suite):

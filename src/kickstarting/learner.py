@@ -20,6 +20,9 @@ from kickstarting.ranges import COUNT, Choice, Range
 from kickstarting.ranks import ALONE, Ranks, weighted_mean
 from kickstarting.types import Output, Trajectory
 
+FASTEST_CHANGE, LEAST_RATE_FACTOR = 1.5, 1e-3
+"""Of what desired_kl leaves of the learning rate: from one update to the next, and at all."""
+
 
 class TrainingError(RuntimeError):
     """Training cannot go on; the message says why and what to do."""
@@ -47,6 +50,9 @@ class LearnerConfig:
     """Divide advantages by their running root mean square, so that entropy cost and lambda mean the same everywhere."""
     max_grad_norm: Annotated[float, Range(0, 1e30, low_open=True)] = 0.5
     """Clip the gradient's global norm to this, 1e9 never; the loss is a mean over transitions."""
+    desired_kl: Annotated[float, Range(0, 1e9)] = 0.0
+    """How far an update may move the policy, in nats: KL(mu || pi) from the policy that acted, in the update's last pass. Beyond it
+    the learning rate falls below its schedule, and rises again to it as the policy moves less. 0 leaves it to the schedule."""
     loss: LossConfig = field(default_factory=LossConfig)
 
 
@@ -87,6 +93,7 @@ class Learner:
         self.config = config
         self.learner_steps = 0
         normalise = {"normalise_returns": config.normalise_returns, "normalise_advantages": config.normalise_advantages}
+        self._rate_factor = torch.ones(())  # what desired_kl leaves of the learning rate
         self.scales = Scales(tasks, **normalise)
         self._ranks: Ranks = ALONE
         self._parameters = [p for p in network.parameters() if p.requires_grad]
@@ -111,7 +118,16 @@ class Learner:
         parts = [trajectory.columns(slice(i, None, n)) for i in range(n)]
         steps = [self.step(part, hyperparameters) for _ in range(self.config.epochs) for part in parts]
         self._normalise(trajectory, old)
-        return {name: torch.stack([metrics[name] for metrics in steps]).mean() for name in steps[0]}
+        means = {name: torch.stack([metrics[name] for metrics in steps]).mean() for name in steps[0]}
+        if self.config.desired_kl:
+            means["learning_rate_factor"] = self._rate_factor
+            self._rate_factor = self._next_rate_factor(torch.stack([metrics["approx_kl"] for metrics in steps[-n:]]).mean())
+        return means
+
+    def _next_rate_factor(self, kl: torch.Tensor) -> torch.Tensor:
+        """A divergence goes with the square of the steps that made it, so its root says how much longer or shorter they may be."""
+        change = (self.config.desired_kl / kl.cpu().clamp(min=1e-9)).sqrt().clamp(1 / FASTEST_CHANGE, FASTEST_CHANGE)
+        return (self._rate_factor * change).clamp(LEAST_RATE_FACTOR, 1.0)
 
     def _normalise(self, trajectory: Trajectory, normalisers: Sequence[Normaliser]) -> None:
         for normaliser in normalisers:
@@ -142,7 +158,7 @@ class Learner:
                 f"(now {hyperparameters.learning_rate:g}) or the rewards' scale, and resume from the last checkpoint"
             )
         for group in self.optimiser.param_groups:
-            group["lr"] = hyperparameters.learning_rate
+            group["lr"] = hyperparameters.learning_rate * float(self._rate_factor)
         self.optimiser.step()
         self.learner_steps += 1
         clipped = (norm.detach() > config.max_grad_norm).float()
@@ -169,8 +185,11 @@ class Learner:
     def optimiser_tensors(self) -> dict[str, torch.Tensor]:
         """The optimiser's state as named tensors, the learner's own."""
         own = optimiser_tensors(self.optimiser)
-        return own | {f"scales.{name}": value for name, value in self.scales.tensors().items()}
+        scales = {f"scales.{name}": value for name, value in self.scales.tensors().items()}
+        return own | scales | ({"rate_factor": self._rate_factor} if self.config.desired_kl else {})
 
     def load_optimiser_tensors(self, tensors: dict[str, torch.Tensor]) -> None:
+        tensors = dict(tensors)
+        self._rate_factor = tensors.pop("rate_factor", torch.ones(())).clone()
         self.scales.load({key.removeprefix("scales."): value for key, value in tensors.items() if key.startswith("scales.")})
         load_optimiser(self.optimiser, {key: value for key, value in tensors.items() if not key.startswith("scales.")})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -169,7 +170,9 @@ def _rendering(task: Task, num_actions: int, seed: int) -> MultiTaskEnv:
     """One environment of a task, which draws itself if it can."""
     shown = replace(task, options={**task.options, "render_mode": "rgb_array"})
     try:
-        return MultiTaskEnv([shown], 1, seed=seed, num_actions=num_actions)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*render_mode")  # an environment that cannot has no picture, that is all
+            return MultiTaskEnv([shown], 1, seed=seed, num_actions=num_actions)
     except (ValueError, EnvironmentFault):  # it knows no such option
         return MultiTaskEnv([task], 1, seed=seed, num_actions=num_actions)
 

@@ -113,6 +113,7 @@ def test_whole_loss_is_the_weighted_sum_of_its_terms() -> None:
         "entropy_loss": mean_over(valid, lambda t, b: (np.exp(log_probs[t, b]) * log_probs[t, b]).sum()),
         "rho": mean_over(valid, lambda t, b: np.exp(log_rhos[t, b])),
         "rho_clipped": mean_over(valid, lambda t, b: np.exp(log_rhos[t, b]) > 1.1 * 2.0),
+        "approx_kl": mean_over(valid, lambda t, b: np.exp(log_rhos[t, b]) - 1 - log_rhos[t, b]),
         "value_error": np.mean((vs - values.numpy()[:-1])[valid]),
         "target": np.mean(vs[valid]),
         "target_square": np.mean(np.square(vs[valid])),

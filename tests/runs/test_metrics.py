@@ -145,7 +145,7 @@ def test_every_number_that_a_run_logs_is_registered_and_none_that_no_run_logs(
     monkeypatch.syspath_prepend(str(tmp_path))
     teachers = (make_policy(),)
     kinds = {
-        "scratch": tiny(learner=LearnerConfig(), score_window=1),
+        "scratch": tiny(learner=LearnerConfig(desired_kl=0.01), score_window=1),
         "teachers": tiny(teachers=(f"object={teachers[0]}", f"obstacles={teachers[0]}"), schedule="linear:1:0:90%"),
         "acts": tiny(teachers=teachers, teacher_acts="0.5", learner=LearnerConfig(epochs=2), schedule="progress:1"),
         "overlap": tiny(

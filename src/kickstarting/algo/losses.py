@@ -205,9 +205,10 @@ def _measures(log_ratios: Tensor, values: Tensor, vs: Tensor, valid: Tensor, con
     """What the loss does not contain, and a run is watched by. All are means, so that those of many steps have one, too."""
     rhos = log_ratios.exp()
     clipped = (rhos > 1.1 * config.clip_rho_threshold).to(rhos.dtype)
-    measured = torch.stack([rhos, clipped, vs - values, vs, vs.square()])
+    measured = torch.stack([rhos, clipped, rhos - 1.0 - log_ratios, vs - values, vs, vs.square()])
     means = measured.masked_fill(~valid, 0.0).sum((1, 2)) / valid.sum().clamp(min=1)
-    return dict(zip(("rho", "rho_clipped", "value_error", "target", "target_square"), means.unbind(), strict=True))
+    names = ("rho", "rho_clipped", "approx_kl", "value_error", "target", "target_square")
+    return dict(zip(names, means.unbind(), strict=True))
 
 
 def _distances(logits: Tensor, teacher_logits: Tensor, distribution: Distribution, config: LossConfig) -> Tensor:
