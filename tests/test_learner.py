@@ -173,8 +173,8 @@ def test_a_policy_that_moves_less_learns_as_without_a_desired_kl(labelled) -> No
     fresh, trajectory = labelled
     with_, without = with_desired_kl(fresh, 1e6), with_desired_kl(fresh, 0.0)
     for learner in (with_, without):
-        for _ in range(3):
-            metrics = learner.learn(trajectory, Hyperparameters(learning_rate=3e-3))
+        learner.learn(trajectory, Hyperparameters(learning_rate=3e-3))
+        metrics = learner.learn(trajectory, Hyperparameters(learning_rate=3e-3))
         assert ("learning_rate_factor" in metrics) == ("rate_factor" in learner.optimiser_tensors()) == (learner is with_)
     assert torch.equal(weights(with_), weights(without))
 

@@ -9,8 +9,10 @@ import pytest
 from rich.console import Console
 
 from kickstarting.display import Race, finished
+from kickstarting.launch import sweep
 from kickstarting.launch.sweep import Evolution, SweepError, run_all
 from kickstarting.population.config import PopulationConfig
+from kickstarting.runs.configuration import read_config
 from kickstarting.runs.metrics import read_metrics
 
 
@@ -25,6 +27,17 @@ def test_runs_finish_and_are_skipped_afterwards(tiny, tmp_path) -> None:
     written = {out: (out / "finished.json").stat().st_mtime_ns for out in runs}
     run_all(runs, console=Console(file=io.StringIO()))
     assert written == {out: (out / "finished.json").stat().st_mtime_ns for out in runs}
+
+
+def test_a_run_has_its_share_of_the_cores_or_as_many_as_are_faster(tiny, tmp_path, monkeypatch) -> None:
+    """Where other work keeps the cores busy, two threads wait for each other; a number that was given stays."""
+    monkeypatch.setattr(sweep, "cores", lambda: 6)
+    shares = []
+    monkeypatch.setattr(sweep, "fastest_threads", lambda most: shares.append(most) or 1)
+    runs = {tmp_path / "open": tiny(torch_threads=0), tmp_path / "given": tiny(torch_threads=2)}
+    run_all(runs, jobs=2, console=Console(file=io.StringIO()))
+    assert shares == [3]
+    assert [read_config(out / "config.json").machine.torch_threads for out in runs] == [1, 2]
 
 
 def test_a_failing_run_stops_the_sweep_with_its_own_words(tiny, tmp_path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
@@ -18,6 +17,7 @@ from kickstarting.display import Race, Refreshed
 from kickstarting.launch.jobs import Backend, JobError, Line, carried_out
 from kickstarting.launch.local import Processes
 from kickstarting.learner import TrainingError
+from kickstarting.machine import cores, fastest_threads
 from kickstarting.population.config import PopulationConfig
 from kickstarting.population.run import resume_population, run_population
 from kickstarting.runs.checkpoint import read_state
@@ -96,16 +96,17 @@ def run_all(
     """Bring every run to its end: start what is missing, resume what was killed, skip what is finished. A run whose teachers
     are runs of the same sweep waits for them.
 
-    jobs: processes at a time, 0 for one a core. Each gets its share of the cores, and its output goes to `log.txt` in its
-    directory. When one fails the others are stopped (they save) and SweepError is raised. progress: a display of
-    one's own instead of a line for each run. backend: where the runs run, instead of processes of this machine.
+    jobs: processes at a time, 0 for one a core. Each gets its share of the cores, fewer where other work keeps them busy, and
+    its output goes to `log.txt` in its directory. When one fails the others are stopped (they save) and SweepError is raised.
+    progress: a display of one's own instead of a line for each run. backend: where the runs run, instead of processes of this
+    machine.
 
     Raises ValueError before any work if a directory holds a run of another configuration.
     """
     for out, what in runs.items():
         _check_same(out, what)
-    backend = backend or Processes(min(jobs or os.cpu_count() or 1, len(runs)))
-    threads = max(1, (os.cpu_count() or 1) // max(1, backend.slots))
+    backend = backend or Processes(min(jobs or cores(), len(runs)))
+    threads = fastest_threads(max(1, cores() // max(1, backend.slots)))
     missing = {out: Run(out, _with_threads(what, threads)) for out, what in runs.items() if not reached(out, what)}
     show = progress or Race({out: _config(what) for out, what in runs.items()}, console or Console())
     needs = {out: _needs(runs, out) for out in runs}

@@ -20,6 +20,7 @@ from kickstarting.config import FORMAT, Config
 from kickstarting.console import say
 from kickstarting.inputs import check_inputs
 from kickstarting.launch.sweep import Part, SweepError, run_all
+from kickstarting.machine import cores, fastest_threads
 from kickstarting.runs.configuration import begin_run, checked_config, read_run_file
 from kickstarting.runs.files import blaming, check_writable, make_directory, typed, write_json, write_signed
 from kickstarting.runs.layout import JobDirectory, RunDirectory, TuneDirectory
@@ -83,7 +84,7 @@ def run_tune(config: Config, budget: int, out: Path, *, jobs: int = 0, console: 
 
 
 def _begin_tune(config: Config, budget: int, out: Path, jobs: int) -> None:
-    threads = config.machine.torch_threads or max(1, (os.cpu_count() or 1) // (jobs or os.cpu_count() or 1))
+    threads = config.machine.torch_threads or fastest_threads(max(1, cores() // (jobs or cores())))
     ours = config.changed(torch_threads=threads, checkpoint_every=str(slice_frames(config.total_frames))).on_this_machine()
     scores = measure_teachers(ours, out)  # and with it every error that can be found before the work
     another = replace(config, seed=config.seed + 1)
