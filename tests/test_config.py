@@ -59,6 +59,14 @@ def test_a_configuration_is_read_in_groups_and_without() -> None:
         config_from_json({"suite": "x"})
 
 
+@pytest.mark.parametrize(("task", "cost"), [("CartPole-v1", "0.01"), ("Pendulum-v1", "1e-4")])
+def test_the_usual_entropy_cost_follows_the_actions_and_is_written_out(task: str, cost: str) -> None:
+    config = Config(task)
+    assert config.parsed("entropy_cost").at(0) == float(cost)
+    assert config.on_this_machine().learning.entropy_cost == cost
+    assert config.changed(entropy_cost="0.5").on_this_machine().learning.entropy_cost == "0.5"
+
+
 @pytest.mark.parametrize(("task", "rate"), [("grid-8:two_rooms", 3e-3), ("CartPole-v1", 1e-3)])
 def test_the_usual_learning_rate_follows_what_is_observed_and_is_written_out(task: str, rate: float) -> None:
     config = Config(task)
@@ -74,4 +82,7 @@ def test_a_run_on_stacked_images_says_that_it_has_no_lstm() -> None:
     assert config.on_this_machine().on_this_machine().network_options == ("lstm=0", "hidden=64")
     with_lstm = config.changed(network_options=("lstm=32",)).on_this_machine()
     assert with_lstm.network_options == with_lstm.on_this_machine().network_options == ("normalise=False", "lstm=32")
-    assert Config("CartPole-v1").on_this_machine().network_options == ()
+    assert Config("CartPole-v1").on_this_machine().network_options == ("normalise_observations=True",)
+    on_a_robot = Config("Pendulum-v1").on_this_machine()
+    assert on_a_robot.network_options == ("normalise_observations=True", "state_independent_std=True")
+    assert on_a_robot.on_this_machine() == on_a_robot

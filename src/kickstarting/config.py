@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
-from gymnasium import spaces
 
 from kickstarting.algo.parsing import AUTO, parse_frames, parse_schedule
 from kickstarting.algo.schedules import Schedule
 from kickstarting.cluster.config import RemoteConfig
 from kickstarting.envs import describe
+from kickstarting.envs.joint import TaskSpaces
 from kickstarting.inputs import Input, inputs_of
-from kickstarting.learning import LearningConfig, usual_rate
+from kickstarting.learning import USUAL, LearningConfig, usual
 from kickstarting.machine import MachineConfig
 from kickstarting.networks import check_network, usual_options
 from kickstarting.ranges import COUNT, FRAMES, SEED, Name, Range, check_fields, shown
@@ -90,8 +90,9 @@ class Config:
     network: str = "large"
     """small, large, or package.module:Class."""
     network_options: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(name="network-option")] = ()
-    """KEY=VALUE, overrides the network's preset: lstm=512, channels=(16,32). On images lstm=0 unless given if they come
-    stacked, as in Atari, and normalise=False else."""
+    """KEY=VALUE, overrides the network's preset: lstm=512, channels=(16,32). Unless given: on images lstm=0 if they come
+    stacked, as in Atari, and normalise=False else; on vectors normalise_observations=True, and with continuous actions
+    state_independent_std=True."""
     total_frames: Annotated[Frames, tyro.conf.arg(name="frames"), FRAMES] = 1_000_000
     """Simulator frames to train for: 250000, 250k, 1.5M."""
     seed: Annotated[int, SEED] = 0
@@ -180,7 +181,7 @@ class Config:
         suite, schedule = suite_file(self.suite), self.teaching.schedule
         teachers = pinned(self.teaching.references)
         settings: dict[str, Any] = {"teachers": teachers, "inputs": self.inputs or inputs_of(suite, schedule)}
-        settings["learning_rate"] = self._learning_rate()
+        settings |= {name: self.written(name) for name in USUAL}
         settings["network_options"] = (*self._usual_network_options(), *self.network_options)
         if self.teaching.teacher_adapters:
             settings["teacher_adapters"] = tuple("+".join(teacher.adapters) for teacher in teachers)
@@ -188,29 +189,26 @@ class Config:
             settings["suite"] = self.suite.replace(str(suite), str(suite.resolve()), 1)
         if schedule.endswith(".json"):
             settings["schedule"] = str(Path(schedule).resolve())
-        images = any(kind_of(name, space) in ("grid", "pixels") for name, space in self._observed().items())
+        images = any(kind_of(name, space) in ("grid", "pixels") for name, space in self._seen().observation_space.items())
         return dataclasses.replace(self.changed(**settings), machine=self.machine.here(images))
 
     def parsed(self, name: str) -> Schedule:
         """The schedule in the setting `name`."""
-        text = self._learning_rate() if name == "learning_rate" else flat(self)[name]
-        return parse_schedule(text, self.total_frames)
+        return parse_schedule(self.written(name), self.total_frames)
 
-    def _learning_rate(self) -> str:
-        rate = self.learning.learning_rate
-        return self.usual_learning_rate() if rate == AUTO else rate
-
-    def usual_learning_rate(self) -> str:
-        """What `auto` means for the suite, whose environments are asked what is observed."""
-        return usual_rate(self._observed())
+    def written(self, name: str) -> str:
+        """The text of a setting that is a schedule. For `auto` the suite's environments are asked what they are."""
+        text = flat(self)[name]
+        return usual(name, self._seen()) if text == AUTO else text
 
     def _usual_network_options(self) -> list[str]:
-        usual = usual_options(self.network, self._observed(), self.parsed_network_options())
-        return [f"{option}={value}" for option, value in usual.items()]
+        seen = self._seen()
+        options = usual_options(self.network, seen.observation_space, seen.action_space, self.parsed_network_options())
+        return [f"{option}={value}" for option, value in options.items()]
 
-    def _observed(self) -> spaces.Dict:
+    def _seen(self) -> TaskSpaces:
         trust(self.trusted_modules)
-        return describe(load_suite(self.suite).tasks, timeout=self.machine.environment_timeout).observation_space
+        return describe(load_suite(self.suite).tasks, timeout=self.machine.environment_timeout)
 
     def parsed_network_options(self) -> dict[str, Any]:
         options = {}

@@ -8,6 +8,7 @@ from typing import Annotated
 from gymnasium import spaces
 
 from kickstarting.algo.parsing import AUTO, Rate
+from kickstarting.envs.joint import TaskSpaces
 from kickstarting.learner import LearnerConfig
 from kickstarting.machine import memory_bytes
 from kickstarting.ranges import Range
@@ -19,10 +20,20 @@ SCHEDULED = ("learning_rate", "entropy_cost", "policy_cost", "baseline_cost")
 GRIDS, OTHERS = "linear:3e-3:3e-4:100%", "linear:1e-3:1e-4:100%"
 """The learning rates that `auto` stands for (decision 30)."""
 
+DISCRETE, CONTINUOUS = "0.01", "1e-4"
+"""The entropy costs that `auto` stands for: the entropy of a normal has no end, and 0.01 widened it without end (decision 35)."""
 
-def usual_rate(observations: spaces.Dict) -> str:
-    """What `auto` means for these observations."""
-    return GRIDS if "grid" in (kind_of(name, space) for name, space in observations.items()) else OTHERS
+
+USUAL = {"learning_rate": (GRIDS, OTHERS), "entropy_cost": (DISCRETE, CONTINUOUS)}
+"""Settings whose `auto` depends on the environments, and all that it can stand for."""
+
+
+def usual(name: str, seen: TaskSpaces) -> str:
+    """What `auto` means of a setting in these environments."""
+    if name == "entropy_cost":
+        return CONTINUOUS if isinstance(seen.action_space, spaces.Box) else DISCRETE
+    kinds = [kind_of(key, space) for key, space in seen.observation_space.items()]
+    return GRIDS if "grid" in kinds else OTHERS
 
 
 @dataclass(frozen=True)
@@ -31,8 +42,8 @@ class LearningConfig:
 
     learning_rate: Annotated[str, Rate(1e30, auto=True)] = AUTO
     """A number or a schedule. auto falls to a tenth over the run, from 3e-3 where a grid is observed and from 1e-3 elsewhere."""
-    entropy_cost: Annotated[str, Rate(1e6)] = "0.01"
-    """A number or a schedule."""
+    entropy_cost: Annotated[str, Rate(1e6, auto=True)] = AUTO
+    """A number or a schedule. auto is 0.01 of discrete actions, 1e-4 of continuous ones."""
     policy_cost: Annotated[str, Rate(1e6)] = "1"
     """Weight of the policy gradient and the entropy, a number or a schedule. step:0:1:5% warms up the critic before the rewards
     may change the policy. 0, with --baseline-cost 0, is policy distillation on the student's own trajectories."""

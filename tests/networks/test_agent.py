@@ -208,6 +208,7 @@ def test_options_override_the_preset() -> None:
 
 
 STACKED, COLOURED = Pixels(0, 255, (84, 84, 4), np.uint8), Pixels(0, 255, (64, 64, 3), np.uint8)
+NUMBERS, TORQUES = spaces.Box(-9, 9, (5,), np.float32), spaces.Box(-1, 1, (2,), np.float32)
 
 
 @pytest.mark.parametrize(
@@ -221,12 +222,18 @@ STACKED, COLOURED = Pixels(0, 255, (84, 84, 4), np.uint8), Pixels(0, 255, (64, 6
         ("small", {"obs": COLOURED}, {"normalise": True}, {}),
         ("small", {"obs": COLOURED}, {"lstm": 0}, {}),
         ("small", dict(GRID.spaces), {}, {}),
+        ("large", {"obs": NUMBERS}, {}, {"normalise_observations": True, "state_independent_std": True}),
+        ("small", {"obs": NUMBERS}, {"state_independent_std": False}, {"normalise_observations": True}),
+        ("small", {"obs": NUMBERS}, {"normalise_observations": False}, {"state_independent_std": True}),
+        ("large", {"obs": NUMBERS, "map": VIEW}, {}, {}),
         ("mlp", {"obs": STACKED}, {}, {}),
         ("mine:Own", {"obs": STACKED}, {}, {}),
     ],
 )
-def test_what_a_new_run_on_images_takes_where_nothing_is_said(name: str, observed: dict, given: dict, usual: dict) -> None:
-    assert usual_options(name, spaces.Dict(observed), given) == usual
+def test_what_a_new_run_takes_where_nothing_is_said(name: str, observed: dict, given: dict, usual: dict) -> None:
+    assert usual_options(name, spaces.Dict(observed), TORQUES, given) == usual
+    of_discrete = {option: value for option, value in usual.items() if option != "state_independent_std"}
+    assert usual_options(name, spaces.Dict(observed), spaces.Discrete(3), given) == of_discrete
 
 
 @pytest.mark.parametrize(

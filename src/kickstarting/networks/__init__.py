@@ -47,15 +47,22 @@ def build_network(
     return _built(name, Agent, observation_space, distribution, {**PRESETS[_preset(observation_space)][name], **options})
 
 
-def usual_options(name: str, observation_space: gymnasium.spaces.Dict, given: Mapping[str, Any]) -> dict[str, Any]:
-    """What a new run on images takes for options of `small` and `large` that nobody gave (decision 33).
+def usual_options(
+    name: str, observation_space: gymnasium.spaces.Dict, action_space: gymnasium.Space, given: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What a new run takes for options of `small` and `large` that nobody gave (decisions 33 and 35).
 
-    No LSTM where all images come stacked, with more than three channels, so that what moves is seen. With an LSTM no LayerNorm in
-    front of it, to which the still part of a picture is everything.
+    Vectors are normalised, since their units are anyone's, and continuous actions on them have deviations that do not depend on
+    what is observed. No LSTM where all images come stacked, with more than three channels, so
+    that what moves is seen. With an LSTM on images no LayerNorm in front of it, to which the still part of a picture is everything.
     """
-    images = [space for key, space in observation_space.items() if kind_of(key, space) == "pixels"]
-    if not images or name not in PRESETS["pixels"]:
+    kinds = {key: kind_of(key, space) for key, space in observation_space.items()}
+    images = [observation_space[key] for key, kind in kinds.items() if kind == "pixels"]
+    if name not in PRESETS["pixels"]:
         return {}
+    if not images:
+        usual = {"normalise_observations": True, "state_independent_std": isinstance(action_space, gymnasium.spaces.Box)}
+        return {option: True for option, on in usual.items() if on and option not in given and set(kinds.values()) == {"vector"}}
     if "lstm" not in given and all((space.shape or (0,))[-1] > 3 for space in images):
         return {"lstm": 0}
     return {} if given.get("lstm") == 0 or "normalise" in given else {"normalise": False}

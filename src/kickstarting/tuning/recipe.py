@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
-from kickstarting.algo.parsing import nearest, parse_schedule
+from kickstarting.algo.parsing import AUTO, nearest, parse_schedule
 from kickstarting.config import Config
 from kickstarting.console import visible
-from kickstarting.learning import GRIDS, OTHERS, SCHEDULED
+from kickstarting.learning import SCHEDULED, USUAL
 from kickstarting.ranges import shown
 from kickstarting.runs.files import FileError, read_bytes, write_text
 from kickstarting.settings import flat, types_of
@@ -72,8 +72,9 @@ def settings(config: Config) -> dict[str, Any]:
 def differing(config: Config) -> dict[str, Any]:
     """The settings that are not the defaults: the options of this configuration's recipe."""
     defaults = settings(Config())
-    if config.learning.learning_rate in (GRIDS, OTHERS):
-        defaults["learning_rate"] = config.usual_learning_rate()
+    for name, usual in USUAL.items():
+        if getattr(config.learning, name) in usual:
+            defaults[name] = config.changed(**{name: AUTO}).written(name)
     return {name: value for name, value in settings(config).items() if value != defaults[name] and value is not None}
 
 
