@@ -19,7 +19,6 @@ from kickstarting.config import Config
 from kickstarting.launch.sweep import run_all
 from kickstarting.report import compare_runs, to_rich
 from kickstarting.runs.layout import finished
-from kickstarting.tuning.recipe import Recipe, apply, read_recipe
 
 HERE = Path(__file__).parent
 RUNS = Path("runs/worlds")
@@ -34,9 +33,7 @@ class World:
     """Of a student."""
     teacher_frames: int
     network: str = "large"
-    """Of the students; the teacher's is small, but for what is no agent of that kind."""
-    recipe: str = ""
-    teacher_options: tuple[str, ...] = ()
+    """Of the students; the teacher's is small."""
 
 
 WORLDS = {
@@ -44,20 +41,20 @@ WORLDS = {
     "pong": World("atari-57:pong", 4_000_000, 8_000_000, network="small"),
     "coinrun": World("procgen-16-easy:coinrun", 500_000, 1_000_000),
     "doom": World("doom-8:basic", 800_000, 1_600_000),
-    "dmc": World("dmc-10:walker_walk", 300_000, 600_000, "mlp", recipe="mujoco", teacher_options=("hidden=(32,32)",)),
+    "walker": World("dmc-10:walker_walk", 300_000, 600_000),
+    "cheetah": World("HalfCheetah-v4", 300_000, 600_000),
 }
 
 
 def configs(name: str, seeds: int) -> dict[Path, Config]:
     world, runs = WORLDS[name], {}
-    recipe = read_recipe(Path(world.recipe)) if world.recipe else Recipe(Path())
-    teacher, small = RUNS / name / "teacher", "mlp" if world.network == "mlp" else "small"
-    of_teacher = {"network": small, "network_options": world.teacher_options, "total_frames": world.teacher_frames}
-    runs[teacher] = apply(Config.of(world.suite, name="teacher", seed=1000, **of_teacher), recipe)
+    teacher = RUNS / name / "teacher"
+    runs[teacher] = Config.of(world.suite, name="teacher", network="small", seed=1000, total_frames=world.teacher_frames)
     for seed in range(seeds):
         for arm, taught in {"scratch": (), "kickstarted": (str(teacher),)}.items():
-            student = {"network": world.network, "total_frames": world.frames, "teachers": taught}
-            runs[RUNS / name / f"{arm}-{seed}"] = apply(Config.of(world.suite, name=arm, seed=seed, **student), recipe)
+            runs[RUNS / name / f"{arm}-{seed}"] = Config.of(
+                world.suite, name=arm, network=world.network, seed=seed, total_frames=world.frames, teachers=taught
+            )
     return runs
 
 
