@@ -181,8 +181,6 @@ class Config:
         suite, schedule = suite_file(self.suite), self.teaching.schedule
         teachers = pinned(self.teaching.references)
         settings: dict[str, Any] = {"teachers": teachers, "inputs": self.inputs or inputs_of(suite, schedule)}
-        settings |= {name: self.written(name) for name in USUAL}
-        settings["network_options"] = (*self._usual_network_options(), *self.network_options)
         if self.teaching.teacher_adapters:
             settings["teacher_adapters"] = tuple("+".join(teacher.adapters) for teacher in teachers)
         if suite and ".toml" in self.suite:
@@ -190,7 +188,15 @@ class Config:
         if schedule.endswith(".json"):
             settings["schedule"] = str(Path(schedule).resolve())
         images = any(kind_of(name, space) in ("grid", "pixels") for name, space in self._seen().observation_space.items())
-        return dataclasses.replace(self.changed(**settings), machine=self.machine.here(images))
+        return dataclasses.replace(self.as_usual().changed(**settings), machine=self.machine.here(images))
+
+    def as_usual(self) -> Config:
+        """With the learning rate, entropy cost and network options that are usual in these environments, where none are given."""
+        seen = self._seen()
+        options = usual_options(self.network, seen.observation_space, seen.action_space, self.parsed_network_options())
+        written = (f"{option}={value}" for option, value in options.items())
+        settings = {name: self.written(name) for name in USUAL}
+        return self.changed(**settings, network_options=(*written, *self.network_options))
 
     def parsed(self, name: str) -> Schedule:
         """The schedule in the setting `name`."""
@@ -200,11 +206,6 @@ class Config:
         """The text of a setting that is a schedule. For `auto` the suite's environments are asked what they are."""
         text = flat(self)[name]
         return usual(name, self._seen()) if text == AUTO else text
-
-    def _usual_network_options(self) -> list[str]:
-        seen = self._seen()
-        options = usual_options(self.network, seen.observation_space, seen.action_space, self.parsed_network_options())
-        return [f"{option}={value}" for option, value in options.items()]
 
     def _seen(self) -> TaskSpaces:
         trust(self.trusted_modules)
