@@ -52,17 +52,17 @@ def usual_options(
 ) -> dict[str, Any]:
     """What a new run takes for options of `small` and `large` that nobody gave (decisions 33 and 35).
 
-    Vectors are normalised, since their units are anyone's, and continuous actions on them have deviations that do not depend on
-    what is observed. No LSTM where all images come stacked, with more than three channels, so
-    that what moves is seen. With an LSTM on images no LayerNorm in front of it, to which the still part of a picture is everything.
+    With continuous actions vectors are normalised, since their units are anyone's, and deviations do not depend on what is
+    observed. No LSTM where all images come stacked, with more than three channels, so that what moves is seen. With an LSTM on
+    images no LayerNorm in front of it, to which the still part of a picture is everything.
     """
     kinds = {key: kind_of(key, space) for key, space in observation_space.items()}
     images = [observation_space[key] for key, kind in kinds.items() if kind == "pixels"]
     if name not in PRESETS["pixels"]:
         return {}
     if not images:
-        usual = {"normalise_observations": True, "state_independent_std": isinstance(action_space, gymnasium.spaces.Box)}
-        return {option: True for option, on in usual.items() if on and option not in given and set(kinds.values()) == {"vector"}}
+        robot = isinstance(action_space, gymnasium.spaces.Box) and set(kinds.values()) == {"vector"}
+        return {option: True for option in ("normalise_observations", "state_independent_std") if robot and option not in given}
     if "lstm" not in given and all((space.shape or (0,))[-1] > 3 for space in images):
         return {"lstm": 0}
     return {} if given.get("lstm") == 0 or "normalise" in given else {"normalise": False}
