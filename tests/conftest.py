@@ -99,6 +99,7 @@ def tiny(suite) -> Callable[..., Config]:
             "envs_per_task": 2,
             "unroll_length": 8,
             "learning_rate": "3e-3",
+            "entropy_cost": "0.01",
             "torch_threads": 1,
             "precision": "float32",
             "schedule": "linear:1:0:20%",

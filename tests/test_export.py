@@ -18,6 +18,7 @@ from huggingface_hub import ModelCard
 
 from kickstarting.config import Config
 from kickstarting.export import export
+from kickstarting.help import flowing_help
 from kickstarting.runs.checkpoint import CheckpointError
 from kickstarting.runs.run import run as train_run
 from kickstarting.spaces import make_distribution
@@ -197,7 +198,8 @@ def test_a_run_says_how_it_was_trained_and_so_does_what_is_exported_again(tiny, 
     assert (told["seed"], told["teachers"]) == (3, [f"obstacles={Path(teacher).name}"])
     words = shlex.split(told["command"])
     assert words[:3] == ["kickstart", "train", Path(config.suite).name]
-    again = tyro.cli(tyro.conf.OmitArgPrefixes[Config], args=words[2:])
+    with flowing_help():  # tyro keeps the docstrings that it has read once
+        again = tyro.cli(tyro.conf.OmitArgPrefixes[Config], args=words[2:])
     assert again.changed(suite=config.suite, teachers=config.teaching.teachers, machine=config.machine) == config
     card = (tmp_path / "out" / "README.md").read_text()
     assert f"Seed 3, taught by {told['teachers'][0]} (commit" in card

@@ -247,7 +247,7 @@ def refused(call: Callable[[], object], *words: str) -> None:
         call()
     assert type(error.value) is ValueError
     assert "\n" not in str(error.value)
-    assert len(str(error.value)) < 800
+    assert len(str(error.value)) < 1000
     assert all(word in str(error.value) for word in words), str(error.value)
 
 

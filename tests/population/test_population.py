@@ -43,7 +43,7 @@ def snapshot(successes: dict[str, list[float]], frames: int = 100) -> Snapshot:
 
 def looked(successes: list[dict[str, list[float]]], frames: int = 100, **changes) -> Population:
     """One round of a population of two or more, teacherless, windows of four episodes."""
-    config = Config.of("unused", learning_rate="1e-3", total_frames=1000, score_window=4)
+    config = Config.of("unused", learning_rate="1e-3", entropy_cost="0.01", total_frames=1000, score_window=4)
     population = replace(PBT, members=len(successes), burn_in="50", **changes)
     values = [{"learning_rate": 1e-3, "entropy_cost": 0.01} for _ in successes]
     state = Population(0, values, [snapshot(s, frames) for s in successes])
@@ -85,7 +85,8 @@ def test_values_are_perturbed_whether_or_not_a_member_copied():
 
 @pytest.mark.parametrize(("schedule", "tuned"), [("constant:1", False), ("progress:1", False), ("cosine:1:0:9%", True)])
 def test_a_horizon_is_tuned_where_there_is_one(schedule, tuned):
-    config = Config.of("unused", teachers=("old",), schedule=schedule, learning_rate="linear:3e-3:3e-4:100%")
+    rates = {"learning_rate": "linear:3e-3:3e-4:100%", "entropy_cost": "0.01"}
+    config = Config.of("unused", teachers=("old",), schedule=schedule, **rates)
     ranges, starts = ranges_of(config, PBT)
     assert ("horizon" in ranges) == tuned
     assert set(ranges) - {"horizon"} == {"alpha", "rho/0", "learning_rate", "entropy_cost"}
@@ -95,7 +96,7 @@ def test_a_horizon_is_tuned_where_there_is_one(schedule, tuned):
 
 @pytest.mark.parametrize(("name", "rate"), [("learning_rate", 1e-3), ("learning_rate", 1e-5), ("entropy_cost", 0.002)])
 def test_members_start_where_a_run_would(name, rate):
-    config = Config.of("unused", **{"learning_rate": "3e-3", name: f"linear:{rate}:0:100%"})
+    config = Config.of("unused", **{"learning_rate": "3e-3", "entropy_cost": "0.01", name: f"linear:{rate}:0:100%"})
     ranges, starts = ranges_of(config, PopulationConfig())
     assert starts[name] == rate
     assert ranges[name].low == pytest.approx(rate / 10)

@@ -13,6 +13,7 @@ import tyro
 
 from kickstarting import Config, load_suite, load_teacher
 from kickstarting.evaluate import evaluate_ref
+from kickstarting.help import flowing_help
 from kickstarting.reproduce.lab import SCALES
 from kickstarting.runs.exported import ExportDirectory
 from kickstarting.teachers.origins import zoo
@@ -56,7 +57,8 @@ def test_its_command_trains_what_it_is(name):
         assert not words
         assert (ROOT / script).is_file()
         return
-    again = tyro.cli(tyro.conf.OmitArgPrefixes[Config], args=words)
+    with flowing_help():  # tyro keeps the docstrings that it has read once
+        again = tyro.cli(tyro.conf.OmitArgPrefixes[Config], args=words)
     again.check()
     assert (again.suite, again.seed) == (config["suite"], config["training"]["seed"])
     assert again.total_frames <= config["frames"] < 1.1 * again.total_frames

@@ -81,7 +81,8 @@ def test_the_least_budget_is_named():
 
 @pytest.mark.parametrize("teachers", [(), ("old",)])
 def test_configurations_are_drawn_by_seed_and_number_alone(teachers):
-    config = Config.of("x", teachers=teachers, envs_per_task=3, seed=5, learning_rate="linear:3e-3:3e-4:100%")
+    rates = {"learning_rate": "linear:3e-3:3e-4:100%", "entropy_cost": "0.01"}
+    config = Config.of("x", teachers=teachers, envs_per_task=3, seed=5, **rates)
     assert draw(config, 0) == config
     drawn = [draw(config, i) for i in range(1, 60)]
     assert drawn == [draw(config, i) for i in range(1, 60)]
