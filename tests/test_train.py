@@ -290,3 +290,14 @@ def test_a_consumer_may_ask_for_the_trajectories(tiny, make_policy):
         assert update.trajectory.labels is not None
         assert update.trajectory.actions.shape == (config.learning.unroll_length, 4)
         assert update.metrics["loss"] == other.metrics["loss"]
+
+
+def test_a_snapshot_goes_on_with_the_network_that_it_began_with() -> None:
+    """Also where the configuration does not say what was usual for it: on a robot, and for a network from before that."""
+    settings = {"network": "small", "envs_per_task": 4, "minibatches": 2, "unroll_length": 16, "checkpoint_every": "1024"}
+    config = Config.of("Pendulum-v1", total_frames=2048, precision="float32", torch_threads=1, **settings)
+    for begun in (config, config.changed(network_options=("normalise_observations=False", "state_independent_std=False"))):
+        updates = [replace(u, snapshot=copied(u.snapshot)) if u.snapshot else u for u in train(begun)]
+        middle = next(u.snapshot for u in updates if u.snapshot)
+        rest = list(train(config, middle))
+        assert rest[-1].metrics["loss"] == updates[-1].metrics["loss"]

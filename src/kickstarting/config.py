@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -190,11 +191,15 @@ class Config:
         images = any(kind_of(name, space) in ("grid", "pixels") for name, space in self._seen().observation_space.items())
         return dataclasses.replace(self.as_usual().changed(**settings), machine=self.machine.here(images))
 
-    def as_usual(self) -> Config:
-        """With the learning rate, entropy cost and network options that are usual in these environments, where none are given."""
-        seen = self._seen()
-        options = usual_options(self.network, seen.observation_space, seen.action_space, self.parsed_network_options())
-        written = (f"{option}={value}" for option, value in options.items())
+    def as_usual(self, began_with: Mapping[str, Any] | None = None) -> Config:
+        """With the learning rate, entropy cost and network options that are usual in these environments, where none are given.
+
+        began_with: the options of the network that goes on, instead of those that are usual now.
+        """
+        seen, given = self._seen(), self.parsed_network_options()
+        if began_with is None:
+            began_with = usual_options(self.network, seen.observation_space, seen.action_space, given)
+        written = (f"{option}={value}" for option, value in began_with.items() if option not in given)
         settings = {name: self.written(name) for name in USUAL}
         return self.changed(**settings, network_options=(*written, *self.network_options))
 

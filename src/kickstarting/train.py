@@ -61,7 +61,7 @@ def train(
     Raises ValueError before any work if suite, network, teachers or schedules do not fit; TrainingError if the loss diverges;
     Fault, with a snapshot of the last update, if an environment or a teacher fails.
     """
-    config = config if snapshot else config.as_usual()
+    config = config.as_usual(snapshot.record["spec"]["options"] if snapshot else None)
     learning, timeout = config.learning, config.machine.environment_timeout
     with closing(Replicas(config, said)) as replicas:
         suite, learner, teachers, tasks = replicas.own.suite, replicas.own.learner, replicas.own.teachers, replicas.own.tasks
