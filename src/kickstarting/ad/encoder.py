@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import gymnasium
 import torch
 from gymnasium import spaces
@@ -14,6 +16,17 @@ from kickstarting.spaces import kind_of
 from kickstarting.types import Inputs
 
 TORSO = 128
+
+
+@dataclass(frozen=True)
+class Repeated:
+    """Observations [B, C, ...] of which many are the same: entries [N, ...], each once, and which [B, C] of them is where."""
+
+    entries: Tensor
+    which: Tensor
+
+    def to(self, device: str) -> Repeated:
+        return Repeated(self.entries.to(device), self.which.to(device))
 
 
 class Encoder(nn.Module):
@@ -65,7 +78,9 @@ class _Torso(nn.Module):
         super().__init__()
         self.torso, self.output, self._ndim = torso, nn.Linear(TORSO, width), len(shape)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor | Repeated) -> Tensor:
+        if isinstance(x, Repeated):
+            return self(x.entries)[x.which]
         leading = x.shape[: x.ndim - self._ndim]
         return self.output(self.torso(x.reshape(-1, *x.shape[len(leading) :]))).view(*leading, -1)
 

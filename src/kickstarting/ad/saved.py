@@ -15,6 +15,7 @@ from gymnasium import spaces
 from torch import Tensor
 
 from kickstarting.ad import KIND
+from kickstarting.ad.encoder import Repeated
 from kickstarting.ad.model import PAPER, ModelConfig, SequenceModel
 from kickstarting.ad.tasks import Drawn, Family, find_family
 from kickstarting.ranges import COUNT, SEED, THREADS, Choice, Range, check_fields
@@ -105,11 +106,13 @@ def model_space(about: About) -> spaces.Dict:
     return spaces.Dict({"observation": shown_space(find_family(name))}) if name else about.observation_space
 
 
-def drawn(about: About, observations: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Observations of histories, as the model reads them."""
+def drawn(about: About, observations: dict[str, Tensor]) -> dict[str, Any]:
+    """Observations of histories, as the model reads them. Pictures are drawn once for each place."""
     name = about.facts.get("family")
     if name and isinstance(family := find_family(name), Drawn):
-        return {"observation": torch.from_numpy(family.view(observations["observation"].numpy()))}
+        kept = observations["observation"].numpy()
+        places, which = np.unique(kept.reshape(-1, kept.shape[-1]), axis=0, return_inverse=True)
+        return {"observation": Repeated(torch.from_numpy(family.view(places)), torch.from_numpy(which.reshape(kept.shape[:-1])))}
     return observations
 
 
