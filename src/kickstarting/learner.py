@@ -52,7 +52,8 @@ class LearnerConfig:
     """Clip the gradient's global norm to this, 1e9 never; the loss is a mean over transitions."""
     desired_kl: Annotated[float, Range(0, 1e9)] = 0.0
     """How far an update may move the policy, in nats: KL(mu || pi) from the policy that acted, in the update's last pass. Beyond it
-    the learning rate falls below its schedule, and rises again to it as the policy moves less. 0 leaves it to the schedule."""
+    the learning rate falls below its schedule, and rises again to it as the policy moves less. While a teacher is heard it does
+    not fall: the way to a teacher is far. 0 leaves it to the schedule."""
     loss: LossConfig = field(default_factory=LossConfig)
 
 

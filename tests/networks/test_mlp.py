@@ -123,12 +123,14 @@ def test_pixels_and_grids_have_nothing_to_normalise() -> None:
     assert not [module for module in network.modules() if isinstance(module, Normaliser)]
 
 
-def test_a_policy_begins_with_the_noise_that_is_asked_for_and_says_where_it_cannot():
-    network = build_network("mlp", SPACE, DiagonalGaussian(2), {"initial_std": 0.14})
+@pytest.mark.parametrize("name", ["mlp", "small"])
+def test_a_policy_begins_with_the_noise_that_is_asked_for_and_says_where_it_cannot(name: str) -> None:
+    own = {"state_independent_std": True}
+    network = build_network(name, SPACE, DiagonalGaussian(2), {"initial_std": 0.14, **own})
     torch.testing.assert_close(network.policy.log_std.exp(), torch.full((2,), 0.14))
     for distribution, options, why in (
-        (Categorical(3), {}, "actions are not continuous"),
+        (Categorical(3), own, "actions are not continuous"),
         (DiagonalGaussian(2), {"state_independent_std": False}, "state_independent_std is False"),
     ):
         with pytest.raises(ValueError, match=f"initial_std is 0.14, and {why}; leave it out"):
-            build_network("mlp", SPACE, distribution, {"initial_std": 0.14, **options})
+            build_network(name, SPACE, distribution, {"initial_std": 0.14, **options})

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from kickstarting.algo.distributions import Distribution
-from kickstarting.networks.heads import Head, initialise, policy_head
+from kickstarting.networks.heads import STD, Head, initialise, policy_head
 from kickstarting.networks.language import LanguageEncoder
 from kickstarting.networks.lstm import LSTM
 from kickstarting.networks.normaliser import Normaliser
@@ -45,7 +45,7 @@ class Agent(Recurrent):
     sections of the deep torso on pixels); None takes the torso's own. deep: the 15-convolution torso on pixels. width: by which its
     channels are multiplied. normalise: a LayerNorm in front of the LSTM, whose gates large inputs would close for good.
     normalise_observations: vectors, by their running mean and variance. state_independent_std: continuous actions whose deviations
-    are numbers of their own, not of what is observed.
+    are numbers of their own, not of what is observed. initial_std: what these are at first; else ValueError.
     """
 
     def __init__(
@@ -61,6 +61,7 @@ class Agent(Recurrent):
         width: Annotated[int, Range(1, 64)] = 1,
         normalise_observations: bool = False,
         state_independent_std: bool = False,
+        initial_std: Annotated[float, STD] = 1.0,
     ) -> None:
         super().__init__()
         self.distribution = distribution
@@ -91,7 +92,8 @@ class Agent(Recurrent):
                 size += hidden
         self.norm = nn.LayerNorm(size, elementwise_affine=False) if lstm and normalise else nn.Identity()
         self.core = LSTM(size, lstm) if lstm else None
-        self.policy = policy_head(lstm or size, distribution, state_independent_std=state_independent_std)
+        noise = {"state_independent_std": state_independent_std, "initial_std": initial_std}
+        self.policy = policy_head(lstm or size, distribution, **noise)
         self.value = Head(lstm or size, 1)
         # a faint critic on pixels leaves the torso to the policy's noise; elsewhere a loud one is noise itself (decision 33)
         pixels = any(kind_of(name, space) == "pixels" for name, space in observation_space.items())

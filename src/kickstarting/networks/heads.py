@@ -8,6 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from kickstarting.algo.distributions import DiagonalGaussian, Distribution
+from kickstarting.ranges import Range
+
+
+STD = Range(0.01, 7)
+"""Of a deviation at the beginning, in units of half the range of the actions."""
 
 
 class Head(nn.Linear):
@@ -51,9 +56,15 @@ class StateIndependent(nn.Module):
 def policy_head(
     width: int, distribution: Distribution, *, state_independent_std: bool = False, initial_std: float = 1.0
 ) -> Head | StateIndependent:
-    """state_independent_std, and initial_std of it: of a Gaussian; discrete actions have no deviation."""
+    """state_independent_std, and initial_std of it: of a Gaussian; discrete actions have no deviation.
+
+    Raises ValueError for an initial_std of deviations that are no numbers of their own.
+    """
     if state_independent_std and isinstance(distribution, DiagonalGaussian):
         return StateIndependent(width, *distribution.action_shape, initial_std)
+    if initial_std != 1.0:
+        why = "actions are not continuous" if state_independent_std else "state_independent_std is False"
+        raise ValueError(f"network option initial_std is {initial_std:g}, and {why}; leave it out")
     return Head(width, distribution.size)
 
 

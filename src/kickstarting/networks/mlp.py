@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from kickstarting.algo.distributions import Distribution
-from kickstarting.networks.heads import Head, StateIndependent, initialise, policy_head
+from kickstarting.networks.heads import STD, Head, initialise, policy_head
 from kickstarting.networks.normaliser import Normaliser
 from kickstarting.networks.torsos import keep_size
 from kickstarting.ranges import Range
@@ -24,8 +24,7 @@ class ActorCriticMLP(nn.Module):
     """Reads vectors, and scalars one-hot; neither the last action nor the last reward (Huang et al. 2022, "The 37 implementation
     details of proximal policy optimization", those for continuous actions).
 
-    hidden: widths of the layers of each half. normalise_observations, state_independent_std: as for `Agent`. initial_std: of each
-    component of continuous actions, where the deviations are numbers of their own; else ValueError.
+    hidden: widths of the layers of each half. normalise_observations, state_independent_std, initial_std: as for `Agent`.
     """
 
     def __init__(
@@ -35,7 +34,7 @@ class ActorCriticMLP(nn.Module):
         hidden: Annotated[tuple[int, ...], WIDTH] = (64, 64),
         normalise_observations: bool = True,
         state_independent_std: bool = True,
-        initial_std: Annotated[float, Range(0.01, 7)] = 1.0,
+        initial_std: Annotated[float, STD] = 1.0,
     ) -> None:
         super().__init__()
         self.distribution = distribution
@@ -58,9 +57,6 @@ class ActorCriticMLP(nn.Module):
         last = (width, *hidden)[-1]
         self.actor, self.critic = _layers(width, hidden), _layers(width, hidden)
         self.policy = policy_head(last, distribution, state_independent_std=state_independent_std, initial_std=initial_std)
-        if initial_std != 1.0 and not isinstance(self.policy, StateIndependent):
-            why = "actions are not continuous" if state_independent_std else "state_independent_std is False"
-            raise ValueError(f"network option initial_std is {initial_std:g}, and {why}; leave it out")
         self.value = Head(last, 1)
         initialise(self.policy, self.value, gain=1.0)
 
