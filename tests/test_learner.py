@@ -144,7 +144,7 @@ def with_desired_kl(learner: Learner, desired_kl: float) -> Learner:
 
 def test_the_rate_falls_by_what_the_policy_moved_too_far(labelled) -> None:
     """The definition: times the root of desired / seen, at most 1.5 times less or more at once, never above the schedule."""
-    fresh, trajectory = labelled
+    fresh, trajectory = labelled[0], replace(labelled[1], labels=None)
     learner, hyperparameters = with_desired_kl(fresh, 1e-3), Hyperparameters(learning_rate=3e-3, entropy_cost=0.01)
     factor = 1.0
     for _ in range(12):
@@ -162,7 +162,7 @@ def test_the_rate_falls_by_what_the_policy_moved_too_far(labelled) -> None:
 
 
 def test_a_rate_that_fell_comes_back_to_its_schedule(labelled) -> None:
-    fresh, trajectory = labelled
+    fresh, trajectory = labelled[0], replace(labelled[1], labels=None)
     learner = with_desired_kl(fresh, 0.01)
     learner.load_optimiser_tensors({"rate_factor": torch.tensor(0.1)})
     factors = [learner.learn(trajectory, Hyperparameters(learning_rate=1e-9))["learning_rate_factor"].item() for _ in range(8)]
@@ -170,7 +170,7 @@ def test_a_rate_that_fell_comes_back_to_its_schedule(labelled) -> None:
 
 
 def test_a_policy_that_moves_less_learns_as_without_a_desired_kl(labelled) -> None:
-    fresh, trajectory = labelled
+    fresh, trajectory = labelled[0], replace(labelled[1], labels=None)
     with_, without = with_desired_kl(fresh, 1e6), with_desired_kl(fresh, 0.0)
     for learner in (with_, without):
         learner.learn(trajectory, Hyperparameters(learning_rate=3e-3))
@@ -180,7 +180,7 @@ def test_a_policy_that_moves_less_learns_as_without_a_desired_kl(labelled) -> No
 
 
 def test_the_rates_factor_is_part_of_the_optimisers_state(labelled) -> None:
-    fresh, trajectory = labelled
+    fresh, trajectory = labelled[0], replace(labelled[1], labels=None)
     one, other = with_desired_kl(fresh, 1e-4), with_desired_kl(fresh, 1e-4)
     for _ in range(2):
         one.learn(trajectory, Hyperparameters())
@@ -189,6 +189,16 @@ def test_the_rates_factor_is_part_of_the_optimisers_state(labelled) -> None:
     metrics = [learner.learn(trajectory, Hyperparameters())["learning_rate_factor"] for learner in (one, other)]
     assert metrics[0] == metrics[1] < 1
     assert torch.equal(weights(one), weights(other))
+
+
+def test_while_a_teacher_is_heard_the_schedule_alone_decides(labelled) -> None:
+    """Labels without any weight are no teacher."""
+    fresh, trajectory = labelled
+    silent = replace(trajectory, labels=replace(trajectory.labels, weights=torch.zeros_like(trajectory.labels.weights)))
+    for labelled_, falls in ((trajectory, False), (silent, True)):
+        learner = with_desired_kl(fresh, 1e-5)
+        factors = [learner.learn(labelled_, Hyperparameters(learning_rate=3e-3))["learning_rate_factor"].item() for _ in range(3)]
+        assert (factors[-1] < 1) == falls
 
 
 @pytest.mark.parametrize(

@@ -122,11 +122,15 @@ class Learner:
         means = {name: torch.stack([metrics[name] for metrics in steps]).mean() for name in steps[0]}
         if self.config.desired_kl:
             means["learning_rate_factor"] = self._rate_factor
-            self._rate_factor = self._next_rate_factor(torch.stack([metrics["approx_kl"] for metrics in steps[-n:]]).mean())
+            self._rate_factor = self._next_rate_factor(steps[-n:])
         return means
 
-    def _next_rate_factor(self, kl: torch.Tensor) -> torch.Tensor:
-        """A divergence goes with the square of the steps that made it, so its root says how much longer or shorter they may be."""
+    def _next_rate_factor(self, steps: Sequence[dict[str, torch.Tensor]]) -> torch.Tensor:
+        """A divergence goes with the square of the steps that made it, so its root says how much longer or shorter they may be.
+        What moved towards a teacher does not count."""
+        kl = torch.stack([metrics["approx_kl"] for metrics in steps]).mean()
+        if any(bool(metrics.get("distillation_loss", 0.0)) for metrics in steps):
+            kl = torch.zeros_like(kl)
         change = (self.config.desired_kl / kl.cpu().clamp(min=1e-9)).sqrt().clamp(1 / FASTEST_CHANGE, FASTEST_CHANGE)
         return (self._rate_factor * change).clamp(LEAST_RATE_FACTOR, 1.0)
 

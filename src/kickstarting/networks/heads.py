@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from kickstarting.algo.distributions import DiagonalGaussian, Distribution
 from kickstarting.ranges import Range
 
-
 STD = Range(0.01, 7)
 """Of a deviation at the beginning, in units of half the range of the actions."""
 
