@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from typing import Any
 
 import pytest
 
@@ -59,12 +60,25 @@ def test_a_configuration_is_read_in_groups_and_without() -> None:
         config_from_json({"suite": "x"})
 
 
-@pytest.mark.parametrize(("task", "cost"), [("CartPole-v1", "0.01"), ("Pendulum-v1", "1e-4")])
-def test_the_usual_entropy_cost_follows_the_actions_and_is_written_out(task: str, cost: str) -> None:
+@pytest.mark.parametrize(
+    ("task", "usual"),
+    [
+        ("CartPole-v1", {"entropy_cost": "0.01", "baseline_cost": "0.5", "epochs": 2, "minibatches": 4, "desired_kl": 0.0}),
+        ("Pendulum-v1", {"entropy_cost": "1e-4", "baseline_cost": "10", "epochs": 8, "minibatches": 8, "desired_kl": 0.03}),
+    ],
+)
+def test_what_is_usual_follows_the_actions_and_is_written_out(task: str, usual: dict[str, Any]) -> None:
     config = Config(task)
-    assert config.parsed("entropy_cost").at(0) == float(cost)
-    assert config.on_this_machine().learning.entropy_cost == cost
-    assert config.changed(entropy_cost="0.5").on_this_machine().learning.entropy_cost == "0.5"
+    assert config.parsed("entropy_cost").at(0) == float(usual["entropy_cost"])
+    assert flat(config.on_this_machine()).items() >= usual.items()
+    given = {"entropy_cost": "0.5", "baseline_cost": "0.7", "epochs": 3, "minibatches": 1, "desired_kl": 0.5}
+    assert flat(config.changed(**given).on_this_machine()).items() >= given.items()
+
+
+def test_a_run_of_before_keeps_the_rate_that_its_schedule_says() -> None:
+    data = Config("Pendulum-v1").as_usual().changed(desired_kl=0.0).to_json()
+    del data["learning"]["learner"]["desired_kl"]
+    assert flat(config_from_json(data))["desired_kl"] == 0.0
 
 
 @pytest.mark.parametrize(("task", "rate"), [("grid-8:two_rooms", 3e-3), ("CartPole-v1", 1e-3)])

@@ -38,7 +38,7 @@ def schedules_for(suite: Suite, scores: list[dict[str, float]], error: float = 0
         "unused",
         envs_per_task=2,
         teachers=tuple("x" for _ in scores),
-        **{"schedule": "progress:2", "learning_rate": "3e-3", "entropy_cost": "0.01", **changes},
+        **{"schedule": "progress:2", "learning_rate": "3e-3", "entropy_cost": "0.01", "baseline_cost": "0.5", **changes},
     )
     return HyperparameterSchedules(Scheduled.of(config), teachers, suite, columns // 2, measured)
 

@@ -192,7 +192,7 @@ class Config:
         return dataclasses.replace(self.as_usual().changed(**settings), machine=self.machine.here(images))
 
     def as_usual(self, began_with: Mapping[str, Any] | None = None) -> Config:
-        """With the learning rate, entropy cost and network options that are usual in these environments, where none are given.
+        """With the settings of learning and the network's options that are usual in these environments, where none are given.
 
         began_with: the options of the network that goes on, instead of those that are usual now.
         """
@@ -200,7 +200,7 @@ class Config:
         if began_with is None:
             began_with = usual_options(self.network, seen.observation_space, seen.action_space, given)
         written = (f"{option}={value}" for option, value in began_with.items() if option not in given)
-        settings = {name: self.written(name) for name in USUAL}
+        settings = {name: usual(name, seen) for name in USUAL if flat(self)[name] in (AUTO, None)}
         return self.changed(**settings, network_options=(*written, *self.network_options))
 
     def parsed(self, name: str) -> Schedule:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
 
 import torch
@@ -39,27 +39,37 @@ class LearnerConfig:
     beta2: Annotated[float, Range(0, 1, high_open=True)] = 0.99
     """Of adam, the decay of its mean square. A gradient that is suddenly large moves a weight by at most 0.1 / sqrt(1 - this)
     learning rates: by 1 at 0.99, by 3 at 0.999."""
-    epochs: Annotated[int, COUNT] = 2
-    """Passes over each unroll."""
-    minibatches: Annotated[int, COUNT] = 4
+    epochs: Annotated[int | None, COUNT] = None
+    """Passes over each unroll. Unless given 2 with discrete actions, 8 with continuous ones."""
+    minibatches: Annotated[int | None, COUNT] = None
     """Gradient steps of each pass, at most envs-per-task: each step takes its share of every task's columns. V-trace corrects
-    for the policy's movement between steps."""
+    for the policy's movement between steps. Unless given 4 with discrete actions, 8 with continuous ones."""
     normalise_returns: bool = True
     """Measure each task's rewards in units of its own returns, so that all tasks learn alike, whatever the size of rewards."""
     normalise_advantages: bool = True
     """Divide advantages by their running root mean square, so that entropy cost and lambda mean the same everywhere."""
     max_grad_norm: Annotated[float, Range(0, 1e30, low_open=True)] = 0.5
     """Clip the gradient's global norm to this, 1e9 never; the loss is a mean over transitions."""
-    desired_kl: Annotated[float, Range(0, 1e9)] = 0.0
+    desired_kl: Annotated[float | None, Range(0, 1e9)] = None
     """How far an update may move the policy, in nats: KL(mu || pi) from the policy that acted, in the update's last pass. Beyond it
     the learning rate falls below its schedule, and rises again to it as the policy moves less. While a teacher is heard it does
-    not fall: the way to a teacher is far. 0 leaves it to the schedule."""
+    not fall: the way to a teacher is far. 0 leaves it to the schedule. Unless given 0 with discrete actions, 0.03 with continuous
+    ones."""
     loss: LossConfig = field(default_factory=LossConfig)
 
+    def usual(self, continuous: bool) -> LearnerConfig:
+        """With what is usual of such actions where nothing is given."""
+        given = {name: getattr(self, name) for name in STEPS}
+        return replace(self, **{name: STEPS[name][continuous] if value is None else value for name, value in given.items()})
+
+
+STEPS: dict[str, tuple[Any, Any]] = {"epochs": (2, 8), "minibatches": (4, 8), "desired_kl": (0.0, 0.03)}
+"""What is usual of discrete and of continuous actions (decision 36)."""
 
 PAPER = LearnerConfig(
     epochs=1,
     minibatches=1,
+    desired_kl=0.0,
     normalise_returns=False,
     normalise_advantages=False,
     max_grad_norm=1.0,
@@ -91,7 +101,7 @@ class Learner:
         self.network = network.to(device)
         self.device = device
         self.distribution = distribution
-        self.config = config
+        self.config = config = config.usual(distribution.action_dtype.is_floating_point)
         self.learner_steps = 0
         normalise = {"normalise_returns": config.normalise_returns, "normalise_advantages": config.normalise_advantages}
         self._rate_factor = torch.ones(())  # what desired_kl leaves of the learning rate
@@ -115,23 +125,23 @@ class Learner:
         """
         new, old = ([x for x in self._normalisers if bool(x.count) == known] for known in (False, True))
         self._normalise(trajectory, new)
-        n = self.config.minibatches
+        n = self.config.minibatches or 1
         parts = [trajectory.columns(slice(i, None, n)) for i in range(n)]
-        steps = [self.step(part, hyperparameters) for _ in range(self.config.epochs) for part in parts]
+        steps = [self.step(part, hyperparameters) for _ in range(self.config.epochs or 1) for part in parts]
         self._normalise(trajectory, old)
         means = {name: torch.stack([metrics[name] for metrics in steps]).mean() for name in steps[0]}
-        if self.config.desired_kl:
+        if desired := self.config.desired_kl:
             means["learning_rate_factor"] = self._rate_factor
-            self._rate_factor = self._next_rate_factor(steps[-n:])
+            self._rate_factor = self._next_rate_factor(steps[-n:], desired)
         return means
 
-    def _next_rate_factor(self, steps: Sequence[dict[str, torch.Tensor]]) -> torch.Tensor:
+    def _next_rate_factor(self, steps: Sequence[dict[str, torch.Tensor]], desired: float) -> torch.Tensor:
         """A divergence goes with the square of the steps that made it, so its root says how much longer or shorter they may be.
         What moved towards a teacher does not count."""
         kl = torch.stack([metrics["approx_kl"] for metrics in steps]).mean()
         if any(bool(metrics.get("distillation_loss", 0.0)) for metrics in steps):
             kl = torch.zeros_like(kl)
-        change = (self.config.desired_kl / kl.cpu().clamp(min=1e-9)).sqrt().clamp(1 / FASTEST_CHANGE, FASTEST_CHANGE)
+        change = (desired / kl.cpu().clamp(min=1e-9)).sqrt().clamp(1 / FASTEST_CHANGE, FASTEST_CHANGE)
         return (self._rate_factor * change).clamp(LEAST_RATE_FACTOR, 1.0)
 
     def _normalise(self, trajectory: Trajectory, normalisers: Sequence[Normaliser]) -> None:

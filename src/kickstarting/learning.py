@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Any
 
 from gymnasium import spaces
 
 from kickstarting.algo.parsing import AUTO, Rate
 from kickstarting.envs.joint import TaskSpaces
-from kickstarting.learner import LearnerConfig
+from kickstarting.learner import STEPS, LearnerConfig
 from kickstarting.machine import memory_bytes
 from kickstarting.ranges import Range
 from kickstarting.spaces import kind_of
@@ -20,18 +20,21 @@ SCHEDULED = ("learning_rate", "entropy_cost", "policy_cost", "baseline_cost")
 GRIDS, OTHERS = "linear:3e-3:3e-4:100%", "linear:1e-3:1e-4:100%"
 """The learning rates that `auto` stands for (decision 30)."""
 
-DISCRETE, CONTINUOUS = "0.01", "1e-4"
-"""The entropy costs that `auto` stands for: the entropy of a normal has no end, and 0.01 widened it without end (decision 35)."""
+USUAL: dict[str, tuple[Any, Any]] = {
+    "learning_rate": (GRIDS, OTHERS),
+    "entropy_cost": ("0.01", "1e-4"),
+    "baseline_cost": ("0.5", "10"),
+    **STEPS,
+}
+"""Settings that depend on the environments where they are `auto` or not given, and all that this can stand for: but for the
+learning rate, with discrete and with continuous actions. The entropy of a normal has no end, and 0.01 widened it without end
+(decision 35); returns there are large beside what tells actions apart, so that a critic needs weight to be heard (decision 36)."""
 
 
-USUAL = {"learning_rate": (GRIDS, OTHERS), "entropy_cost": (DISCRETE, CONTINUOUS)}
-"""Settings whose `auto` depends on the environments, and all that it can stand for."""
-
-
-def usual(name: str, seen: TaskSpaces) -> str:
-    """What `auto` means of a setting in these environments."""
-    if name == "entropy_cost":
-        return CONTINUOUS if isinstance(seen.action_space, spaces.Box) else DISCRETE
+def usual(name: str, seen: TaskSpaces) -> Any:
+    """What a setting is in these environments, unless given."""
+    if name != "learning_rate":
+        return USUAL[name][isinstance(seen.action_space, spaces.Box)]
     kinds = [kind_of(key, space) for key, space in seen.observation_space.items()]
     return GRIDS if "grid" in kinds else OTHERS
 
@@ -47,8 +50,8 @@ class LearningConfig:
     policy_cost: Annotated[str, Rate(1e6)] = "1"
     """Weight of the policy gradient and the entropy, a number or a schedule. step:0:1:5% warms up the critic before the rewards
     may change the policy. 0, with --baseline-cost 0, is policy distillation on the student's own trajectories."""
-    baseline_cost: Annotated[str, Rate(1e6)] = "0.5"
-    """Weight of the critic's loss, a number or a schedule."""
+    baseline_cost: Annotated[str, Rate(1e6, auto=True)] = AUTO
+    """Weight of the critic's loss, a number or a schedule. auto is 0.5 of discrete actions, 10 of continuous ones."""
     envs_per_task: Annotated[int, Range(1, 10**5)] = 16
     unroll_length: Annotated[int, Range(1, 10**5)] = 32
     squash_actions: bool = False

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
-from kickstarting.algo.parsing import AUTO, nearest, parse_schedule
+from kickstarting.algo.parsing import nearest, parse_schedule
 from kickstarting.config import Config
 from kickstarting.console import visible
 from kickstarting.learning import SCHEDULED, USUAL
@@ -71,10 +71,10 @@ def settings(config: Config) -> dict[str, Any]:
 
 def differing(config: Config) -> dict[str, Any]:
     """The settings that are not the defaults: the options of this configuration's recipe."""
-    defaults = settings(Config())
-    for name, usual in USUAL.items():
-        if getattr(config.learning, name) in usual:
-            defaults[name] = config.changed(**{name: AUTO}).written(name)
+    defaults, ours = settings(Config()), settings(config)
+    if any(ours[name] in usual for name, usual in USUAL.items()):
+        unset = config.changed(**{name: defaults[name] for name in USUAL})
+        defaults |= {name: settings(unset.as_usual())[name] for name in USUAL if ours[name] != defaults[name]}
     return {name: value for name, value in settings(config).items() if value != defaults[name] and value is not None}
 
 
@@ -188,7 +188,8 @@ def _option_value(path: Path, name: str, value: Any) -> Any:
     except (ValueError, OverflowError):  # of more digits than Python writes, or than a float holds
         raise ValueError(f"{path}: {name} is {shown(value)}, which no setting can be") from None
     wanted = "a number or a schedule" if scheduled else " or ".join(sorted(t.__name__ for t in types))
-    raise ValueError(f"{path}: {name} is {shown(value)} ({type(value).__name__}); it must be {wanted}, as {defaults[name]!r}")
+    example = USUAL[name][0] if defaults[name] is None and name in USUAL else defaults[name]
+    raise ValueError(f"{path}: {name} is {shown(value)} ({type(value).__name__}); it must be {wanted}, as {example!r}")
 
 
 def _is_schedule(value: Any) -> bool:
