@@ -47,7 +47,7 @@ def quantile_clip() -> None:
         norms.append(norm)
         return clip(parameters, float(np.quantile(norms, QUANTILE)) if np.isfinite(norm) else limit)
 
-    nn.utils.clip_grad_norm_ = clipped  # ty: ignore[invalid-assignment]
+    nn.utils.clip_grad_norm_ = clipped
 
 
 def entropy_target() -> None:
@@ -98,6 +98,7 @@ def popart() -> None:
     2019, arXiv:1809.04474; there is no mean here, only the unit that this package has)."""
 
     def of_task(outputs: Tensor, trajectory: Trajectory, _learner: Any) -> Tensor:
+        assert trajectory.tasks is not None
         return outputs.gather(-1, trajectory.tasks[None, :, None].expand(len(outputs), -1, 1))[..., 0]
 
     wide_value(lambda tasks: tasks, of_task)
