@@ -15,9 +15,10 @@ import torch
 from kickstarting.ad.collect import CollectConfig, collect
 from kickstarting.ad.evaluation import evaluate_in_context
 from kickstarting.ad.model import ModelConfig
-from kickstarting.ad.saved import TrainConfig, load_model, read_model_file
+from kickstarting.ad.saved import TrainConfig, drawn, load_model, read_model_file
 from kickstarting.ad.slices import Slices
 from kickstarting.ad.tasks import FAMILIES
+from kickstarting.ad.tasks.arena import Arena
 from kickstarting.ad.training import build, loss_of, prepare, rate_at, resume_model, train_model, updates
 from kickstarting.runs.checkpoint import latest_checkpoint, load_checkpoint
 from kickstarting.runs.files import FileError
@@ -136,3 +137,23 @@ def test_every_family_is_learned_and_acted_in(name, tmp_path):
     family = FAMILIES[name]
     outcome = evaluate_in_context(load_model(tmp_path / "m"), family, family.split(0).test[:2], episodes=3, seed=0)
     assert outcome.returns.shape == (2, 3)
+
+
+def test_a_picture_is_drawn_and_read_once_and_teaches_as_if_it_stood_everywhere(tmp_path):
+    collect(CollectConfig("arena", "noise", histories=4, episodes=3), tmp_path / "arena")
+    config = TrainConfig(episodes=2, batch=4, threads=1, model=TINY)
+    slices, about, config = prepare(config, tmp_path / "arena" / HISTORIES)
+    batch = slices.sample(np.random.default_rng(0), 4, config.context, config.skip, 0.5)
+    places = batch.inputs.observations["observation"]
+    pictures = drawn(about, batch.inputs.observations)["observation"]
+    assert len(pictures.entries) == len(np.unique(places.reshape(-1, 2), axis=0)) < places[..., 0].numel()
+    everywhere = torch.from_numpy(Arena().view(places.numpy()))
+    assert torch.equal(pictures.entries[pictures.which], everywhere)
+    found = []
+    for seen in (pictures, everywhere):
+        model, _ = build(config, about)
+        loss, _ = loss_of(model, replace(batch, inputs=replace(batch.inputs, observations={"observation": seen})), 0.0)
+        loss.backward()
+        found.append([loss.detach(), *(p.grad for p in model.parameters())])
+    for once, each in zip(*found, strict=True):
+        torch.testing.assert_close(once, each, rtol=1e-3, atol=1e-5)
