@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import gymnasium
 import numpy as np
 import torch
 
@@ -38,13 +37,12 @@ def build(config: Config) -> tuple[Suite, TaskSpaces, NetworkSpec, Learner]:
     read = without(spaces.observation_space, (*suite.privileged, *config.teaching.privileged))
     spec = NetworkSpec(config.network, config.parsed_network_options(), read, spaces.action_space)
     torch.manual_seed(config.seed)
-    learning = how.usual(isinstance(spaces.action_space, gymnasium.spaces.Box))
+    learning = how.usual(spaces.distribution)
     minibatches = min(learning.minibatches or 1, config.envs_learned)
-    learning = replace(learning, minibatches=minibatches)
     network = spec.build(spaces.distribution)
     if isinstance(network, Agent) and network.core and config.teaching.heard(config.total_frames):
         initialise_to_be_taught(network.policy)
-    learner = Learner(network, spaces.distribution, learning, device, len(suite.tasks))
+    learner = Learner(network, spaces.distribution, replace(learning, minibatches=minibatches), device, len(suite.tasks))
     columns = len(suite.tasks) * config.envs_learned // minibatches
     use_fitting_products(network, columns * (config.learning.unroll_length + 1))
     return suite, spaces, spec, learner

@@ -200,7 +200,8 @@ class Config:
         if began_with is None:
             began_with = usual_options(self.network, seen.observation_space, seen.action_space, given)
         written = (f"{option}={value}" for option, value in began_with.items() if option not in given)
-        settings = {name: usual(name, seen) for name in USUAL if flat(self)[name] in (AUTO, None)}
+        values = flat(self)
+        settings = {name: usual(name, seen) for name in USUAL if values[name] in (AUTO, None)}
         return self.changed(**settings, network_options=(*written, *self.network_options))
 
     def parsed(self, name: str) -> Schedule:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import torch
 from torch import nn
 
-from kickstarting.algo.distributions import Distribution
+from kickstarting.algo.distributions import Distribution, is_continuous
 from kickstarting.algo.losses import Costs, LossConfig, clip_rewards, kickstarting_loss, targets_of
 from kickstarting.algo.scale import Scales
 from kickstarting.algo.vtrace import VTraceReturns
@@ -57,10 +57,10 @@ class LearnerConfig:
     ones."""
     loss: LossConfig = field(default_factory=LossConfig)
 
-    def usual(self, continuous: bool) -> LearnerConfig:
+    def usual(self, distribution: Distribution) -> LearnerConfig:
         """With what is usual of such actions where nothing is given."""
-        given = {name: getattr(self, name) for name in STEPS}
-        return replace(self, **{name: STEPS[name][continuous] if value is None else value for name, value in given.items()})
+        missing = [name for name in STEPS if getattr(self, name) is None]
+        return replace(self, **{name: STEPS[name][is_continuous(distribution)] for name in missing})
 
 
 STEPS: dict[str, tuple[Any, Any]] = {"epochs": (2, 8), "minibatches": (4, 8), "desired_kl": (0.0, 0.03)}
@@ -101,7 +101,7 @@ class Learner:
         self.network = network.to(device)
         self.device = device
         self.distribution = distribution
-        self.config = config = config.usual(distribution.action_dtype.is_floating_point)
+        self.config = config = config.usual(distribution)
         self.learner_steps = 0
         normalise = {"normalise_returns": config.normalise_returns, "normalise_advantages": config.normalise_advantages}
         self._rate_factor = torch.ones(())  # what desired_kl leaves of the learning rate
@@ -139,8 +139,8 @@ class Learner:
         """A divergence goes with the square of the steps that made it, so its root says how much longer or shorter they may be.
         What moved towards a teacher does not count."""
         kl = torch.stack([metrics["approx_kl"] for metrics in steps]).mean()
-        if any(bool(metrics.get("distillation_loss", 0.0)) for metrics in steps):
-            kl = torch.zeros_like(kl)
+        if "distillation_loss" in steps[0]:  # 0 where no teacher has a weight
+            kl = kl * (torch.stack([metrics["distillation_loss"] for metrics in steps]) == 0).all()
         change = (desired / kl.cpu().clamp(min=1e-9)).sqrt().clamp(1 / FASTEST_CHANGE, FASTEST_CHANGE)
         return (self._rate_factor * change).clamp(LEAST_RATE_FACTOR, 1.0)
 

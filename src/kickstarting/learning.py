@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-from gymnasium import spaces
-
+from kickstarting.algo.distributions import is_continuous
 from kickstarting.algo.parsing import AUTO, Rate
 from kickstarting.envs.joint import TaskSpaces
 from kickstarting.learner import STEPS, LearnerConfig
@@ -34,7 +33,7 @@ learning rate, with discrete and with continuous actions. The entropy of a norma
 def usual(name: str, seen: TaskSpaces) -> Any:
     """What a setting is in these environments, unless given."""
     if name != "learning_rate":
-        return USUAL[name][isinstance(seen.action_space, spaces.Box)]
+        return USUAL[name][is_continuous(seen.distribution)]
     kinds = [kind_of(key, space) for key, space in seen.observation_space.items()]
     return GRIDS if "grid" in kinds else OTHERS
 

@@ -60,6 +60,11 @@ class Distribution(Protocol):
         ...
 
 
+def is_continuous(distribution: Distribution) -> bool:
+    """Whether actions are numbers of a range, and not chosen from some."""
+    return distribution.action_dtype.is_floating_point
+
+
 class Categorical:
     """One of `size` actions; logits [..., size], actions int64 [...]."""
 

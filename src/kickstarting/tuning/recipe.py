@@ -75,7 +75,7 @@ def differing(config: Config) -> dict[str, Any]:
     if any(ours[name] in usual for name, usual in USUAL.items()):
         unset = config.changed(**{name: defaults[name] for name in USUAL})
         defaults |= {name: settings(unset.as_usual())[name] for name in USUAL if ours[name] != defaults[name]}
-    return {name: value for name, value in settings(config).items() if value != defaults[name] and value is not None}
+    return {name: value for name, value in ours.items() if value != defaults[name] and value is not None}
 
 
 def apply(config: Config, recipe: Recipe) -> Config:
