@@ -59,6 +59,17 @@ def test_a_full_context_drops_its_oldest_episode(name):
         torch.testing.assert_close(logits, model(inputs[:, begin : t + 1])[:, -1], atol=1e-5, rtol=1e-4)
 
 
+def test_an_observation_is_looked_at_once(monkeypatch):
+    """Also when what is left of a full context is computed anew: to look at a picture costs more than all else."""
+    model, inputs = model_of(SMALL, 8), inputs_of(3, 14, 4)
+    looked, look = [], model.encoder.forward
+    monkeypatch.setattr(model.encoder, "forward", lambda x: looked.append(x.is_first.numel()) or look(x))
+    memory = context_of(model, 4, empty_context(model, 3))
+    for t in range(14):
+        memory.read(inputs[:, t : t + 1])
+    assert sum(looked) == inputs.is_first.numel()
+
+
 def test_rows_may_have_episodes_of_different_lengths():
     model, inputs = model_of(SMALL, 6), inputs_of(2, 12, 3)
     inputs.is_first[1] = torch.arange(12) % 5 == 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,78 +15,63 @@ class Window:
     """The context of a transformer in B environments: at most `model.context` steps, from the beginning of an episode if one began.
 
     A step computes its own keys and values only. When a context is full, its oldest episodes are dropped, a share of it at
-    least, and what is left is computed anew, since positions have changed. Steps that are read together give what they give one
-    by one.
+    least, and keys and values of what is left are computed anew, since positions have changed; observations are not looked at
+    again. Steps that are read together give what they give one by one.
     """
 
     def __init__(self, model: SequenceModel, room: int, state: State) -> None:
         """room: steps that are free after a context was full, as many as an episode has. state: as `empty` gives it, which is
         changed in place."""
         self._model, self._room = model, min(room, model.context)
-        self.lengths, is_first, last_actions, last_rewards, *rest = state
-        names = list(model.space)
-        self._kept = Inputs(dict(zip(names, rest, strict=False)), last_actions, last_rewards, is_first)
-        caches = rest[len(names) :]
-        self._cache = Cache(list(zip(caches[::2], caches[1::2], strict=True)))
+        self.lengths, self._is_first, self._kept, *layers = state
+        self._cache = Cache(list(zip(layers[::2], layers[1::2], strict=True)))
 
     @staticmethod
     def empty(model: SequenceModel, batch: int) -> State:
-        """The state of B contexts without a step: the steps in each context [B], what is kept of them, [B, C, ...] each, and keys
-        and values of each layer."""
-        like, shape = model.policy.weight, (batch, model.context)
-        blank = (np.zeros(shape + (space.shape or ()), space.dtype) for space in model.space.values())
-        observations = [torch.from_numpy(x).to(like.device) for x in blank]
-        distribution = model.distribution
-        actions = torch.zeros(*shape, *distribution.action_shape, dtype=distribution.action_dtype, device=like.device)
+        """The state of B contexts without a step: the steps in each context [B], which of them begin an episode [B, C], all of
+        them as vectors [B, C, tokens, width], and keys and values of each layer."""
+        like, config = model.policy.weight, model.config
         lengths = torch.zeros(batch, dtype=torch.int64, device=like.device)
-        is_first = torch.zeros(shape, dtype=torch.bool, device=like.device)
-        cache = [x for layer in Cache.empty(model, batch).layers for x in layer]
-        return lengths, is_first, actions, like.new_zeros(shape), *observations, *cache
+        is_first = torch.zeros(batch, model.context, dtype=torch.bool, device=like.device)
+        kept = like.new_zeros(batch, model.context, config.tokens, config.width)
+        return lengths, is_first, kept, *(x for layer in Cache.empty(model, batch).layers for x in layer)
 
     @property
     def state(self) -> State:
         """With which another window goes on."""
-        kept, cache = self._kept, [x for layer in self._cache.layers for x in layer]
-        return self.lengths, kept.is_first, kept.last_actions, kept.last_rewards, *kept.observations.values(), *cache
+        return self.lengths, self._is_first, self._kept, *(x for layer in self._cache.layers for x in layer)
 
     @torch.no_grad()
     def read(self, inputs: Inputs) -> Tensor:
         """The policies' parameters [B, T, A] at the next steps, inputs [B, T]."""
-        rows = torch.arange(len(self.lengths), device=self.lengths.device)
-        steps, context = inputs.is_first.shape[1], self._model.context
-        parts, done = [], 0
+        rows = torch.arange(len(self.lengths), device=self.lengths.device)[:, None]
+        read, context = self._model.encoder(inputs), self._model.context
+        steps, parts, done = read.shape[1], [], 0
         while done < steps:
             if (full := self.lengths == context).any():
                 self._drop(full)
             n = min(steps - done, context - int(self.lengths.max()))
-            part = self._like_kept(inputs[:, done : done + n])
-            places = self.lengths[:, None] + torch.arange(n, device=self.lengths.device)
-            self._kept.assign((rows[:, None], places), part)
-            parts.append(self._model.extend(part, self.lengths, self._cache))
+            now, places = slice(done, done + n), self.lengths[:, None] + torch.arange(n, device=self.lengths.device)
+            self._is_first[rows, places], self._kept[rows, places] = inputs.is_first[:, now], read[:, now]
+            parts.append(self._model.extend(read[:, now], self.lengths, self._cache))
             self.lengths, done = self.lengths + n, done + n
         return torch.cat(parts, 1)
 
-    def _like_kept(self, inputs: Inputs) -> Inputs:
-        kept = self._kept
-        observations = {name: inputs.observations[name].to(x) for name, x in kept.observations.items()}
-        return Inputs(
-            observations, inputs.last_actions.to(kept.last_actions), inputs.last_rewards.to(kept.last_rewards), inputs.is_first
-        )
-
     def _drop(self, full: Tensor) -> None:
         """Make room in the contexts that are full."""
-        context, kept = self._model.context, self._kept
+        context = self._model.context
         places = torch.arange(context, device=full.device)
-        begins = kept.is_first[full] & (places >= self._room)
+        begins = self._is_first[full] & (places >= self._room)
         from_ = torch.where(begins.any(1), begins.int().argmax(1), self._room)
         rows = torch.nonzero(full)[:, 0]
         source = (from_[:, None] + places).clamp(max=context - 1)
-        kept.assign(rows, kept.map(lambda x: x[rows[:, None], source]))
+        for kept in (self._is_first, self._kept):
+            kept[rows] = kept[rows[:, None], source]
         self.lengths = self.lengths.index_copy(0, rows, context - from_)
         longest = int((context - from_).max())
         if longest:
             part = Cache.empty(self._model, len(rows))
-            self._model.extend(kept[rows, :longest], torch.zeros_like(rows), part)
+            self._model.extend(self._kept[rows, :longest], torch.zeros_like(rows), part)
             for whole, new in zip(self._cache.layers, part.layers, strict=True):
                 whole[0][rows], whole[1][rows] = new
 

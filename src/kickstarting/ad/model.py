@@ -96,9 +96,9 @@ class SequenceModel(nn.Module):
         steps = torch.arange(x.shape[1] * x.shape[2], device=x.device).expand(len(x), -1)
         return self._attend(x.flatten(1, 2), steps, None)
 
-    def extend(self, inputs: Inputs, begins: Tensor, cache: Cache) -> Tensor:
-        """The next steps [B, C] of sequences of which the first `begins` [B] steps are in the cache."""
-        x = self.encoder(inputs)
+    def extend(self, x: Tensor, begins: Tensor, cache: Cache) -> Tensor:
+        """The next steps, as `encoder` gives them, [B, C, tokens, width], of sequences of which the first `begins` [B] steps are in
+        the cache."""
         tokens = x.shape[1] * x.shape[2]
         return self._attend(x.flatten(1, 2), begins[:, None] * x.shape[2] + torch.arange(tokens, device=x.device), cache)
 
