@@ -31,7 +31,17 @@ SMALL += ["--envs-per-task", "4", "--unroll-length", "8", "--precision", "float3
 
 def commands(suite: str, teacher: str) -> dict[str, tuple[list[str], list[str]]]:
     """How each begins, and how it goes on; OUT stands for its directory."""
-    student = [suite, *SMALL, "--checkpoint-every", "4k", "--teacher", teacher, "--schedule", "linear:1:0:50%"]
+    student = [
+        suite,
+        *SMALL,
+        "--checkpoint-every",
+        "4k",
+        "--teacher",
+        teacher,
+        "--accept-weak-teachers",
+        "--schedule",
+        "linear:1:0:50%",
+    ]
     population = ["--members", "2", "--slice", "4k", "--burn-in", "4k", "--score-window", "4"]
     reproduce = ["reproduce", "memory", "--scale", "tiny", "--out", "OUT", "--jobs", "2"]
     demo = ["demo", "--frames", "100k", "--out", "OUT"]

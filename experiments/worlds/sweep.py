@@ -40,7 +40,7 @@ WORLDS = {
     "breakout": World("atari-57:breakout", 1_000_000, 2_000_000, network="small"),
     "pong": World("atari-57:pong", 4_000_000, 8_000_000, network="small"),
     "coinrun": World("procgen-16-easy:coinrun", 500_000, 1_000_000),
-    "doom": World("doom-8:basic", 800_000, 1_600_000),
+    "doom": World("doom-8:basic", 400_000, 800_000, network="small"),
     "walker": World("dmc-10:walker_walk", 300_000, 600_000),
     "cheetah": World("HalfCheetah-v4", 300_000, 600_000),
 }

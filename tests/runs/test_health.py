@@ -221,6 +221,9 @@ def test_a_critic_that_does_not_learn_or_sees_no_reward_is_not_judged():
 def test_mild_clipping_is_usual():
     assert said(lines(lambda x: {"grad_clipped": 1.0, "grad_norm": 4.9})) == []
     assert said(lines(lambda x: {"grad_clipped": 0.9, "grad_norm": 50.0})) == []
+    weighed = {"grad_clipped": 1.0, "baseline_cost": 10.0}  # the usual weight of a critic of robots scales the gradient
+    assert said(lines(lambda x: {**weighed, "grad_norm": 49.0})) == []
+    assert list(spells(lines(lambda x: {**weighed, "grad_norm": 51.0}))) == ["clipped_gradient"]
 
 
 def scores(value: float) -> Line:

@@ -39,7 +39,7 @@ JUDGED = 0.1
 MEDIAN_LINES = 10  # a median of fewer says little
 CLIPPED_STEPS, CLIPPED_NORM = 0.95, 5.0
 """Share of the steps, and times max_grad_norm: Adam does not mind a gradient scaled alike in every step, but of one that
-is cut to a fifth the clip hides the scale."""
+is cut to a fifth the clip hides the scale. A critic's weight above 1 scales it, and is granted."""
 UNHEARD_BELOW = 0.01
 """Of a teacher's highest lambda: less counts as 0, since an exponential schedule never ends."""
 NOISE = 20.0
@@ -162,8 +162,9 @@ def blind_critic(past: Past) -> str | None:
 
 def clipped_gradient(past: Past) -> str | None:
     share, norm, most = past.last("grad_clipped"), past.last("grad_norm"), past.facts.max_grad_norm
+    expected = most * max(1.0, past.last("baseline_cost"))
     seen = f"the gradient is clipped in {share:.0%} of the steps: its norm is {norm:.3g}, max_grad_norm {most:g}"
-    return seen if share > CLIPPED_STEPS and norm > CLIPPED_NORM * most else None
+    return seen if share > CLIPPED_STEPS and norm > CLIPPED_NORM * expected else None
 
 
 def below_teacher(past: Past) -> str | None:
