@@ -98,5 +98,5 @@ def test_a_run_on_stacked_images_says_that_it_has_no_lstm() -> None:
     assert with_lstm.network_options == with_lstm.on_this_machine().network_options == ("normalise=False", "lstm=32")
     assert Config("CartPole-v1").on_this_machine().network_options == ()
     on_a_robot = Config("Pendulum-v1").on_this_machine()
-    assert on_a_robot.network_options == ("normalise_observations=True", "state_independent_std=True")
+    assert on_a_robot.network_options == ("normalise_observations=True", "state_independent_std=True", "initial_std=0.37")
     assert on_a_robot.on_this_machine() == on_a_robot

@@ -92,8 +92,8 @@ class Config:
     """small, large, or package.module:Class."""
     network_options: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(name="network-option")] = ()
     """KEY=VALUE, overrides the network's preset: lstm=512, channels=(16,32). Unless given: on images lstm=0 if they come
-    stacked, as in Atari, and normalise=False else; on vectors, with continuous actions, normalise_observations=True and
-    state_independent_std=True."""
+    stacked, as in Atari, and normalise=False else; on vectors, with continuous actions, normalise_observations=True,
+    state_independent_std=True and initial_std=0.37."""
     total_frames: Annotated[Frames, tyro.conf.arg(name="frames"), FRAMES] = 1_000_000
     """Simulator frames to train for: 250000, 250k, 1.5M."""
     seed: Annotated[int, SEED] = 0

@@ -29,6 +29,10 @@ MLP = "mlp"
 """`ActorCriticMLP`, of one size unless its options say another."""
 
 
+ROBOT_STD = 0.37
+"""Deviation of a new policy over continuous actions, of half the range. With 1, every third action lies beyond a bound."""
+
+
 def build_network(
     name: str, observation_space: gymnasium.spaces.Dict, distribution: Distribution, options: Mapping[str, Any] | None = None
 ) -> Any:
@@ -50,11 +54,12 @@ def build_network(
 def usual_options(
     name: str, observation_space: gymnasium.spaces.Dict, action_space: gymnasium.Space, given: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """What a new run takes for options of `small` and `large` that nobody gave (decisions 33 and 35).
+    """What a new run takes for options of `small` and `large` that nobody gave (decisions 33, 35 and 37).
 
     With continuous actions vectors are normalised, since their units are anyone's, and deviations do not depend on what is
-    observed. No LSTM where all images come stacked, with more than three channels, so that what moves is seen. With an LSTM on
-    images no LayerNorm in front of it, to which the still part of a picture is everything.
+    observed, and are no wider at first than the range has room for. No LSTM where all images come stacked, with more than three
+    channels, so that what moves is seen. With an LSTM on images no LayerNorm in front of it, to which the still part of a picture
+    is everything.
     """
     kinds = {key: kind_of(key, space) for key, space in observation_space.items()}
     images = [observation_space[key] for key, kind in kinds.items() if kind == "pixels"]
@@ -62,7 +67,9 @@ def usual_options(
         return {}
     if not images:
         robot = isinstance(action_space, gymnasium.spaces.Box) and set(kinds.values()) == {"vector"}
-        return {option: True for option in ("normalise_observations", "state_independent_std") if robot and option not in given}
+        usual = {"normalise_observations": True, "state_independent_std": True} if robot else {}
+        noise = {"initial_std": ROBOT_STD} if robot and given.get("state_independent_std", True) else {}
+        return {option: value for option, value in (usual | noise).items() if option not in given}
     if "lstm" not in given and all((space.shape or (0,))[-1] > 3 for space in images):
         return {"lstm": 0}
     return {} if given.get("lstm") == 0 or "normalise" in given else {"normalise": False}
