@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 
 from kickstarting.ad.collect import CollectConfig
@@ -106,7 +107,7 @@ def test_every_number_has_a_range():
 
 def test_the_shipped_model_learns_rooms_that_it_never_saw():
     model, family = load_model(SHIPPED), FAMILIES["dark-room"]
-    goals = family.split(model.facts["split_seed"]).test
+    goals = np.repeat(family.split(model.facts["split_seed"]).test, 4, 0)  # chance decides much of a single rollout
     outcome = evaluate_in_context(model, family, goals, episodes=24, seed=3)
     assert outcome.curve[:2].mean() < 0.3
     assert outcome.curve[-4:].mean() > 0.6

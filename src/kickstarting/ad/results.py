@@ -116,8 +116,8 @@ def write_results(results: Results, out: Path, cpu_seconds: float | None = None)
         for name, x in results.outcomes.items()
     }
     shares = {name: x.returns / x.optimum[:, None] for name, x in results.outcomes.items()}
-    packed = io.BytesIO()
-    np.savez_compressed(packed, allow_pickle=False, **{name: x.astype(np.float32) for name, x in shares.items()})
+    packed, arrays = io.BytesIO(), {name: x.astype(np.float32) for name, x in shares.items()}
+    np.savez_compressed(packed, **arrays)  # type: ignore[arg-type]  # before NumPy 2.1 allow_pickle would be one of the arrays
     write_bytes(out / SHARES, packed.getvalue())
     write_figure(curves_figure(shares, f"{results.what['family']}, held-out tasks"), out / "curve.png")
     spent = {} if cpu_seconds is None else {"cpu_seconds": cpu_seconds}

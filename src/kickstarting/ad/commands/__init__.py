@@ -1,6 +1,7 @@
 """The commands `kickstart ad ...`."""
 
 from collections.abc import Callable
+from functools import partial, wraps
 from typing import Annotated, Any, Union
 
 import tyro
@@ -21,9 +22,21 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "demo": demo,
 }
 
+
+def later(command: Callable[..., Any]) -> Callable[..., Callable[[], Any]]:
+    """The command as tyro may build it: with its arguments, and not run yet. An error that it raises is its own, and none of the
+    command line."""
+
+    @wraps(command)
+    def chosen(*args: Any, **kwargs: Any) -> Callable[[], Any]:
+        return partial(checked(command), *args, **kwargs)
+
+    return chosen
+
+
 Command: Any = Union[  # noqa: UP007
     tuple(
-        Annotated[Any, tyro.conf.subcommand(name, constructor=checked(command), prefix_name=False)]
+        Annotated[Any, tyro.conf.subcommand(name, constructor=later(command), prefix_name=False)]
         for name, command in COMMANDS.items()
     )
 ]
@@ -33,3 +46,4 @@ Chosen: Any = Annotated[Command, tyro.conf.OmitSubcommandPrefixes, tyro.conf.Omi
 
 def ad(command: Chosen) -> None:  # pyright: ignore[reportInvalidTypeForm]
     """Algorithm Distillation: collect learning histories, train a sequence model on them, and watch it learn in its context."""
+    command()
