@@ -162,9 +162,8 @@ def blind_critic(past: Past) -> str | None:
 
 def clipped_gradient(past: Past) -> str | None:
     share, norm, most = past.last("grad_clipped"), past.last("grad_norm"), past.facts.max_grad_norm
-    expected = most * max(1.0, past.last("baseline_cost"))
     seen = f"the gradient is clipped in {share:.0%} of the steps: its norm is {norm:.3g}, max_grad_norm {most:g}"
-    return seen if share > CLIPPED_STEPS and norm > CLIPPED_NORM * expected else None
+    return seen if share > CLIPPED_STEPS and norm > CLIPPED_NORM * most * max(1.0, past.last("baseline_cost")) else None
 
 
 def below_teacher(past: Past) -> str | None:
