@@ -75,19 +75,22 @@ def test_what_is_usual_follows_the_actions_and_is_written_out(task: str, usual: 
     assert flat(config.changed(**given).on_this_machine()).items() >= given.items()
 
 
-def test_a_run_of_before_keeps_the_rate_that_its_schedule_says() -> None:
-    data = Config("Pendulum-v1").as_usual().changed(desired_kl=0.0).to_json()
-    del data["learning"]["learner"]["desired_kl"]
-    assert flat(config_from_json(data))["desired_kl"] == 0.0
+@pytest.mark.parametrize(("name", "task"), [("desired_kl", "Pendulum-v1"), ("base_width", "grid-8:two_rooms")])
+def test_a_run_of_before_keeps_the_rate_that_its_schedule_says(name: str, task: str) -> None:
+    data = Config(task).as_usual().changed(**{name: 0}).to_json()
+    del data["learning"]["learner"][name]
+    assert flat(config_from_json(data))[name] == 0
 
 
-@pytest.mark.parametrize(("task", "rate"), [("grid-8:two_rooms", 3e-3), ("CartPole-v1", 1e-3)])
-def test_the_usual_learning_rate_follows_what_is_observed_and_is_written_out(task: str, rate: float) -> None:
+@pytest.mark.parametrize(("task", "rate", "width"), [("grid-8:two_rooms", 3e-3, 64), ("CartPole-v1", 1e-3, 0)])
+def test_the_usual_learning_rate_follows_what_is_observed_and_is_written_out(task: str, rate: float, width: int) -> None:
     config = Config(task)
     schedule = config.parsed("learning_rate")
     assert (schedule.at(0), schedule.at(config.total_frames)) == pytest.approx((rate, rate / 10))
     assert config.on_this_machine().learning.learning_rate == f"linear:{rate:.0e}:{rate / 10:.0e}:100%".replace("e-0", "e-")
     assert config.changed(learning_rate="0.5").on_this_machine().learning.learning_rate == "0.5"
+    assert config.on_this_machine().learning.learner.base_width == width
+    assert config.changed(base_width=7).on_this_machine().learning.learner.base_width == 7
 
 
 def test_a_run_on_stacked_images_says_that_it_has_no_lstm() -> None:

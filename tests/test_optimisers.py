@@ -1,4 +1,4 @@
-"""RMSProp as TensorFlow 1 computes it, against its definition written out, and how far Adam jumps."""
+"""RMSProp as TensorFlow 1 computes it, against its definition written out, how far Adam jumps, and how far a wide layer moves."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from kickstarting.optimisers import RMSpropTF, make_optimiser
+from kickstarting.optimisers import RMSpropTF, make_optimiser, set_rate
 
 
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
@@ -69,3 +69,32 @@ def test_after_a_long_calm_adam_moves_a_weight_by_so_many_learning_rates(beta2: 
 def test_an_unknown_optimiser_is_named_with_its_neighbour() -> None:
     with pytest.raises(ValueError, match="did you mean rmsprop"):
         make_optimiser("rmsprob", [torch.ones(1, requires_grad=True)])
+
+
+@pytest.mark.parametrize("name", ["adam", "rmsprop"])
+def test_a_unit_of_many_inputs_moves_no_further_than_one_of_the_base_width(name: str) -> None:
+    """Its first step, with gradients of one sign: the sum of what all its weights do, beside the rate times the base width."""
+    sums = {}
+    for inputs in (16, 64, 256):
+        layer, convolution = torch.nn.Linear(inputs, 3), torch.nn.Conv2d(inputs // 4, 3, 2)
+        before = [p.detach().clone() for p in (layer.weight, convolution.weight, layer.bias)]
+        optimiser = make_optimiser(name, [*layer.parameters(), *convolution.parameters()], epsilon=1e-12, base_width=64)
+        set_rate(optimiser, 0.01)
+        for parameter in (*layer.parameters(), *convolution.parameters()):
+            parameter.grad = torch.ones_like(parameter)
+        optimiser.step()
+        after = (p.detach() for p in (layer.weight, convolution.weight, layer.bias))
+        moved = [float((a - b)[0].sum()) for a, b in zip(before, after, strict=True)]
+        assert moved[0] == pytest.approx(moved[1], rel=1e-4)
+        sums[inputs] = moved[0]
+        assert moved[2] == pytest.approx(0.01, rel=1e-4)
+    assert sums == pytest.approx({16: 0.16, 64: 0.64, 256: 0.64}, rel=1e-4)
+
+
+def test_without_a_base_width_all_weights_take_the_rate() -> None:
+    wide = torch.zeros(2, 1000, requires_grad=True)
+    optimiser = make_optimiser("adam", [wide], epsilon=1e-12)
+    set_rate(optimiser, 0.01)
+    wide.grad = torch.ones_like(wide)
+    optimiser.step()
+    torch.testing.assert_close(wide.detach(), torch.full((2, 1000), -0.01))

@@ -1,18 +1,23 @@
 """Does a model that is distilled from ordinary training runs learn faster in its context than they did, and faster still if they
 were kickstarted?
 
-    python experiments/ad-of-runs/run.py
+    python experiments/ad-of-runs/run.py                  # goals of Dark Room
+    python experiments/ad-of-runs/run.py --family rooms   # rooms of BabyAI that differ in layout and goal
 
-Each run of `kickstart train --record-histories` learns one goal of Dark Room with the small network. Two models learn from their
-histories: one from runs from scratch, one from runs with the AD model that the package ships as their teacher. Both then look for
-goals that no run and no teacher had. Everything goes to runs/ad-of-runs, and what is there is not done again.
+Each run of `kickstart train --record-histories` learns one task with the small network. A model learns from their histories, of
+Dark Room two: one from runs from scratch, one from runs with the AD model that the package ships as their teacher. It then does
+tasks that no run and no teacher had. Everything goes to runs/ad-of-runs, and what is there is not done again.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -27,70 +32,129 @@ from kickstarting.ad.tasks import find_family
 from kickstarting.config import Config
 from kickstarting.launch.sweep import run_all
 from kickstarting.machine import use_machine
+from kickstarting.trust import trust
 
 HERE, RUNS = Path(__file__).parent, Path("runs/ad-of-runs")
-ROOM = find_family("dark-room")
-GOALS = ROOM.split(int(load_model(SHIPPED).facts["split_seed"]))
-ARMS = {"from scratch": {}, "kickstarted": {"teachers": (f"ad:{SHIPPED}",), "accept_weak_teachers": True}}
-TRAINING = TrainConfig(updates=3000, threads=1)
-FRAMES, HORIZON = 48_000, 20
-ROLLOUTS, EPISODES = 4, 200
+SCRATCH: Mapping[str, Any] = {}
+KICKSTARTED: Mapping[str, Any] = {"teachers": (f"ad:{SHIPPED}",), "accept_weak_teachers": True}
+ROLLOUTS = 4
 
 
-def suite(name: str, goals: np.ndarray) -> Path:
-    """A file with a task for each goal."""
-    tasks = [
-        f'[[task]]\nname = "goal-{row}-{column}"\nenv_id = "kickstarting.ad.tasks:DarkRoom-v0"\nbackend = "gymnasium-vector"\n'
-        f"options = {{tasks = [[{row}, {column}]]}}\n"
-        for row, column in goals.tolist()
-    ]
-    path = RUNS / f"{name}.toml"
+@dataclass(frozen=True)
+class Task:
+    name: str
+    written: str
+    """The lines of a suite's file that make it."""
+    optimum: float
+
+
+@dataclass(frozen=True)
+class Family:
+    title: str
+    train: Callable[[int], Sequence[Task]]
+    test: Callable[[], Sequence[Task]]
+    arms: Mapping[str, Mapping[str, Any]]
+    config: Mapping[str, Any]
+    training: TrainConfig
+    episodes: int
+    """In context."""
+
+
+def goals(cells: np.ndarray) -> list[Task]:
+    how = 'env_id = "kickstarting.ad.tasks:DarkRoom-v0"\nbackend = "gymnasium-vector"\noptions = {{tasks = [[{0}, {1}]]}}'
+    best = find_family("dark-room").optimum(cells)
+    return [Task(f"goal-{x}-{y}", how.format(x, y), float(most)) for (x, y), most in zip(cells.tolist(), best, strict=True)]
+
+
+def layouts(numbers: Sequence[int]) -> list[Task]:
+    from rooms import Room
+
+    how = 'env_id = "rooms:Room-v0"\nbackend = "gymnasium"\noptions = {{layout = {0}}}'
+    return [Task(f"layout-{n}", how.format(n), Room(n).optimum()) for n in numbers]
+
+
+SPLIT = find_family("dark-room").split(int(load_model(SHIPPED).facts["split_seed"]))
+FAMILIES = {
+    "dark-room": Family(
+        "Dark Room",
+        train=lambda n: goals(SPLIT.train[:n]),
+        test=lambda: goals(SPLIT.test),
+        arms={"from scratch": SCRATCH, "kickstarted": KICKSTARTED},
+        config={"unroll_length": 20, "total_frames": 48_000},
+        training=TrainConfig(updates=3000, threads=1),
+        episodes=200,
+    ),
+    "rooms": Family(
+        "Rooms of BabyAI",
+        train=lambda n: layouts(range(n)),
+        test=lambda: layouts(range(1000, 1016)),
+        arms={"from scratch": SCRATCH},
+        config={"total_frames": 16_000, "trust_modules": ("rooms",)},
+        training=TrainConfig(context=195, batch=32, updates=2000, threads=1),  # three of the longest episodes
+        episodes=50,
+    ),
+}
+
+
+def suite(path: Path, tasks: Sequence[Task]) -> str:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("\n".join(tasks))
-    return path
+    path.write_text("\n\n".join(f'[[task]]\nname = "{task.name}"\n{task.written}' for task in tasks) + "\n")
+    return str(path)
 
 
-def learn(arm: str, goals: np.ndarray, jobs: int) -> tuple[Path, ...]:
-    """A run for each goal; their directories."""
+def learn(family: Family, tasks: Sequence[Task], arm: str, where: Path, jobs: int) -> tuple[Path, ...]:
+    """A run for each task; their directories."""
     runs = {}
-    for seed, goal in enumerate(goals):
-        name = f"goal-{goal[0]}-{goal[1]}"
-        how = {"network": "small", "unroll_length": HORIZON, "total_frames": FRAMES, "record_histories": True, **ARMS[arm]}
-        runs[RUNS / arm.replace(" ", "-") / name] = Config.of(str(suite(name, goal[None])), name=arm, seed=seed, **how)
+    for seed, task in enumerate(tasks):
+        how = {"network": "small", "record_histories": True, **family.config, **family.arms[arm]}
+        name = suite(where / "suites" / f"{task.name}.toml", [task])
+        runs[where / arm.replace(" ", "-") / task.name] = Config.of(name, name=arm, seed=seed, **how)
     run_all(runs, jobs=jobs)
     return tuple(runs)
 
 
-def distil(arm: str, directories: tuple[Path, ...]) -> tuple[np.ndarray, np.ndarray]:
+def distil(family: Family, tasks: Sequence[Task], arm: str, where: Path, jobs: int) -> tuple[np.ndarray, np.ndarray]:
     """Returns of the runs and of the model in its context, [rows, episodes], as shares of the optimum."""
-    to = RUNS / "distilled" / arm.replace(" ", "-")
+    to = where / "distilled" / arm.replace(" ", "-")
     histories, model, looked = to / "histories", to / "model", to / "test"
-    test = HowEvaluated(suite=str(suite("test", GOALS.test)), episodes=EPISODES, rollouts=ROLLOUTS)
-    steps = [Join(directories, histories), Train(TRAINING, histories, model), Evaluate(model, test, False, looked)]
-    carry_out(steps, Console())
-    joined = read(histories)
-    goals = np.array([[int(n) for n in str(task).split("-")[1:]] for task in joined.about.tasks])
-    returns = next(iter(read_shares(looked)[1].values())) / np.repeat(ROOM.optimum(GOALS.test), ROLLOUTS)[:, None]
-    return curve_of(joined)[:, :-1] / ROOM.optimum(goals)[:, None], returns  # a run ends within an episode
+    unseen = family.test()
+    test = HowEvaluated(suite=suite(where / "test.toml", unseen), episodes=family.episodes, rollouts=ROLLOUTS)
+    directories = learn(family, tasks, arm, where, jobs)
+    carry_out(
+        [Join(directories, histories), Train(family.training, histories, model), Evaluate(model, test, False, looked)], Console()
+    )
+    joined, optimum = read(histories), {task.name: task.optimum for task in tasks}
+    returns = next(iter(read_shares(looked)[1].values()))
+    best = np.repeat([task.optimum for task in unseen], ROLLOUTS)
+    whole = curve_of(joined)[:, :-1]  # a run ends within an episode
+    return whole / np.array([optimum[str(task)] for task in joined.about.tasks])[:, None], returns / best[:, None]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--goals", type=int, default=30)
+    parser.add_argument("--family", choices=FAMILIES, default="dark-room")
+    parser.add_argument("--tasks", type=int, default=30, help="runs of each arm")
     parser.add_argument("--jobs", type=int, default=0)
     arguments = parser.parse_args()
+    sys.path.insert(0, str(HERE))
+    trust(["rooms"])
     use_machine(1)
+    family, where = FAMILIES[arguments.family], RUNS / arguments.family
+    tasks = family.train(arguments.tasks)
     print("| | 1 | 5 | 10 | 20 | 50 | 100 | last 10 | failed |\n|---|---:|---:|---:|---:|---:|---:|---:|---:|")
     found = {}
-    for arm in ARMS:
-        runs, model = distil(arm, learn(arm, GOALS.train[: arguments.goals], arguments.jobs))
+    for arm in family.arms:
+        runs, model = distil(family, tasks, arm, where, arguments.jobs)
         for name, curve in ((f"runs {arm}", runs), (f"model of runs {arm}", model)):
             at = " | ".join(f"{curve[:, n - 1].mean():.3f}" if n <= curve.shape[1] else "" for n in (1, 5, 10, 20, 50, 100))
             last = curve[:, -10:].mean(1)
             print(f"| {name} | {at} | {last.mean():.3f} | {(last < 0.5).mean():.0%} |", flush=True)
             found[name] = curve
-    write_figure(curves_figure(found, "Dark Room: runs, and models of runs on goals that no run had"), HERE / "curves.png")
-    (HERE / "curves.json").write_text(json.dumps({name: curve.mean(0).round(4).tolist() for name, curve in found.items()}) + "\n")
+    file = HERE / ("curves" if arguments.family == "dark-room" else arguments.family)
+    title = f"{family.title}: runs, and models of runs on tasks that no run had"
+    write_figure(curves_figure(found, title), file.with_suffix(".png"))
+    numbers = {name: curve.mean(0).round(4).tolist() for name, curve in found.items()}
+    file.with_suffix(".json").write_text(json.dumps(numbers) + "\n")
 
 
 if __name__ == "__main__":

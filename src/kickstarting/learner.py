@@ -15,7 +15,7 @@ from kickstarting.algo.scale import Scales
 from kickstarting.algo.vtrace import VTraceReturns
 from kickstarting.machine import run_network
 from kickstarting.networks.normaliser import Normaliser
-from kickstarting.optimisers import load_optimiser, make_optimiser, optimiser_tensors
+from kickstarting.optimisers import load_optimiser, make_optimiser, optimiser_tensors, set_rate
 from kickstarting.ranges import COUNT, Choice, Range
 from kickstarting.ranks import ALONE, Ranks, weighted_mean
 from kickstarting.types import Output, Trajectory
@@ -39,6 +39,9 @@ class LearnerConfig:
     beta2: Annotated[float, Range(0, 1, high_open=True)] = 0.99
     """Of adam, the decay of its mean square. A gradient that is suddenly large moves a weight by at most 0.1 / sqrt(1 - this)
     learning rates: by 1 at 0.99, by 3 at 0.999."""
+    base_width: Annotated[int | None, Range(0, 10**6)] = None
+    """A weight of more inputs than this learns more slowly: at base width / inputs of the learning rate, as in muP, so that a rate
+    means the same in networks of any width. 0 is for none. Unless given 64 where a grid is observed, and 0 elsewhere."""
     epochs: Annotated[int | None, COUNT] = None
     """Passes over each unroll. Unless given 2 with discrete actions, 8 with continuous ones."""
     minibatches: Annotated[int | None, COUNT] = None
@@ -75,6 +78,7 @@ PAPER = LearnerConfig(
     max_grad_norm=1.0,
     epsilon=1e-8,
     beta2=0.999,
+    base_width=0,
     loss=LossConfig(policy_clip=0.0, vtrace_lambda=1.0),
 )
 """One step on each unroll with the plain V-trace loss, as in the paper and in version 0.1 of this package."""
@@ -109,7 +113,7 @@ class Learner:
         self._ranks: Ranks = ALONE
         self._parameters = [p for p in network.parameters() if p.requires_grad]
         self._normalisers = [module for module in network.modules() if isinstance(module, Normaliser)]
-        self.optimiser = make_optimiser(config.optimiser, self._parameters, config.epsilon, config.beta2)
+        self.optimiser = make_optimiser(config.optimiser, self._parameters, config.epsilon, config.beta2, config.base_width or 0)
 
     def join(self, ranks: Ranks) -> None:
         """Step together with other learners, each on its own columns, as one learner on all of them would: what is a mean over
@@ -172,8 +176,7 @@ class Learner:
                 f"the gradient is not finite at learner step {self.learner_steps} ({terms}); lower the learning rate "
                 f"(now {hyperparameters.learning_rate:g}) or the rewards' scale, and resume from the last checkpoint"
             )
-        for group in self.optimiser.param_groups:
-            group["lr"] = hyperparameters.learning_rate * float(self._rate_factor)
+        set_rate(self.optimiser, hyperparameters.learning_rate * float(self._rate_factor))
         self.optimiser.step()
         self.learner_steps += 1
         clipped = (norm.detach() > config.max_grad_norm).float()

@@ -16,26 +16,28 @@ from kickstarting.spaces import kind_of
 SCHEDULED = ("learning_rate", "entropy_cost", "policy_cost", "baseline_cost")
 """What is a number or a schedule, in the order of the learner's `Hyperparameters`."""
 
-GRIDS, OTHERS = "linear:3e-3:3e-4:100%", "linear:1e-3:1e-4:100%"
-"""The learning rates that `auto` stands for (decision 30)."""
+GRIDS: dict[str, Any] = {"learning_rate": "linear:3e-3:3e-4:100%", "base_width": 64}
+OTHERS: dict[str, Any] = {"learning_rate": "linear:1e-3:1e-4:100%", "base_width": 0}
+"""What is usual where a grid is observed, and elsewhere (decisions 30 and 38)."""
 
 USUAL: dict[str, tuple[Any, Any]] = {
-    "learning_rate": (GRIDS, OTHERS),
+    **{name: (GRIDS[name], OTHERS[name]) for name in GRIDS},
     "entropy_cost": ("0.01", "1e-4"),
     "baseline_cost": ("0.5", "10"),
     **STEPS,
 }
-"""Settings that depend on the environments where they are `auto` or not given, and all that this can stand for: but for the
-learning rate, with discrete and with continuous actions. The entropy of a normal has no end, and 0.01 widened it without end
-(decision 35); returns there are large beside what tells actions apart, so that a critic needs weight to be heard (decision 36)."""
+"""Settings that depend on the environments where they are `auto` or not given, and all that this can stand for: beside
+what follows the observations, with discrete and with continuous actions. The entropy of a normal has no end, and 0.01 widened it
+without end (decision 35); returns there are large beside what tells actions apart, so that a critic needs weight to be heard
+(decision 36)."""
 
 
 def usual(name: str, seen: TaskSpaces) -> Any:
     """What a setting is in these environments, unless given."""
-    if name != "learning_rate":
+    if name not in GRIDS:
         return USUAL[name][is_continuous(seen.distribution)]
     kinds = [kind_of(key, space) for key, space in seen.observation_space.items()]
-    return GRIDS if "grid" in kinds else OTHERS
+    return (GRIDS if "grid" in kinds else OTHERS)[name]
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,7 +23,12 @@ class RMSpropTF(torch.optim.Optimizer):
     """
 
     def __init__(
-        self, params: Iterable[Tensor], lr: float, decay: float = 0.99, epsilon: float = 0.1, momentum: float = 0.0
+        self,
+        params: Iterable[Tensor] | Iterable[dict[str, Any]],
+        lr: float,
+        decay: float = 0.99,
+        epsilon: float = 0.1,
+        momentum: float = 0.0,
     ) -> None:
         super().__init__(params, {"lr": lr, "decay": decay, "epsilon": epsilon, "momentum": momentum})
 
@@ -49,15 +55,34 @@ class RMSpropTF(torch.optim.Optimizer):
 
 
 def make_optimiser(
-    name: str, params: Iterable[Tensor], epsilon: float | None = None, beta2: float = 0.999
+    name: str, params: Iterable[Tensor], epsilon: float | None = None, beta2: float = 0.999, base_width: int = 0
 ) -> torch.optim.Optimizer:
-    """`adam` (epsilon 1e-5) or `rmsprop` (epsilon 0.1). beta2: adam's. The learning rate is set before every step."""
-    params = list(params)
+    """`adam` (epsilon 1e-5) or `rmsprop` (epsilon 0.1). beta2: adam's. `set_rate` comes before every step.
+
+    base_width: weights of more inputs than that learn more slowly, by `share_of_rate`; 0 is for none.
+    """
+    groups: dict[float, list[Tensor]] = {}
+    for parameter in params:
+        groups.setdefault(share_of_rate(parameter, base_width), []).append(parameter)
+    shared = [{"params": members, "share": share} for share, members in groups.items()]
     if name == "adam":
-        return torch.optim.Adam(params, lr=0.0, betas=(0.9, beta2), eps=1e-5 if epsilon is None else epsilon, fused=True)
+        return torch.optim.Adam(shared, lr=0.0, betas=(0.9, beta2), eps=1e-5 if epsilon is None else epsilon, fused=True)
     if name == "rmsprop":
-        return RMSpropTF(params, lr=0.0, epsilon=0.1 if epsilon is None else epsilon)
+        return RMSpropTF(shared, lr=0.0, epsilon=0.1 if epsilon is None else epsilon)
     raise ValueError(f"unknown optimiser {name!r}; {nearest(name, ['adam', 'rmsprop'])}")
+
+
+def share_of_rate(parameter: Tensor, base_width: int) -> float:
+    """min(1, base_width / inputs) of a unit; 1 of biases (Yang et al. 2022, arXiv:2203.03466, table 3).
+
+    Adam moves each weight by about the learning rate, so that a unit's sum moves by the rate times the number of its inputs.
+    """
+    return min(1.0, base_width / parameter[0].numel()) if base_width and parameter.ndim > 1 else 1.0
+
+
+def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
+    for group in optimiser.param_groups:
+        group["lr"] = rate * group["share"]
 
 
 def optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:

@@ -53,6 +53,16 @@ def test_grid_reads_objects_colours_and_states_one_hot(channels: tuple[int, ...]
     torch.testing.assert_close(torso(torch.stack(parts, -1).to(torch.uint8)), expected)
 
 
+@pytest.mark.parametrize("channels", [(16, 32), (32, 64, 64)])
+def test_a_new_torso_on_grids_keeps_the_size_of_its_signal(channels: tuple[int, ...]) -> None:
+    """Of three ones in each cell; torch's own weights leave a tenth of it, which a few steps of an optimiser drown."""
+    torch.manual_seed(0)
+    generator = torch.Generator().manual_seed(0)
+    view = torch.stack([torch.randint(n, (64, 7, 7), generator=generator) for n in Grid.SIZES], -1).to(torch.uint8)
+    size = (3 / sum(Grid.SIZES)) ** 0.5
+    assert size / 2 < float(Grid((7, 7, 3), 256, channels)(view).square().mean().sqrt()) < 3 * size
+
+
 def test_mlp_flattens_any_shape() -> None:
     torso = MLP((2, 3), 4)
     assert torso(torch.zeros(5, 2, 3, dtype=torch.float64)).shape == (5, 4)

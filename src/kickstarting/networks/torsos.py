@@ -103,12 +103,15 @@ class Grid(nn.Module):
         self.register_buffer("strides", torch.tensor([24, 4, 1]), persistent=False)
         widths = (sum(self.SIZES), *channels)
         shrinking = 2 if min(shape[:2]) >= 5 else 0
-        self.convs = nn.ModuleList(
+        convs = [
             GridConv(before, after, padding=0 if i < shrinking else 1)
             for i, (before, after) in enumerate(zip(widths, channels, strict=False))
-        )
+        ]
+        self.convs = nn.ModuleList(convs)
         height, width = (n - 2 * min(shrinking, len(channels)) for n in shape[:2])
         self.output = nn.Linear(channels[-1] * height * width, size)
+        for layer in (*convs, self.output):
+            keep_size(layer)  # with torch's weights most units are dead after a hundred steps (decision 38)
 
     def forward(self, x: Tensor) -> Tensor:
         index = (x.long() * self.strides).sum(-1)

@@ -102,7 +102,7 @@ def config_from_json(data: dict[str, Any]) -> Config:
     if "epochs" not in values:
         epsilon = 1e-8 if values["optimiser"] == "adam" and values.get("epsilon") is None else values.get("epsilon")
         values |= {**_BEFORE, "epsilon": epsilon}
-    values = {"beta2": 0.999, "desired_kl": 0.0, **values}  # what earlier versions had
+    values = {"beta2": 0.999, "desired_kl": 0.0, "base_width": 0, **values}  # what earlier versions had
     try:
         values["teachers"] = tuple(map(parse_reference, values.get("teachers", ())))
         values["inputs"] = tuple(Input(**given) for given in values.get("inputs", ()))
