@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -136,7 +137,8 @@ def main() -> None:
     parser.add_argument("--tasks", type=int, default=30, help="runs of each arm")
     parser.add_argument("--jobs", type=int, default=0)
     arguments = parser.parse_args()
-    sys.path.insert(0, str(HERE))
+    sys.path.insert(0, str(HERE.resolve()))
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(HERE.resolve()), *filter(None, [os.environ.get("PYTHONPATH")])])
     trust(["rooms"])
     use_machine(1)
     family, where = FAMILIES[arguments.family], RUNS / arguments.family
