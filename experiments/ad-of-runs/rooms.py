@@ -26,7 +26,6 @@ class Room(gymnasium.Env[dict[str, Any], np.int64]):
     def __init__(self, layout: int) -> None:
         self.layout = layout
         self.room: Any = gymnasium.make("BabyAI-GoToLocalS8N4-v0").unwrapped
-        self.room.reset(seed=layout)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[dict[str, Any], dict[str, Any]]:
         seen, about = self.room.reset(seed=self.layout)
@@ -37,7 +36,8 @@ class Room(gymnasium.Env[dict[str, Any], np.int64]):
         return self._shown(seen), float(reward), terminated, truncated, about
 
     def optimum(self) -> float:
-        """The largest return that there is, by a search of the shortest way."""
+        """The largest return that there is, by a search of the shortest way. Begins an episode."""
+        self.reset()
         room = self.room
         target = {(obj.type, obj.color) for obj in room.instrs.desc.obj_set}
         ways = {(*room.agent_pos, room.agent_dir)}
