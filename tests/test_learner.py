@@ -42,6 +42,16 @@ def weights(learner: Learner) -> torch.Tensor:
     return torch.cat([p.detach().flatten() for p in learner.network.parameters()])
 
 
+def test_wide_weights_take_their_share_of_the_rate(labelled) -> None:
+    learner, _ = labelled
+    narrow = Learner(copy.deepcopy(learner.network), learner.distribution, replace(PAPER, base_width=8))
+    learned = [p for p in narrow.network.parameters() if p.requires_grad]
+    wanted = {p: min(1.0, 8 / p[0].numel()) if p.ndim > 1 else 1.0 for p in learned}
+    assert {p: group["share"] for group in narrow.optimiser.param_groups for p in group["params"]} == wanted
+    assert min(wanted.values()) < max(wanted.values()) == 1.0
+    assert [group["share"] for group in learner_with(learner, 1).optimiser.param_groups] == [1.0]
+
+
 def test_columns_take_the_same_columns_of_everything(labelled) -> None:
     trajectory = labelled[1]
     part = trajectory.columns(slice(1, None, 2))

@@ -73,7 +73,7 @@ def make_optimiser(
 
 
 def share_of_rate(parameter: Tensor, base_width: int) -> float:
-    """min(1, base_width / inputs) of a unit; 1 of biases (Yang et al. 2022, arXiv:2203.03466, table 3).
+    """min(1, base_width / inputs) of a unit, as muP has it for hidden weights (Yang et al. 2022, arXiv:2203.03466); 1 of biases.
 
     Adam moves each weight by about the learning rate, so that a unit's sum moves by the rate times the number of its inputs.
     """
