@@ -82,7 +82,7 @@ def test_a_run_of_before_keeps_the_rate_that_its_schedule_says(name: str, task: 
     assert flat(config_from_json(data))[name] == 0
 
 
-@pytest.mark.parametrize(("task", "rate", "width"), [("grid-8:two_rooms", 3e-3, 64), ("CartPole-v1", 1e-3, 0)])
+@pytest.mark.parametrize(("task", "rate", "width"), [("grid-8:two_rooms", 3e-3, 128), ("CartPole-v1", 1e-3, 0)])
 def test_the_usual_learning_rate_follows_what_is_observed_and_is_written_out(task: str, rate: float, width: int) -> None:
     config = Config(task)
     schedule = config.parsed("learning_rate")

@@ -41,7 +41,7 @@ class LearnerConfig:
     learning rates: by 1 at 0.99, by 3 at 0.999."""
     base_width: Annotated[int | None, Range(0, 10**6)] = None
     """A weight of more inputs than this learns more slowly: at base width / inputs of the learning rate, as in muP, so that a rate
-    means the same in networks of any width. 0 is for none. Unless given 64 in runs that observe a grid, and 0 elsewhere."""
+    means the same in networks of any width. 0 is for none. Unless given 128 in runs that observe a grid, and 0 elsewhere."""
     epochs: Annotated[int | None, COUNT] = None
     """Passes over each unroll. Unless given 2 with discrete actions, 8 with continuous ones."""
     minibatches: Annotated[int | None, COUNT] = None

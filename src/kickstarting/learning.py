@@ -16,7 +16,7 @@ from kickstarting.spaces import kind_of
 SCHEDULED = ("learning_rate", "entropy_cost", "policy_cost", "baseline_cost")
 """What is a number or a schedule, in the order of the learner's `Hyperparameters`."""
 
-GRIDS: dict[str, Any] = {"learning_rate": "linear:3e-3:3e-4:100%", "base_width": 64}
+GRIDS: dict[str, Any] = {"learning_rate": "linear:3e-3:3e-4:100%", "base_width": 128}
 OTHERS: dict[str, Any] = {"learning_rate": "linear:1e-3:1e-4:100%", "base_width": 0}
 """What is usual where a grid is observed, and elsewhere (decisions 30 and 38)."""
 
