@@ -55,9 +55,9 @@ class LearnerConfig:
     """Clip the gradient's global norm to this, 1e9 never; the loss is a mean over transitions."""
     desired_kl: Annotated[float | None, Range(0, 1e9)] = None
     """How far an update may move the policy, in nats: KL(mu || pi) from the policy that acted, in the update's last pass. Beyond it
-    the learning rate falls below its schedule, and rises again to it as the policy moves less. While a teacher is heard it does
-    not fall: the way to a teacher is far. 0 leaves it to the schedule. Unless given 0 with discrete actions, 0.03 with continuous
-    ones."""
+    the learning rate falls below its schedule, and rises again to it as the policy moves less. By as many nats as the policy
+    comes closer to its teachers it may move farther. 0 leaves the rate to the schedule. Unless given 0 with discrete actions,
+    0.03 with continuous ones."""
     loss: LossConfig = field(default_factory=LossConfig)
 
     def usual(self, distribution: Distribution) -> LearnerConfig:
@@ -133,18 +133,21 @@ class Learner:
         parts = [trajectory.columns(slice(i, None, n)) for i in range(n)]
         steps = [self.step(part, hyperparameters) for _ in range(self.config.epochs or 1) for part in parts]
         self._normalise(trajectory, old)
-        means = {name: torch.stack([metrics[name] for metrics in steps]).mean() for name in steps[0]}
+        means = {name: _mean(steps, name) for name in steps[0]}
         if desired := self.config.desired_kl:
             means["learning_rate_factor"] = self._rate_factor
-            self._rate_factor = self._next_rate_factor(steps[-n:], desired)
+            self._rate_factor = self._next_rate_factor(steps[:n], steps[-n:], desired)
         return means
 
-    def _next_rate_factor(self, steps: Sequence[dict[str, torch.Tensor]], desired: float) -> torch.Tensor:
-        """A divergence goes with the square of the steps that made it, so its root says how much longer or shorter they may be.
-        What moved towards a teacher does not count."""
-        kl = torch.stack([metrics["approx_kl"] for metrics in steps]).mean()
-        if "distillation_loss" in steps[0]:  # 0 where no teacher has a weight
-            kl = kl * (torch.stack([metrics["distillation_loss"] for metrics in steps]) == 0).all()
+    def _next_rate_factor(
+        self, first: Sequence[dict[str, torch.Tensor]], last: Sequence[dict[str, torch.Tensor]], desired: float
+    ) -> torch.Tensor:
+        """first, last: the passes of an update. A divergence goes with the square of the steps that made it, so its root says how
+        much longer or shorter they may be. What the student came closer to its teachers, in nats, it was meant to move: a way
+        straight towards them gains at least as much as it diverges."""
+        kl = _mean(last, "approx_kl")
+        if "distillation_loss" in first[0]:
+            kl = kl - (_mean(first, "distillation_loss") - _mean(last, "distillation_loss")).clamp(min=0)
         change = (desired / kl.cpu().clamp(min=1e-9)).sqrt().clamp(1 / FASTEST_CHANGE, FASTEST_CHANGE)
         return (self._rate_factor * change).clamp(LEAST_RATE_FACTOR, 1.0)
 
@@ -211,3 +214,7 @@ class Learner:
         self._rate_factor = tensors.pop("rate_factor", torch.ones(())).clone()
         self.scales.load({key.removeprefix("scales."): value for key, value in tensors.items() if key.startswith("scales.")})
         load_optimiser(self.optimiser, {key: value for key, value in tensors.items() if not key.startswith("scales.")})
+
+
+def _mean(steps: Sequence[dict[str, torch.Tensor]], name: str) -> torch.Tensor:
+    return torch.stack([metrics[name] for metrics in steps]).mean()
